@@ -1,0 +1,12 @@
+//! The master's conversation with one meter (EN 13757-2 and -7), sans I/O.
+
+mod answer;
+mod config;
+mod failure;
+mod machine;
+
+pub use config::{
+    IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
+};
+pub use failure::ReadFailure;
+pub use machine::{End, ReadEvent, ReadMeter, ReceivedTelegram};

@@ -1,0 +1,332 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Where the daemon's configuration is by default.
+pub(crate) const CONFIG_DEFAULT: &str = "/etc/plomb/plombd.toml";
+/// The environment variable that names another one.
+pub(crate) const CONFIG_ENVIRONMENT: &str = "PLOMB_CONFIG";
+
+/// Meter readings that prove themselves: decode, look, export, verify.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plomb",
+    version,
+    after_help = "Examples:
+  plomb demo --for 20s                     a whole street with hub and ledger, checked at the end
+  plomb decode 68…16                       what a meter's telegram says
+  plomb status                             how the gateway is
+  plomb export --since 24h -o day.plomb    a file that proves itself
+  plomb verify day.plomb                   checks it, without network or daemon
+
+Exit codes: 0 done, 64 wrong usage, 69 unavailable, 74 reading or writing failed, 77 not allowed,
+78 wrong configuration; each command's help names its own. NO_COLOR turns colours off."
+)]
+pub(crate) struct Args {
+    /// Print JSON: one document, or one a line for a stream. Each names its schema.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Say what telegrams mean.
+    Decode(DecodeArgs),
+    /// Check an export, and say what it proves.
+    Verify(VerifyArgs),
+    /// Write entries with their proofs to a file.
+    Export(ExportArgs),
+    /// Show how the gateway is.
+    Status(StatusArgs),
+    /// Show entries as they become durable.
+    Tail(TailArgs),
+    /// Read a meter now.
+    Read(ReadArgs),
+    /// Bring up a whole street, show what arrives, and check what was proved.
+    Demo(DemoArgs),
+}
+
+/// Where the daemon is.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct DaemonArgs {
+    /// The daemon's configuration [default: $PLOMB_CONFIG, or /etc/plomb/plombd.toml].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The daemon's socket, when the configuration is elsewhere.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+/// How telegrams are framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// Wired M-Bus.
+    Mbus,
+    /// Wireless M-Bus; not in this version.
+    Wmbus,
+    /// DLMS/COSEM; not in this version.
+    Dlms,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "One line in, one answer out: each line is a telegram in hexadecimal, spaces allowed. A line that
+can't be decoded gives an answer with \"ok\": false, its kind, a message and the offset of the first wrong
+byte (for kind \"hex\": the column in the line), and the next line follows. Where a telegram breaks off
+inside a record, the answer also has the records before. Empty lines are answered too (kind \"empty\").
+
+Examples:
+  plomb decode 68 15 15 68 08 01 72 78 56 34 12 77 04 0E 16 0A 00 00 00 0C 13 21 43 05 00 C0 16
+  plomb decode --json - < telegrams.hex
+  tail -f bus.hex | plomb decode --json | jq -c '.records[] | [.obis, .value, .unit]'
+
+Exit codes: 0 at least one line was decoded, 65 none was, 66 none was for want of a key, 64 wrong usage,
+74 reading or writing failed."
+)]
+pub(crate) struct DecodeArgs {
+    /// The protocol.
+    #[arg(long, value_enum, default_value = "mbus")]
+    pub(crate) protocol: Protocol,
+    /// Meters' keys. Read for encrypted telegrams; this version decrypts none.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Telegrams in hexadecimal; `-`, or none, reads lines from standard input. Arguments of two digits each
+    /// are the bytes of one telegram.
+    #[arg(value_name = "HEX")]
+    pub(crate) telegrams: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Without --policy the export is checked against the policy in the file itself: that shows that it agrees
+with itself and with the keys that it names, and no more. Give the ledger's policy, got from somebody you
+trust, to prove it against whoever made the file.
+
+Examples:
+  plomb verify gw-0001.plomb
+  plomb verify --policy policy.txt --json gw-0001.plomb | jq .verdict
+  plomb verify --reaches 0:1999 gw-0001.plomb      entry 1999 is known to exist: is the file long enough?
+
+Exit codes: 0 proved, 1 tampered, 3 incomplete, 64 wrong usage, 74 the file can't be read, 78 wrong policy."
+)]
+pub(crate) struct VerifyArgs {
+    /// Your own trust: which logs and witnesses to believe (C2SP tlog-policy).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// An entry that is known to exist: the export must reach it.
+    #[arg(long, value_name = "EPOCH:SEQ", value_parser = place)]
+    pub(crate) reaches: Option<(u32, u64)>,
+    /// The export; `-` for standard input.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Asks the running daemon; when none runs, reads the journal's file, changing nothing. A range of time is
+widened to whole batches. The file appears whole or not at all.
+
+Examples:
+  plomb export -o all.plomb
+  plomb export --since 2026-01-01 --until 2026-02-01 --receipted -o january.plomb
+  plomb export --point flat-3-heat --no-frames -o - | plomb verify -
+  plomb export --entry 0:1234 -o one.plomb
+
+Exit codes: 0 done, 64 wrong usage, 69 neither daemon nor journal, or no such entry, 74 reading or writing
+failed, 77 not allowed, 78 wrong configuration."
+)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// Only batches closed since: 2h, 7d, 2026-01-01, or RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only batches opened before.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// One measuring point only.
+    #[arg(long, value_name = "NAME", conflicts_with = "entry")]
+    pub(crate) point: Option<String>,
+    /// One entry only: its number, or epoch and number; without an epoch the present one.
+    #[arg(long, value_name = "[EPOCH:]SEQ", value_parser = open_place)]
+    pub(crate) entry: Option<(Option<u32>, u64)>,
+    /// Only what has a receipt of the ledger.
+    #[arg(long)]
+    pub(crate) receipted: bool,
+    /// Leave the raw frames out.
+    #[arg(long)]
+    pub(crate) no_frames: bool,
+    /// Where to write; `-` for standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb status
+  plomb status --watch
+  plomb status --json | jq '.points[] | select(.failures_in_a_row > 0)'
+
+Exit codes: 0 all is well, 1 degraded, 2 the daemon is down, 64 wrong usage, 77 not allowed, 78 wrong
+configuration; 130 a watch ended by ctrl-C.")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// Show it again every two seconds.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb tail
+  plomb tail --past 100 --point flat-3-heat
+  plomb tail --json | jq -c '[.point, .records[0].value]'
+
+Exit codes: 130 ended by ctrl-C, 69 the daemon is down or stopped, 64 wrong usage, 77 not allowed, 78 wrong
+configuration.")]
+pub(crate) struct TailArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// Begin with this many entries of the past.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) past: u64,
+    /// Only this measuring point.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) point: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "With --point the running daemon reads the meter out of its turn, and enters the reading; when no daemon
+runs, the meter is read directly as configured. `read mbus` needs no configuration.
+
+Examples:
+  plomb read --point flat-3-heat
+  plomb read mbus /dev/ttyUSB0 --address 5
+  plomb read mbus /dev/ttyUSB0 --secondary 12345678.ACW.0E.07 --baud 300 --json
+  plomb read mbus tcp://10.0.0.7:10001 --address 1 --raw
+
+Exit codes: 0 read, 64 wrong usage, 69 the meter did not answer rightly, 77 not allowed, 78 wrong
+configuration."
+)]
+pub(crate) struct ReadArgs {
+    #[command(flatten)]
+    pub(crate) daemon: DaemonArgs,
+    /// The measuring point.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) point: Option<String>,
+    #[command(subcommand)]
+    pub(crate) line: Option<ReadLine>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReadLine {
+    /// A wired M-Bus meter, without any configuration.
+    Mbus(ReadMbusArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb read mbus /dev/ttyUSB0 --address 5
+  plomb read mbus /dev/ttyUSB0 --secondary 12345678 --timeout-ms 1000
+
+Exit codes: 0 read, 64 wrong usage, 69 the meter did not answer rightly.")]
+pub(crate) struct ReadMbusArgs {
+    /// A serial port, or tcp://host:port.
+    pub(crate) port: String,
+    /// The primary address.
+    #[arg(long, value_name = "N", required_unless_present = "secondary", conflicts_with = "secondary",
+          value_parser = clap::value_parser!(u8).range(0..=250))]
+    pub(crate) address: Option<u8>,
+    /// The secondary address: 12345678, or 12345678.ACW.0E.07 with * for any part.
+    #[arg(long, value_name = "ID")]
+    pub(crate) secondary: Option<String>,
+    /// Line speed, in bits a second.
+    #[arg(long, default_value_t = 2400, value_parser = clap::value_parser!(u32).range(300..=115_200))]
+    pub(crate) baud: u32,
+    /// Parity.
+    #[arg(long, value_enum, default_value = "even")]
+    pub(crate) parity: Parity,
+    /// How long an answer may take to begin, in milliseconds [default: by the standard and the line speed].
+    #[arg(long, value_name = "MS")]
+    pub(crate) timeout_ms: Option<u32>,
+    /// Show the raw frames too.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+/// Parity of a serial line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Parity {
+    /// As the standard has it.
+    Even,
+    /// None.
+    None,
+    /// Odd.
+    Odd,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a real plombd, a real plomb-hub
+with its broker and ledger, and a subscriber. On ctrl-C, or after --for, everything is stopped, exported,
+verified with the hub's policy, compared with what arrived and with the hub's archive, and explained. One
+meter is silent on purpose: its absences are entries too.
+
+plombd and plomb-hub must lie beside plomb (cargo build --release --bins), or in $PLOMB_BIN_DIR.
+
+Examples:
+  plomb demo --for 20s
+  plomb demo --meters 12 --dir ./street
+  plomb demo --for 20s --json | tail -1 | jq .checks
+
+Exit codes: 0 everything checked, 1 something did not, 69 a program is missing or did not start."
+)]
+pub(crate) struct DemoArgs {
+    /// For how long; without it until ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::show::duration)]
+    pub(crate) lasts: Option<std::time::Duration>,
+    /// How many meters, the silent one included.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(2..=50))]
+    pub(crate) meters: u8,
+    /// Where the files go, and stay; must be absent or empty [default: a temporary directory, removed at the end].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Leave the files of a temporary directory too.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+fn place(text: &str) -> Result<(u32, u64), String> {
+    match open_place(text)? {
+        (Some(epoch), seq) => Ok((epoch, seq)),
+        (None, _) => Err("write EPOCH:SEQ, like 0:1999".into()),
+    }
+}
+
+fn open_place(text: &str) -> Result<(Option<u32>, u64), String> {
+    let number = |_| "write SEQ or EPOCH:SEQ, like 1999 or 0:1999".to_string();
+    match text.split_once(':') {
+        Some((epoch, seq)) => Ok((Some(epoch.parse().map_err(number)?), seq.parse().map_err(number)?)),
+        None => Ok((None, text.parse().map_err(number)?)),
+    }
+}

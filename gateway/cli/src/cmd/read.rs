@@ -1,0 +1,120 @@
+//! `plomb read`: a meter, now.
+
+use plomb_gateway::{
+    config::{Bus, Config, Meter, Parity, Protocol, Select},
+    control::Request,
+    poll::read_once,
+    view,
+};
+use serde_json::Value;
+
+use crate::{
+    args::{self, ReadArgs, ReadLine, ReadMbusArgs},
+    ask::{self, Place, Unanswered},
+    cmd::{interruptible, runtime},
+    exit::{Failure, OK},
+    show::{Out, Show, print, record},
+};
+
+const SCHEMA: &str = "plomb.read/1";
+/// What a meter without a measuring point is called.
+const NO_POINT: &str = "meter";
+
+pub(super) fn read(args: ReadArgs, show: &Show) -> Result<u8, Failure> {
+    let show = *show;
+    match (args.line, args.point) {
+        (Some(ReadLine::Mbus(line)), _) => interruptible(move || {
+            let (bus, meter) = of_line(&line);
+            tell(&directly(&meter, &bus, None, line.raw)?, &show)
+        }),
+        (None, Some(point)) => {
+            let place = Place::find(&args.daemon)?;
+            interruptible(move || tell(&of_point(&place, &point)?, &show))
+        }
+        (None, None) => Err(Failure::Usage("name a --point, or a line: `plomb read mbus PORT --address N`".into())),
+    }
+}
+
+fn tell(document: &Value, show: &Show) -> Result<u8, Failure> {
+    if show.json {
+        print(document)?;
+        return Ok(OK);
+    }
+    let mut out = Out::new();
+    record(document).into_iter().try_for_each(|line| out.line(line))?;
+    let frames = document.get("frames").and_then(Value::as_array).into_iter().flatten();
+    frames.filter_map(Value::as_str).try_for_each(|frame| out.line(format!("  frame {frame}")))?;
+    out.flush()?;
+    Ok(OK)
+}
+
+fn of_point(place: &Place, point: &str) -> Result<Value, Failure> {
+    match place.ask(&Request::Read { point: point.into() }) {
+        Ok(mut answer) => {
+            let text = ask::line(&mut answer).map_err(|error| Failure::file(&place.socket, error))?;
+            serde_json::from_str(&text)
+                .map_err(|error| Failure::Unavailable(format!("the daemon's answer can't be read: {error}")))
+        }
+        Err(Unanswered::Refused(why)) if why.starts_with("no point") => Err(Failure::Usage(why)),
+        Err(Unanswered::Down(error)) => match &place.config {
+            Some(config) => configured(config, point),
+            None => Err(place.down(&error)),
+        },
+        Err(other) => Err(place.failure(other)),
+    }
+}
+
+/// Reads a configured meter over its line, which nobody else uses now.
+fn configured(config: &Config, point: &str) -> Result<Value, Failure> {
+    let meter = config.meter.iter().find(|meter| meter.point == point);
+    let meter = meter.ok_or_else(|| Failure::Usage(format!("no point \"{point}\" is configured")))?;
+    let bus = config.bus.iter().find(|bus| bus.name == meter.bus);
+    let bus = bus.ok_or_else(|| Failure::Config(format!("point \"{point}\": there is no bus \"{}\"", meter.bus)))?;
+    eprintln!("plomb: plombd does not run; reading the meter directly. The reading is not recorded.");
+    directly(meter, bus, Some(point), false)
+}
+
+fn directly(meter: &Meter, bus: &Bus, point: Option<&str>, raw: bool) -> Result<Value, Failure> {
+    let (record, frames) = runtime()?.block_on(read_once(meter, bus)).map_err(Failure::Unavailable)?;
+    let mut document = view::record_fields(&record);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("schema".into(), SCHEMA.into());
+        fields.insert("point".into(), point.into());
+        if raw {
+            fields.insert("frames".into(), frames.iter().map(hex::encode).collect());
+        }
+    }
+    Ok(document)
+}
+
+fn of_line(line: &ReadMbusArgs) -> (Bus, Meter) {
+    let bus = Bus {
+        name: "line".into(),
+        protocol: Protocol::Mbus,
+        port: line.port.clone(),
+        baud: line.baud,
+        parity: match line.parity {
+            args::Parity::Even => Parity::Even,
+            args::Parity::None => Parity::None,
+            args::Parity::Odd => Parity::Odd,
+        },
+        reply_timeout_ms: line.timeout_ms,
+        gap_timeout_ms: None,
+        retries: None,
+        telegrams_max: None,
+        silent_percent: 100,
+        select: Select::default(),
+    };
+    let meter = Meter {
+        point: NO_POINT.into(),
+        bus: bus.name.clone(),
+        address: line.address,
+        secondary: line.secondary.clone(),
+        interval_s: 1.0,
+        reply_timeout_ms: None,
+        gap_timeout_ms: None,
+        retries: None,
+        telegrams_max: None,
+    };
+    (bus, meter)
+}

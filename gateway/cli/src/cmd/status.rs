@@ -1,0 +1,198 @@
+//! `plomb status`: how the gateway is.
+
+use std::{io::IsTerminal, thread, time::Duration};
+
+use plomb_gateway::{
+    clock::unix_ms,
+    config::Config,
+    control::Request,
+    journal::Stats,
+    status::{Journal, SCHEMA, Snapshot, rfc3339},
+};
+use serde_json::json;
+
+use crate::{
+    args::StatusArgs,
+    ask::{self, Place, Unanswered},
+    cmd::{export, interruptible},
+    exit::{BAD, DOWN, Failure, OK},
+    show::{Out, Show, Table, Tone, count, one_line, rounded, size},
+};
+
+/// How often a watch looks again.
+const WATCH_PERIOD: Duration = Duration::from_secs(2);
+/// Clears a terminal and goes to its first line.
+const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+
+pub(super) fn status(args: &StatusArgs, show: &Show) -> Result<u8, Failure> {
+    let place = Place::find(&args.daemon)?;
+    let show = *show;
+    if !args.watch {
+        return once(&place, &show, "");
+    }
+    let clear = if std::io::stdout().is_terminal() && !show.json { CLEAR } else { "" };
+    interruptible(move || {
+        loop {
+            once(&place, &show, clear)?;
+            thread::sleep(WATCH_PERIOD);
+        }
+    })
+}
+
+fn once(place: &Place, show: &Show, before: &str) -> Result<u8, Failure> {
+    let mut out = Out::new();
+    out.bytes(before.as_bytes())?;
+    let code = match place.ask(&Request::Status {}) {
+        Ok(mut answer) => {
+            let text = ask::line(&mut answer).map_err(|error| Failure::file(&place.socket, error))?;
+            let snapshot: Snapshot = serde_json::from_str(&text).map_err(|error| {
+                Failure::Unavailable(format!(
+                    "the daemon's status can't be read ({error}); are plomb and plombd of one version?"
+                ))
+            })?;
+            if show.json {
+                out.line(text.trim_end())?;
+            } else {
+                lines(&snapshot, show).into_iter().try_for_each(|line| out.line(line))?;
+            }
+            if snapshot.verdict == "ok" { OK } else { BAD }
+        }
+        Err(Unanswered::Down(error)) => {
+            let why = place.down(&error).to_string();
+            down(place, &why, show, &mut out)?;
+            DOWN
+        }
+        Err(other) => return Err(place.failure(other)),
+    };
+    out.flush()?;
+    Ok(code)
+}
+
+/// What is known without the daemon: the journal's file.
+fn down(place: &Place, why: &str, show: &Show, out: &mut Out) -> Result<(), Failure> {
+    let journal = place.config.as_ref().map(journal);
+    if show.json {
+        let (journal, trouble) = match &journal {
+            Some(Ok(journal)) => (Some(journal), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            None => (None, None),
+        };
+        let troubles: Vec<&str> = std::iter::once(why).chain(trouble.as_deref()).collect();
+        return out.json(&json!({
+            "schema": SCHEMA, "verdict": "down", "troubles": troubles, "time": rfc3339(unix_ms()),
+            "gateway": place.config.as_ref().map(|config| config.gateway.id.as_str()), "journal": journal,
+        }));
+    }
+    out.line(format!("{}: {}", show.tone(Tone::Bad, "DOWN"), one_line(why)))?;
+    match journal {
+        Some(Ok(journal)) => {
+            journal_lines(&journal).into_iter().try_for_each(|line| out.line(line))?;
+            out.line("           (from the journal's file, as it was left)")
+        }
+        Some(Err(error)) => out.line(format!("journal    {}", one_line(&error.to_string()))),
+        None => Ok(()),
+    }
+}
+
+fn journal(config: &Config) -> Result<Journal, Failure> {
+    let stats = export::open(config)?.snapshot().and_then(|snapshot| snapshot.stats());
+    let Stats { epoch, next_seq, anchored_seq, acked_seq, oldest_unreceipted_ms, stored_bytes, .. } =
+        stats.map_err(|error| Failure::Unavailable(error.to_string()))?;
+    Ok(Journal {
+        epoch,
+        entries: next_seq,
+        anchored: anchored_seq,
+        receipted: acked_seq,
+        oldest_unreceipted: oldest_unreceipted_ms.map(rfc3339),
+        stored_bytes,
+        quota_bytes: config.journal.quota_mib.saturating_mul(1024 * 1024),
+        ..Journal::default()
+    })
+}
+
+/// The state on one screen.
+fn lines(snapshot: &Snapshot, show: &Show) -> Vec<String> {
+    let now_ms = unix_ms();
+    let verdict = match snapshot.verdict.as_str() {
+        "ok" => show.tone(Tone::Good, "OK"),
+        _ => format!("{}: {}", show.tone(Tone::Doubt, "DEGRADED"), one_line(&snapshot.troubles.join("; "))),
+    };
+    let mut lines = vec![verdict];
+    lines.push(format!(
+        "gateway    {}, plombd {}, running for {}",
+        one_line(&snapshot.gateway),
+        one_line(&snapshot.version),
+        rounded(Some(&snapshot.started), now_ms)
+    ));
+    lines.extend(hub_lines(snapshot, now_ms));
+    lines.extend(journal_lines(&snapshot.journal));
+    lines.push(format!("clock      {}, {}", one_line(&snapshot.clock), show.zone.text(&snapshot.time)));
+    for bus in &snapshot.buses {
+        let state = match (&bus.last_error, bus.open) {
+            (_, true) => "open".into(),
+            (Some(error), false) => format!("closed: {error}"),
+            (None, false) => "not opened yet".into(),
+        };
+        let (name, port) = (&bus.name, &bus.port);
+        let line = format!("bus        {name} at {port}, {state}; {} answered, {} failed", bus.answered, bus.failed);
+        lines.push(one_line(&line));
+    }
+    lines.push(String::new());
+    lines.extend(points(snapshot, now_ms).lines());
+    lines
+}
+
+fn hub_lines(snapshot: &Snapshot, now_ms: i64) -> Vec<String> {
+    let hub = &snapshot.hub;
+    if hub.address.is_empty() {
+        return vec!["hub        none is configured: entries are recorded and not anchored".into()];
+    }
+    let state = match (&hub.last_error, hub.connected) {
+        (_, true) => format!("connected ({})", count(hub.connections, "connection", "connections")),
+        (Some(error), false) => format!("not connected: {error}"),
+        (None, false) => "not connected yet".into(),
+    };
+    let size = hub.ledger_size.map(|size| format!(", ledger at {size}")).unwrap_or_default();
+    vec![
+        one_line(&format!("hub        {}, {state}", hub.address)),
+        format!("receipts   {}, the last {} ago{size}", hub.receipts, rounded(hub.last_receipt.as_deref(), now_ms)),
+    ]
+}
+
+fn journal_lines(journal: &Journal) -> Vec<String> {
+    let mut lines = vec![format!(
+        "journal    epoch {}, {}, {} anchored, {} receipted; {} of {}",
+        journal.epoch,
+        count(journal.entries, "entry", "entries"),
+        journal.anchored,
+        journal.receipted,
+        size(journal.stored_bytes),
+        size(journal.quota_bytes)
+    )];
+    if let Some(oldest) = &journal.oldest_unreceipted {
+        lines.push(format!("           the oldest without a receipt is {} old", rounded(Some(oldest), unix_ms())));
+    }
+    lines
+}
+
+fn points(snapshot: &Snapshot, now_ms: i64) -> Table {
+    let mut table = Table::new(&["point", "meter", "last value", ">age", ">of", ">answered", "last failure"]);
+    for point in &snapshot.points {
+        let asked = point.answered.saturating_add(point.absent);
+        let share = match point.answered.saturating_mul(100).checked_div(asked) {
+            Some(percent) => format!("{percent} % of {asked}"),
+            None => "-".into(),
+        };
+        let failure = point.last_failure.as_deref().filter(|_| point.failures_in_a_row > 0);
+        table.row([
+            point.point.as_str(),
+            point.meter.as_deref().unwrap_or("-"),
+            point.value.as_deref().unwrap_or("-"),
+            &rounded(point.last_record.as_deref(), now_ms),
+            &format!("{} s", point.interval_s),
+            &share,
+            failure.unwrap_or_default(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,231 @@
+//! `plomb verify`: checks an export, and says what it proves.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use plomb_seal::{
+    Policy, export,
+    export::Scope,
+    verify::{Expect, Fault, Report, Trust, Verdict, verify as check},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::VerifyArgs,
+    exit::{BAD, Failure, INCOMPLETE, OK},
+    show::{Out, Show, Tone, count, escaped, one_line, print},
+};
+
+/// The largest export that is read, in bytes: it is held in memory as a whole.
+const EXPORT_BYTES_MAX: u64 = 4 << 30;
+/// The largest policy that is read, in bytes.
+const POLICY_BYTES_MAX: u64 = 64 * 1024;
+const SCHEMA: &str = "plomb.verify/1";
+
+pub(super) fn verify(args: &VerifyArgs, show: &Show) -> Result<u8, Failure> {
+    let own = args.policy.as_deref().map(policy).transpose()?;
+    let bytes = read(&args.file, EXPORT_BYTES_MAX)?;
+    let trust = own.as_ref().map_or(Trust::File, Trust::Own);
+    let report = check(&bytes, trust, Expect { reaches: args.reaches });
+    let keys = Keys::of(&export::policy_of(&bytes).unwrap_or_default());
+    if show.json {
+        print(document(&report, own.is_some(), &keys))?;
+    } else {
+        let mut out = Out::new();
+        for line in words(&report, own.is_some(), &keys, show) {
+            out.line(line)?;
+        }
+        out.flush()?;
+    }
+    Ok(match report.verdict {
+        Verdict::Proved => OK,
+        Verdict::Tampered => BAD,
+        Verdict::Incomplete => INCOMPLETE,
+    })
+}
+
+/// Reads a policy file.
+pub(super) fn policy(path: &Path) -> Result<Policy, Failure> {
+    let wrong = |what: String| Failure::Config(format!("{}: {what}", path.display()));
+    let text = String::from_utf8(read(path, POLICY_BYTES_MAX)?).map_err(|_| wrong("this is no text".into()))?;
+    Policy::parse(&text).map_err(|error| wrong(error.to_string()))
+}
+
+fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    let failed = |error| Failure::file(path, error);
+    let source: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(io::stdin().lock()),
+        _ => Box::new(File::open(path).map_err(failed)?),
+    };
+    let mut bytes = Vec::new();
+    source.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= bytes_max => Ok(bytes),
+        _ => Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {bytes_max} bytes")))),
+    }
+}
+
+/// The keys that a policy names.
+pub(super) struct Keys {
+    logs: Vec<String>,
+    witnesses: Vec<String>,
+    quorum: String,
+}
+
+impl Keys {
+    pub(super) fn of(policy: &str) -> Self {
+        let words = |line: &str| line.split_ascii_whitespace().map(one_line).collect::<Vec<_>>();
+        let named = |kind: &str, place: usize| {
+            let of_kind = policy.lines().map(words).filter(|words| words.first().is_some_and(|word| word == kind));
+            of_kind.filter_map(|words| words.get(place).cloned()).collect::<Vec<_>>()
+        };
+        Self {
+            logs: named("log", 1),
+            witnesses: named("witness", 2),
+            quorum: named("quorum", 1).pop().unwrap_or_default(),
+        }
+    }
+}
+
+/// What was found, for programs.
+pub(super) fn document(report: &Report, own: bool, keys: &Keys) -> Value {
+    let place = |place: (u32, u64)| json!({ "epoch": place.0, "seq": place.1 });
+    let date = |unix_s: Option<u64>| unix_s.and_then(|s| i64::try_from(s).ok()).map(rfc3339);
+    json!({
+        "schema": SCHEMA,
+        "verdict": report.verdict.name(),
+        "gateway": report.gateway.as_ref().map(ToString::to_string),
+        "origin": report.origin,
+        "scope": report.scope.as_ref().map(scope),
+        "trust": if own { "policy" } else { "file" },
+        "keys": (!own).then(|| json!({ "logs": keys.logs, "witnesses": keys.witnesses, "quorum": keys.quorum })),
+        "entries": report.entries,
+        "records": report.records,
+        "absent": report.absent,
+        "events": report.events,
+        "readings": report.readings,
+        "frames": report.frames,
+        "gaps": report.gaps,
+        "batches": report.batches,
+        "anchored": report.anchored,
+        "first": report.span.map(|(first, _)| place(first)),
+        "last": report.span.map(|(_, last)| place(last)),
+        "not_before": date(report.not_before_s),
+        "not_after": date(report.not_after_s),
+        "shortfalls": report.shortfalls,
+        "first_bad": report.first_bad.as_ref().map(|fault| json!({
+            "check": fault.check,
+            "item": fault.item,
+            "offset": fault.offset,
+            "entry": fault.entry.map(place),
+            "detail": fault.detail,
+        })),
+    })
+}
+
+fn scope(scope: &Scope) -> Value {
+    match scope {
+        Scope::All => json!({ "of": "all" }),
+        Scope::Point(point) => json!({ "of": "point", "point": point.as_str() }),
+        Scope::Entry { epoch, seq } => json!({ "of": "entry", "epoch": epoch, "seq": seq }),
+    }
+}
+
+fn rfc3339(unix_s: i64) -> String {
+    plomb_gateway::status::rfc3339(unix_s.saturating_mul(1000))
+}
+
+/// What was found, in words.
+fn words(report: &Report, own: bool, keys: &Keys, show: &Show) -> Vec<String> {
+    let mut lines = match (&report.verdict, &report.first_bad) {
+        (_, Some(fault)) => tampered(fault, show),
+        (Verdict::Proved, _) => vec![format!("{}: every check passed.", show.tone(Tone::Good, "PROVED"))],
+        _ => vec![format!("{}: nothing is wrong, but not all is proved.", show.tone(Tone::Doubt, "INCOMPLETE"))],
+    };
+    if report.first_bad.is_none() {
+        lines.extend(claims(report, show));
+        lines.extend(report.shortfalls.iter().map(|shortfall| format!("  Not proved: {}.", one_line(shortfall))));
+        lines.extend(trust(own, keys));
+    }
+    lines
+}
+
+fn tampered(fault: &Fault, show: &Show) -> Vec<String> {
+    let entry = fault.entry.map(|(epoch, seq)| format!(", entry {seq} of epoch {epoch}")).unwrap_or_default();
+    vec![
+        format!("{}: this file is not what a gateway and its ledger made.", show.tone(Tone::Bad, "TAMPERED")),
+        format!("  Check \"{}\" failed in item {} at byte {}{entry}:", fault.check, fault.item, fault.offset),
+        format!("  {}", one_line(&fault.detail)),
+        "  Nothing in the file is proved. Ask for it again, from the gateway or from the hub's archive.".into(),
+    ]
+}
+
+/// What holds, sentence by sentence.
+pub(super) fn claims(report: &Report, show: &Show) -> Vec<String> {
+    let gateway = report.gateway.as_ref().map(ToString::to_string).unwrap_or_default();
+    let what = match &report.scope {
+        Some(Scope::Point(point)) => format!(" of the measuring point {point}"),
+        _ => String::new(),
+    };
+    let mut lines = vec![format!(
+        "  {} of gateway {gateway}{what}, each signed by its certified key:",
+        count(report.entries, "entry", "entries")
+    )];
+    lines.push(format!(
+        "    {} with {}, {} (\"no reading\", with the reason), {}.",
+        count(report.records, "record", "records"),
+        count(report.readings, "reading", "readings"),
+        count(report.absent, "absence", "absences"),
+        count(report.events, "event", "events"),
+    ));
+    if let Some(((first_epoch, first), (last_epoch, last))) = report.span {
+        let single = matches!(report.scope, Some(Scope::Entry { .. }));
+        let hole = match report.gaps {
+            _ if single => "its place in its batch is proved".into(),
+            0 => "none between them is missing".into(),
+            gaps => count(gaps, "hole is known", "holes are known"),
+        };
+        lines.push(format!(
+            "  From entry {first} of epoch {first_epoch} to entry {last} of epoch {last_epoch}; {hole}."
+        ));
+    }
+    let origin = escaped(report.origin.as_deref().unwrap_or("(none)"));
+    lines.push(format!(
+        "  {} in {}; {} anchored on the ledger {origin}.",
+        count(report.entries, "entry", "entries"),
+        count(report.batches, "batch", "batches"),
+        if report.anchored == report.entries { "all".into() } else { report.anchored.to_string() },
+    ));
+    match (report.not_before_s, report.not_after_s) {
+        (None, None) => {}
+        (None, Some(after)) => lines.push(format!("  Anchored not after {}.", show.zone.seconds(after))),
+        (Some(before), None) => lines.push(format!("  Written not before {}.", show.zone.seconds(before))),
+        (Some(before), Some(after)) => lines.push(format!(
+            "  The ledger dates them: the first batch closed not before {}, the last anchored not after {}.",
+            show.zone.seconds(before),
+            show.zone.seconds(after)
+        )),
+    }
+    if report.frames > 0 {
+        lines.push(format!("  {} fit the records made from them.", count(report.frames, "raw frame", "raw frames")));
+    }
+    lines
+}
+
+fn trust(own: bool, keys: &Keys) -> Vec<String> {
+    if own {
+        return vec!["  Checked under your own policy: this holds against whoever made the file.".into()];
+    }
+    let mut lines = vec![
+        "  Checked under the policy in the file itself: the file agrees with itself and with these keys.".to_string(),
+        "  Whoever made it could have named keys of their own. Compare with keys that you got elsewhere,".into(),
+        "  or give them with --policy:".into(),
+    ];
+    lines.extend(keys.logs.iter().map(|key| format!("    log      {key}")));
+    lines.extend(keys.witnesses.iter().map(|key| format!("    witness  {key}")));
+    lines.push(format!("    quorum   {}", keys.quorum));
+    lines
+}

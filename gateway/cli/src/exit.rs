@@ -1,0 +1,99 @@
+//! Failures and their exit codes, after sysexits.h.
+
+use std::{fmt::Display, io, path::Path};
+
+/// Done.
+pub(crate) const OK: u8 = 0;
+/// `verify`: tampered. `status`: degraded. `demo`: a check failed.
+pub(crate) const BAD: u8 = 1;
+/// `status`: the daemon is down.
+pub(crate) const DOWN: u8 = 2;
+/// `verify`: incomplete.
+pub(crate) const INCOMPLETE: u8 = 3;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 64;
+/// `decode`: no line could be decoded.
+pub(crate) const MALFORMED: u8 = 65;
+/// `decode`: a key is missing.
+pub(crate) const KEY: u8 = 66;
+/// Something that is needed is not there: the daemon, a meter.
+pub(crate) const UNAVAILABLE: u8 = 69;
+/// Reading or writing failed.
+pub(crate) const IO: u8 = 74;
+/// Not allowed.
+pub(crate) const PERMISSION: u8 = 77;
+/// A configuration or a policy is wrong.
+pub(crate) const CONFIG: u8 = 78;
+/// Ended by ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a verb ends early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// Something that is needed is not there.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Reading or writing failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// The file or the step.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Not allowed.
+    #[error("{0}")]
+    Permission(String),
+    /// A configuration or a policy is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// Whoever read standard output has had enough: no mistake.
+    #[error("standard output was closed")]
+    Closed,
+}
+
+impl Failure {
+    /// A failed read or write of `what`.
+    pub(crate) fn io(what: impl Display, source: io::Error) -> Self {
+        let what = what.to_string();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::Permission(format!("{what}: {source}")),
+            _ => Self::Io { what, source },
+        }
+    }
+
+    /// A failed read or write of a file.
+    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
+        Self::io(path.display(), source)
+    }
+
+    /// A failed write to standard output.
+    pub(crate) fn stdout(source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::io("standard output", source),
+        }
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Unavailable(_) => UNAVAILABLE,
+            Self::Io { .. } => IO,
+            Self::Permission(_) => PERMISSION,
+            Self::Config(_) => CONFIG,
+            Self::Closed => OK,
+        }
+    }
+
+    /// What the user is told; nothing when nothing is wrong.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Closed => None,
+            other => Some(other.to_string()),
+        }
+    }
+}

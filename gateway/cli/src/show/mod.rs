@@ -1,0 +1,167 @@
+//! Output: where it goes, how times and texts look.
+
+mod record;
+mod table;
+mod when;
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Stdout, Write},
+};
+
+use serde_json::Value;
+
+use crate::{
+    args::{Args, Color},
+    exit::Failure,
+};
+
+pub(crate) use record::{line as entry_line, record};
+pub(crate) use table::Table;
+pub(crate) use when::{Zone, duration, moment, rounded};
+
+/// How output looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Show {
+    /// JSON instead of text.
+    pub(crate) json: bool,
+    /// The zone of times in texts.
+    pub(crate) zone: Zone,
+    colors: bool,
+}
+
+/// What a word means, as its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// All is well.
+    Good,
+    /// Look at this.
+    Doubt,
+    /// Something is wrong.
+    Bad,
+}
+
+impl Show {
+    /// From the command line, the environment and the terminal. To be made before any thread starts.
+    pub(crate) fn new(args: &Args) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let colors = match args.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => io::stdout().is_terminal() && !set("NO_COLOR") && !dumb,
+        };
+        Self { json: args.json, zone: Zone::local(), colors: colors && !args.json }
+    }
+
+    /// A word in its colour.
+    pub(crate) fn tone(&self, tone: Tone, text: impl Display) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Doubt => "33",
+            Tone::Bad => "31",
+        };
+        if self.colors { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+}
+
+/// Standard output, written in pieces. Nobody listening any more is [`Failure::Closed`].
+pub(crate) struct Out(io::BufWriter<Stdout>);
+
+/// How much is written at once, in bytes.
+const OUT_BUFFER_BYTES: usize = 64 * 1024;
+
+impl Out {
+    pub(crate) fn new() -> Self {
+        Self(io::BufWriter::with_capacity(OUT_BUFFER_BYTES, io::stdout()))
+    }
+
+    /// A line of text.
+    pub(crate) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
+        writeln!(self.0, "{line}").map_err(Failure::stdout)
+    }
+
+    /// A JSON document on a line.
+    pub(crate) fn json(&mut self, document: &Value) -> Result<(), Failure> {
+        self.line(document)
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.write_all(bytes).map_err(Failure::stdout)
+    }
+
+    /// Shows what was written so far.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(Failure::stdout)
+    }
+}
+
+/// A document or a text, and nothing after it.
+pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
+    let mut out = Out::new();
+    out.line(text)?;
+    out.flush()
+}
+
+/// Text of somebody else's making, harmless to a terminal: control characters and marks that turn the
+/// writing direction are written out. Line breaks stay.
+pub(crate) fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        let turns =
+            matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if (c.is_control() && c != '\n') || turns {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
+/// As [`escaped`], on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    escaped(text).replace('\n', " ")
+}
+
+/// A count with its noun: `1 entry`, `2 entries`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// A size with its unit.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = bytes / 100;
+    for unit in UNITS {
+        if tenths < 10_000 {
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+        tenths /= 1000;
+    }
+    format!("{} PB", tenths / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_can_t_be_driven_by_a_text() {
+        assert_eq!(escaped("a\x1b[31mb\u{202e}c\u{9b}d\ne"), "a\\u{1b}[31mb\\u{202e}c\\u{9b}d\ne");
+        assert_eq!(one_line("a\nb"), "a b");
+    }
+
+    #[test]
+    fn sizes_and_counts() {
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(1_049), "1.0 kB");
+        assert_eq!(size(1_500_000), "1.5 MB");
+        assert_eq!(size(2_147_483_648), "2.1 GB");
+        assert_eq!(count(1, "entry", "entries"), "1 entry");
+        assert_eq!(count(0, "entry", "entries"), "0 entries");
+    }
+}

@@ -1,0 +1,442 @@
+//! The configuration of `plombd`.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use plomb_seal::Name;
+use plomb_settings::{Known, SettingsError};
+use serde::Deserialize;
+
+/// The most buses of one gateway.
+pub const BUSES_MAX: usize = 32;
+/// The most meters of one gateway.
+pub const METERS_MAX: usize = 2000;
+
+/// The smallest and the largest quota of the journal, in MiB.
+pub const QUOTA_MIB_MIN: u64 = 4;
+/// See [`QUOTA_MIB_MIN`].
+pub const QUOTA_MIB_MAX: u64 = 1024 * 1024;
+
+const PREFIX: &str = "PLOMB";
+
+/// Everything that `plombd` is told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who the gateway is.
+    pub gateway: Gateway,
+    /// Where its batches go; without it the gateway only records.
+    pub hub: Option<Hub>,
+    /// The local store.
+    #[serde(default)]
+    pub journal: Journal,
+    /// When batches are closed.
+    #[serde(default)]
+    pub batch: Batch,
+    /// How well the system clock is known.
+    #[serde(default)]
+    pub clock: Clock,
+    /// The socket for the command line.
+    #[serde(default)]
+    pub control: Control,
+    /// The lines.
+    #[serde(default)]
+    pub bus: Vec<Bus>,
+    /// The meters on them.
+    #[serde(default)]
+    pub meter: Vec<Meter>,
+}
+
+/// Who the gateway is.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Gateway {
+    /// Its id, as certified.
+    pub id: String,
+    /// Where the journal is kept.
+    pub state_dir: PathBuf,
+    /// Its private key, PKCS#8 PEM, readable by nobody else.
+    pub key: PathBuf,
+    /// Its certificate, PEM, as the hub issued it.
+    pub certificate: Option<PathBuf>,
+    /// Its credential, as the hub issued it: policy and proofs.
+    pub credential: Option<PathBuf>,
+}
+
+/// Where batches go.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Hub {
+    /// `host:port` of the hub's broker.
+    pub address: String,
+    /// The authorities that the hub's certificate must come from, PEM.
+    pub ca: PathBuf,
+    /// How many unreceipted batches may be under way.
+    #[serde(default = "default::window_batches")]
+    pub window_batches: usize,
+    /// How many missed readings a second are sent to subscribers after an outage.
+    #[serde(default = "default::drain_per_s")]
+    pub drain_per_s: u32,
+}
+
+/// The local store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Journal {
+    /// How long entries may wait for a common commit, in seconds: what a power cut can cost.
+    pub window_s: f64,
+    /// How many entries may wait.
+    pub window_entries: usize,
+    /// How large the file may grow, in MiB.
+    pub quota_mib: u64,
+    /// Whether raw frames are kept beside the entries.
+    pub raw_frames: bool,
+}
+
+/// When batches are closed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Batch {
+    /// At this many entries.
+    pub entries: usize,
+    /// Or at this age of the oldest, in seconds.
+    pub age_s: f64,
+}
+
+/// How well the system clock is known.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Clock {
+    /// A file that a time service keeps while the clock is synchronised.
+    pub synced_file: PathBuf,
+    /// The bound on the error that is then stated, in milliseconds.
+    pub error_ms: u32,
+}
+
+/// The socket for the command line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Control {
+    /// Its path; default `ctl.sock` in the state directory.
+    pub socket: Option<PathBuf>,
+    /// The group that may observe.
+    pub group: String,
+    /// The group that may also read meters on demand.
+    pub admin_group: String,
+}
+
+/// A line.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Bus {
+    /// Its name.
+    pub name: String,
+    /// The protocol spoken on it.
+    pub protocol: Protocol,
+    /// A serial port (`/dev/serial/by-id/…`) or `tcp://host:port`.
+    pub port: String,
+    /// Line speed, in bits a second.
+    #[serde(default = "default::baud")]
+    pub baud: u32,
+    /// Parity.
+    #[serde(default)]
+    pub parity: Parity,
+    /// How long an answer may take to begin, in milliseconds; default by the standard and the line speed.
+    pub reply_timeout_ms: Option<u32>,
+    /// How long an answer may pause, in milliseconds.
+    pub gap_timeout_ms: Option<u32>,
+    /// How often a question is asked again.
+    pub retries: Option<u8>,
+    /// The most telegrams of one readout.
+    pub telegrams_max: Option<u8>,
+    /// The share of line time, in percent, that silent meters may take together.
+    #[serde(default = "default::silent_percent")]
+    pub silent_percent: u32,
+    /// The control byte of a selection: `53` or `73`.
+    #[serde(default)]
+    pub select: Select,
+}
+
+/// A meter.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Meter {
+    /// The measuring point's name. It outlives the meter.
+    pub point: String,
+    /// The line that it is on.
+    pub bus: String,
+    /// Its primary address, 1 to 250.
+    pub address: Option<u8>,
+    /// Its secondary address: 8 digits, or `id-manufacturer-version-medium` as `scan` prints it.
+    pub secondary: Option<String>,
+    /// How often it is read, in seconds.
+    #[serde(default = "default::interval_s")]
+    pub interval_s: f64,
+    /// How long an answer may take to begin, in milliseconds; default the line's.
+    pub reply_timeout_ms: Option<u32>,
+    /// How long an answer may pause, in milliseconds.
+    pub gap_timeout_ms: Option<u32>,
+    /// How often a question is asked again.
+    pub retries: Option<u8>,
+    /// The most telegrams of one readout.
+    pub telegrams_max: Option<u8>,
+}
+
+/// The timing of a meter, as far as it is configured; the rest comes from the standard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// How long an answer may take to begin, in milliseconds.
+    pub reply_timeout_ms: Option<u32>,
+    /// How long an answer may pause, in milliseconds.
+    pub gap_timeout_ms: Option<u32>,
+    /// How often a question is asked again.
+    pub retries: Option<u8>,
+    /// The most telegrams of one readout.
+    pub telegrams_max: Option<u8>,
+}
+
+/// The protocols that this version speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Wired M-Bus, EN 13757-2 and -3.
+    Mbus,
+}
+
+/// Parity of a serial line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parity {
+    /// Even: M-Bus.
+    #[default]
+    Even,
+    /// None.
+    None,
+    /// Odd.
+    Odd,
+}
+
+/// The control byte of a selection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum Select {
+    /// 53.
+    #[default]
+    #[serde(rename = "53")]
+    Plain,
+    /// 73: some meters insist on it.
+    #[serde(rename = "73")]
+    WithFcb,
+}
+
+impl Config {
+    /// Reads a configuration file and checks what it means.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
+        config.check().map_err(|what| SettingsError::Whole { path: path.into(), what })?;
+        Ok(config)
+    }
+
+    /// The journal's file.
+    pub fn journal_path(&self) -> PathBuf {
+        self.gateway.state_dir.join("journal.redb")
+    }
+
+    /// The control socket's path.
+    pub fn socket_path(&self) -> PathBuf {
+        self.control.socket.clone().unwrap_or_else(|| self.gateway.state_dir.join("ctl.sock"))
+    }
+
+    /// The gateway's id.
+    pub fn gateway_name(&self) -> Result<Name, String> {
+        self.gateway.id.parse().map_err(|error| format!("[gateway] id: {error}"))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.gateway_name()?;
+        if self.bus.len() > BUSES_MAX || self.meter.len() > METERS_MAX {
+            return Err(format!("at most {BUSES_MAX} buses and {METERS_MAX} meters"));
+        }
+        if self.hub.is_some() && (self.gateway.certificate.is_none() || self.gateway.credential.is_none()) {
+            return Err(
+                "[hub] needs `certificate` and `credential` in [gateway]: take both from `plomb-hub certify`".into()
+            );
+        }
+        if !(0.05..=3600.0).contains(&self.journal.window_s) || !(1..=4096).contains(&self.journal.window_entries) {
+            return Err("[journal] window_s is 0.05 to 3600, window_entries 1 to 4096".into());
+        }
+        if !(QUOTA_MIB_MIN..=QUOTA_MIB_MAX).contains(&self.journal.quota_mib) {
+            return Err(format!("[journal] quota_mib is {QUOTA_MIB_MIN} to {QUOTA_MIB_MAX}"));
+        }
+        if let Some(hub) = &self.hub
+            && hub.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none()
+        {
+            return Err(format!("[hub] address \"{}\" is not host:port", hub.address));
+        }
+        if !(1..=4096).contains(&self.batch.entries) || !(0.1..=86_400.0).contains(&self.batch.age_s) {
+            return Err("[batch] entries is 1 to 4096, age_s 0.1 to 86400".into());
+        }
+        let mut ports = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for bus in &self.bus {
+            bus.check()?;
+            if !names.insert(bus.name.as_str()) || !ports.insert(bus.port.as_str()) {
+                return Err(format!("bus \"{}\": its name or port is used by another bus", bus.name));
+            }
+        }
+        self.check_meters(&names)
+    }
+
+    fn check_meters(&self, buses: &BTreeSet<&str>) -> Result<(), String> {
+        let mut points = BTreeSet::new();
+        let mut addresses = BTreeSet::new();
+        for meter in &self.meter {
+            let wrong = |what: &str| Err(format!("meter \"{}\": {what}", meter.point));
+            let point: Result<Name, _> = meter.point.parse();
+            match point {
+                Err(error) => return Err(format!("meter point: {error}")),
+                Ok(point) => {
+                    if !points.insert(point) {
+                        return wrong("this point is given twice");
+                    }
+                }
+            }
+            if !buses.contains(meter.bus.as_str()) {
+                return Err(format!("meter \"{}\": there is no [[bus]] named \"{}\"", meter.point, meter.bus));
+            }
+            match (meter.address, &meter.secondary) {
+                (Some(0..=250), None) | (None, Some(_)) => {}
+                (Some(_), None) => return wrong("a primary address is 0 to 250"),
+                _ => return wrong("give either `address` or `secondary`"),
+            }
+            if !addresses.insert((meter.bus.as_str(), meter.address, meter.secondary.as_deref())) {
+                return wrong("another meter on this bus has the same address");
+            }
+            if !(0.2..=31.0 * 86_400.0).contains(&meter.interval_s) {
+                return wrong("interval_s is 0.2 to 2678400 (31 days)");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Bus {
+    fn check(&self) -> Result<(), String> {
+        if !(300..=115_200).contains(&self.baud) {
+            return Err(format!("bus \"{}\": baud is 300 to 115200", self.name));
+        }
+        if !(1..=100).contains(&self.silent_percent) {
+            return Err(format!("bus \"{}\": silent_percent is 1 to 100", self.name));
+        }
+        Ok(())
+    }
+}
+
+impl Meter {
+    /// Its timing; what it does not say is the line's.
+    pub fn timing(&self, line: &Bus) -> Timing {
+        Timing {
+            reply_timeout_ms: self.reply_timeout_ms.or(line.reply_timeout_ms),
+            gap_timeout_ms: self.gap_timeout_ms.or(line.gap_timeout_ms),
+            retries: self.retries.or(line.retries),
+            telegrams_max: self.telegrams_max.or(line.telegrams_max),
+        }
+    }
+
+    /// How often it is read.
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs_f64(self.interval_s)
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { window_s: 5.0, window_entries: 64, quota_mib: 2048, raw_frames: true }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { entries: 256, age_s: 60.0 }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { synced_file: "/run/systemd/timesync/synchronized".into(), error_ms: 1000 }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { socket: None, group: "plomb".into(), admin_group: "plomb-admin".into() }
+    }
+}
+
+mod default {
+    pub(super) fn window_batches() -> usize {
+        8
+    }
+    pub(super) fn drain_per_s() -> u32 {
+        50
+    }
+    pub(super) fn baud() -> u32 {
+        2400
+    }
+    pub(super) fn interval_s() -> f64 {
+        900.0
+    }
+    pub(super) fn silent_percent() -> u32 {
+        25
+    }
+}
+
+const VALUE: Known = Known::Value;
+const KNOWN: &[(&str, Known)] = &[
+    (
+        "gateway",
+        Known::Table(&[
+            ("id", VALUE),
+            ("state_dir", VALUE),
+            ("key", VALUE),
+            ("certificate", VALUE),
+            ("credential", VALUE),
+        ]),
+    ),
+    ("hub", Known::Table(&[("address", VALUE), ("ca", VALUE), ("window_batches", VALUE), ("drain_per_s", VALUE)])),
+    (
+        "journal",
+        Known::Table(&[("window_s", VALUE), ("window_entries", VALUE), ("quota_mib", VALUE), ("raw_frames", VALUE)]),
+    ),
+    ("batch", Known::Table(&[("entries", VALUE), ("age_s", VALUE)])),
+    ("clock", Known::Table(&[("synced_file", VALUE), ("error_ms", VALUE)])),
+    ("control", Known::Table(&[("socket", VALUE), ("group", VALUE), ("admin_group", VALUE)])),
+    (
+        "bus",
+        Known::Tables(&[
+            ("name", VALUE),
+            ("protocol", VALUE),
+            ("port", VALUE),
+            ("baud", VALUE),
+            ("parity", VALUE),
+            ("reply_timeout_ms", VALUE),
+            ("gap_timeout_ms", VALUE),
+            ("retries", VALUE),
+            ("telegrams_max", VALUE),
+            ("silent_percent", VALUE),
+            ("select", VALUE),
+        ]),
+    ),
+    (
+        "meter",
+        Known::Tables(&[
+            ("point", VALUE),
+            ("bus", VALUE),
+            ("address", VALUE),
+            ("secondary", VALUE),
+            ("interval_s", VALUE),
+            ("reply_timeout_ms", VALUE),
+            ("gap_timeout_ms", VALUE),
+            ("retries", VALUE),
+            ("telegrams_max", VALUE),
+        ]),
+    ),
+];

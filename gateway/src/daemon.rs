@@ -1,0 +1,340 @@
+//! `plombd`: puts the parts together, and takes them apart in order.
+//!
+//! ```text
+//! lines ─▶ journal ─▶ batcher ─▶ uplink ─▶ hub
+//!             ├────▶ subscribers (uplink)
+//!             └────▶ control socket
+//! ```
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use plomb_seal::{Event, Hash, Name, Occurrence, Policy, SigningKey};
+use tokio::{
+    runtime, select,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep, timeout},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    batcher::{self, Anchoring},
+    clock::{StepWatch, SystemClock},
+    config::Config,
+    control::{Desk, Socket},
+    identity,
+    journal::{Journal, JournalError, Options, Recovered},
+    poll::{BusTask, QUESTIONS_MAX, Question},
+    snapshot::Snapshots,
+    status::Board,
+    uplink::{ClientFiles, Uplink, client_config},
+};
+
+/// How long a stop waits for the last receipts.
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How often the clock is compared with its own running.
+const CLOCK_PERIOD: Duration = Duration::from_secs(10);
+
+/// Why `plombd` ends other than by a signal; each with its exit code (sysexits).
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The configuration, a key or a certificate is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// Something at start can't be opened.
+    #[error("{0}")]
+    Start(String),
+    /// The journal failed.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+}
+
+impl Fatal {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Journal(JournalError::Option { .. }) => 78,
+            // Another process has the file, or it can't be opened: a new start would not help.
+            Self::Start(_) | Self::Journal(JournalError::InUse | JournalError::Open(_)) => 74,
+            Self::Journal(_) => 75,
+        }
+    }
+}
+
+/// Runs `plombd` with a configuration file until SIGTERM or SIGINT.
+pub fn run(path: &Path) -> Result<(), Fatal> {
+    let config = Config::load(path).map_err(|error| Fatal::Config(error.to_string()))?;
+    let config_hash = fs::read(path).map(|bytes| Hash::of(&bytes)).map_err(|error| Fatal::Config(error.to_string()))?;
+    // One thread carries a gateway's load, and costs the least memory.
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Fatal::Start(format!("no runtime: {error}")))?;
+    runtime.block_on(Daemon::start(config, config_hash)?.run())
+}
+
+struct Daemon {
+    config: Config,
+    config_hash: Hash,
+    gateway: Name,
+    key: SigningKey,
+    trust: Option<(plomb_seal::Credential, Policy)>,
+    clock: Arc<SystemClock>,
+}
+
+impl Daemon {
+    fn start(config: Config, config_hash: Hash) -> Result<Self, Fatal> {
+        let gateway = config.gateway_name().map_err(Fatal::Config)?;
+        let key = identity::signing_key(&config.gateway.key).map_err(Fatal::Config)?;
+        let trust = match &config.gateway.credential {
+            Some(path) => Some(identity::credential(path, &gateway, &key).map_err(Fatal::Config)?),
+            None => None,
+        };
+        let clock = Arc::new(SystemClock::new(&config.clock));
+        Ok(Self { config, config_hash, gateway, key, trust, clock })
+    }
+
+    async fn run(self) -> Result<(), Fatal> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(|error| Fatal::Start(error.to_string()))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Fatal::Start(error.to_string()))?;
+        let (journal, recovered) = self.open_journal()?;
+        self.enter_start(&journal, &recovered).await?;
+
+        let (board, anchoring) = (Arc::new(Board::default()), Arc::new(Anchoring::default()));
+        let (stop_lines, lines_stopped) = watch::channel(false);
+        let (stop_rest, rest_stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let questions = self.start_lines(&journal, &board, &lines_stopped, &mut tasks)?;
+        tasks.spawn(batcher::run(journal.clone(), self.config.batch.clone(), anchoring.clone(), rest_stopped.clone()));
+        tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
+        let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
+        let control = self.start_control(&journal, &board, questions, &rest_stopped)?;
+        notify(&[sd_notify::NotifyState::Ready]);
+        let watchdog = tokio::spawn(feed_watchdog(journal.clone()));
+        info!(gateway = %self.gateway, meters = self.config.meter.len(), "plombd runs");
+
+        let ended = loop {
+            select! {
+                _ = terminate.recv() => break Ok(()),
+                _ = interrupt.recv() => break Ok(()),
+                Some(task) = tasks.join_next() => match task {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => break Err(Fatal::Journal(error)),
+                    Err(error) => break Err(Fatal::Start(format!("a task ended unexpectedly: {error}"))),
+                },
+            }
+        };
+        notify(&[sd_notify::NotifyState::Stopping]);
+        stop_lines.send_replace(true);
+        let closed = match &ended {
+            Ok(()) => self.close_books(&journal, &board, &anchoring, &mut tasks).await,
+            Err(_) => Ok(()),
+        };
+        stop_rest.send_replace(true);
+        watchdog.abort();
+        for task in [uplink, control].into_iter().flatten() {
+            // A task that hangs must not keep the daemon; the journal is closed below either way.
+            let _ = timeout(Duration::from_secs(4), task).await;
+        }
+        tasks.shutdown().await;
+        let last = journal.close().await;
+        ended?;
+        closed?;
+        last?;
+        info!("plombd stopped");
+        Ok(())
+    }
+
+    fn open_journal(&self) -> Result<(Journal, Recovered), Fatal> {
+        let folder = &self.config.gateway.state_dir;
+        fs::create_dir_all(folder).map_err(|error| Fatal::Start(format!("{}: {error}", folder.display())))?;
+        let path = self.config.journal_path();
+        let options = Options {
+            window: Duration::from_secs_f64(self.config.journal.window_s),
+            window_entries_max: self.config.journal.window_entries,
+            quota_bytes: self.config.journal.quota_mib.saturating_mul(1024 * 1024),
+            raw_frames: self.config.journal.raw_frames,
+            ..Options::default()
+        };
+        let clock = |clock: &Arc<SystemClock>| {
+            let clock = clock.clone();
+            move || clock.stamp()
+        };
+        let opened = Journal::open(&path, self.gateway.clone(), self.key.clone(), options, clock(&self.clock));
+        match opened {
+            Err(damage @ JournalError::Damaged(_)) => {
+                let (gateway, key) = (self.gateway.clone(), self.key.clone());
+                let (journal, recovered, aside) =
+                    Journal::open_replacing_damaged(&path, gateway, key, options, clock(&self.clock), &damage)?;
+                error!(aside = %aside.display(), "{damage}; it is kept aside, and a new one begins");
+                Ok((journal, recovered))
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn enter_start(&self, journal: &Journal, recovered: &Recovered) -> Result<(), Fatal> {
+        let details = [
+            ("version", env!("CARGO_PKG_VERSION").to_string()),
+            ("openings", recovered.openings.to_string()),
+            ("unreceipted", recovered.unreceipted_entries.to_string()),
+            ("configuration", self.config_hash.to_string()),
+        ];
+        enter(journal, "start", &details).await?;
+        Ok(())
+    }
+
+    fn start_lines(
+        &self,
+        journal: &Journal,
+        board: &Arc<Board>,
+        stop: &watch::Receiver<bool>,
+        tasks: &mut JoinSet<Result<(), JournalError>>,
+    ) -> Result<Vec<(Name, mpsc::Sender<Question>)>, Fatal> {
+        let mut questions = Vec::new();
+        for bus in &self.config.bus {
+            let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
+            for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {
+                let point = meter.point.parse().map_err(|error| Fatal::Config(format!("{error}")))?;
+                questions.push((point, ask.clone()));
+            }
+            let line = BusTask::new(bus, &self.config.meter, journal.clone(), board.clone(), asked, stop.clone());
+            tasks.spawn(line.map_err(Fatal::Config)?.run());
+        }
+        Ok(questions)
+    }
+
+    fn start_uplink(
+        &self,
+        journal: &Journal,
+        board: &Arc<Board>,
+        anchoring: &Arc<Anchoring>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Option<JoinHandle<()>>, Fatal> {
+        let (Some(hub), Some(certificate), Some((_, policy))) =
+            (&self.config.hub, &self.config.gateway.certificate, &self.trust)
+        else {
+            warn!("no [hub] is configured: entries are recorded and not anchored");
+            return Ok(None);
+        };
+        let files = ClientFiles { ca: &hub.ca, certificate, key: &self.config.gateway.key };
+        let uplink = Uplink {
+            gateway: self.gateway.clone(),
+            config: hub.clone(),
+            journal: journal.clone(),
+            policy: Arc::new(policy.clone()),
+            tls: client_config(files).map_err(Fatal::Config)?,
+            anchoring: anchoring.clone(),
+            board: board.clone(),
+        };
+        board.update().hub.address.clone_from(&hub.address);
+        Ok(Some(tokio::spawn(uplink.run(stop.clone()))))
+    }
+
+    fn start_control(
+        &self,
+        journal: &Journal,
+        board: &Arc<Board>,
+        questions: Vec<(Name, mpsc::Sender<Question>)>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Option<JoinHandle<()>>, Fatal> {
+        let path = self.config.socket_path();
+        let socket = Socket::bind(&path, group_id(&self.config.control.group))
+            .map_err(|error| Fatal::Start(format!("control socket {}: {error}", path.display())))?;
+        let snapshots = Snapshots {
+            gateway: self.gateway.to_string(),
+            journal: journal.clone(),
+            board: board.clone(),
+            clock: self.clock.clone(),
+            quota_bytes: self.config.journal.quota_mib.saturating_mul(1024 * 1024),
+            hub_configured: self.config.hub.is_some(),
+            started_ms: crate::clock::unix_ms(),
+        };
+        let desk = Desk {
+            journal: journal.clone(),
+            snapshot: Box::new(move || snapshots.take()),
+            questions,
+            credential: self.trust.as_ref().map(|(credential, _)| credential.clone()),
+            admin_gid: group_id(&self.config.control.admin_group),
+        };
+        Ok(Some(tokio::spawn(socket.serve(desk, stop.clone()))))
+    }
+
+    /// The last entries, the last batch, and, while the hub is there, its receipt.
+    async fn close_books(
+        &self,
+        journal: &Journal,
+        board: &Board,
+        anchoring: &Anchoring,
+        tasks: &mut JoinSet<Result<(), JournalError>>,
+    ) -> Result<(), Fatal> {
+        // The lines have been told; a reading under way is given up.
+        let lines = self.config.bus.len();
+        let ended = async {
+            for _ in 0..lines {
+                let _ = tasks.join_next().await;
+            }
+        };
+        let _ = timeout(Duration::from_secs(2), ended).await;
+        enter(journal, "stop", &[]).await?;
+        while batcher::close(journal, &self.config.batch, anchoring).await? {}
+        let until = Instant::now() + STOP_GRACE;
+        while board.update().hub.connected && !journal.unreceipted(1)?.is_empty() && Instant::now() < until {
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}
+
+async fn enter(journal: &Journal, name: &str, details: &[(&str, String)]) -> Result<(), JournalError> {
+    let details = details.iter().map(|(name, value)| ((*name).to_string(), value.clone())).collect();
+    let event = Occurrence::Event(Event { name: name.into(), details });
+    let ticket = journal.append_urgent(event, Vec::new()).await?;
+    match ticket.durable().await {
+        Ok(_) | Err(JournalError::Full { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Enters each jump of the system clock.
+async fn watch_clock(
+    journal: Journal,
+    clock: Arc<SystemClock>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), JournalError> {
+    let mut steps = StepWatch::start();
+    loop {
+        select! {
+            () = sleep(CLOCK_PERIOD) => {}
+            _ = stop.changed() => return Ok(()),
+        }
+        if let Some(by_ms) = steps.step_ms() {
+            let state = crate::clock::state_name(clock.stamp().clock).to_string();
+            warn!(by_ms, state, "the system clock jumped");
+            enter(&journal, "clock-step", &[("by_ms", by_ms.to_string()), ("clock", state)]).await?;
+        }
+    }
+}
+
+/// Feeds systemd's watchdog as long as the writer answers.
+async fn feed_watchdog(journal: Journal) {
+    let Some(period) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        sleep(period / 3).await;
+        match journal.flush().await {
+            Ok(_) => notify(&[sd_notify::NotifyState::Watchdog]),
+            Err(error) => error!("the journal does not answer: {error}"),
+        }
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}
+
+/// The id of a group, from the system's group file.
+fn group_id(name: &str) -> Option<u32> {
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    let line = groups.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}

@@ -1,0 +1,254 @@
+//! Exports from a journal, live or from the file alone.
+
+use std::io::{self, Write};
+
+use plomb_seal::{
+    Anchor, Body, Credential, Entry, Hash, Name, Unverified,
+    export::{Anchored, Scope, Writer},
+    tree,
+};
+
+use crate::journal::{JournalError, Reader, Snapshot, StoredBatch, StoredEntry};
+
+/// How many batches are looked up at once.
+const BATCHES_AT_ONCE: usize = 64;
+/// The most entries in the tail of an export.
+pub const TAIL_ENTRIES_MAX: usize = plomb_seal::batch::BATCH_ENTRIES_MAX;
+
+/// What to export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// All, one point, or one entry.
+    pub scope: Scope,
+    /// Only batches closed at or after this time, Unix milliseconds.
+    pub since_ms: Option<i64>,
+    /// Only batches opened before this time, Unix milliseconds.
+    pub until_ms: Option<i64>,
+    /// Whether entries without a receipt are left out.
+    pub receipted_only: bool,
+    /// Whether raw frames go along.
+    pub frames: bool,
+}
+
+/// What an export holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// How many entries.
+    pub entries: u64,
+    /// How many of them have a receipt.
+    pub receipted: u64,
+    /// How many batches.
+    pub batches: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// Why an export can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The export can't be written.
+    #[error("can't write the export: {0}")]
+    Write(#[from] io::Error),
+    /// There is no such entry.
+    #[error(
+        "the journal holds no entry {seq} of epoch {epoch}: it was never written, or its batch was pruned after its receipt (the hub's archive has it)"
+    )]
+    NoEntry {
+        /// The epoch.
+        epoch: u32,
+        /// The sequence number.
+        seq: u64,
+    },
+    /// What is stored can't be read.
+    #[error("the journal holds something that can't be read: {0}")]
+    Stored(#[from] plomb_seal::Malformed),
+}
+
+/// Writes an export. A range of time is widened to whole batches, so that roots can be computed.
+pub fn write(
+    reader: &Reader,
+    credential: &Credential,
+    selection: &Selection,
+    out: &mut impl Write,
+) -> Result<Summary, ExportError> {
+    let snapshot = reader.snapshot()?;
+    let gateway = snapshot.gateway()?;
+    let (writer, begin) = Writer::begin(&gateway, &selection.scope, credential);
+    let mut export = Export { snapshot, selection, writer, out, summary: Summary::default() };
+    export.put(&begin)?;
+    match &selection.scope {
+        Scope::Entry { epoch, seq } => export.single(*epoch, *seq)?,
+        Scope::All | Scope::Point(_) => export.run()?,
+    }
+    let Export { writer, mut summary, out, .. } = export;
+    let end = writer.end();
+    out.write_all(&end)?;
+    out.flush()?;
+    summary.bytes += end.len() as u64;
+    Ok(summary)
+}
+
+struct Export<'a, W> {
+    snapshot: Snapshot,
+    selection: &'a Selection,
+    writer: Writer,
+    out: &'a mut W,
+    summary: Summary,
+}
+
+impl<W: Write> Export<'_, W> {
+    fn run(&mut self) -> Result<(), ExportError> {
+        let head = self.snapshot.head()?;
+        for (epoch, first_kept, _) in self.snapshot.epochs()? {
+            let mut next_seq = first_kept;
+            let mut from = 0;
+            loop {
+                let batches = self.snapshot.batches(epoch, from, BATCHES_AT_ONCE)?;
+                let Some(last) = batches.last() else { break };
+                from = last.batch + 1;
+                for batch in &batches {
+                    // The entries of an earlier epoch that never got a receipt were entered again in a later one.
+                    let orphaned = batch.proof.is_none() && epoch < head.epoch;
+                    next_seq = next_seq.max(batch.first_seq + u64::from(batch.count));
+                    if batch.first_seq >= first_kept && !orphaned && self.wanted(batch)? {
+                        self.batch(batch)?;
+                    }
+                }
+            }
+            if epoch == head.epoch && !self.selection.receipted_only && self.selection.until_ms.is_none() {
+                self.tail(epoch, next_seq)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted(&self, batch: &StoredBatch) -> Result<bool, ExportError> {
+        if self.selection.receipted_only && batch.proof.is_none() {
+            return Ok(false);
+        }
+        let anchor = Unverified::<Anchor>::parse(&batch.anchor)?;
+        let (opened, closed) = (anchor.claims().opened_ms, anchor.claims().closed_ms);
+        let selection = self.selection;
+        Ok(selection.since_ms.is_none_or(|since| closed >= since)
+            && selection.until_ms.is_none_or(|until| opened < until))
+    }
+
+    fn batch(&mut self, batch: &StoredBatch) -> Result<(), ExportError> {
+        let count = usize::try_from(batch.count).unwrap_or(usize::MAX);
+        let entries = self.snapshot.entries(batch.epoch, batch.first_seq, count)?;
+        match &self.selection.scope {
+            Scope::Point(point) => {
+                let kept = self.of_point(&entries, point)?;
+                if !kept.is_empty() {
+                    self.parts(batch, &entries, &kept)?;
+                }
+                Ok(())
+            }
+            _ => self.whole(batch, &entries),
+        }
+    }
+
+    fn whole(&mut self, batch: &StoredBatch, entries: &[StoredEntry]) -> Result<(), ExportError> {
+        let frames = self.frames(entries.iter())?;
+        let bytes: Vec<&[u8]> = entries.iter().map(|entry| entry.bytes.as_slice()).collect();
+        let item = self.writer.whole(&anchored(batch, &frames), &bytes);
+        self.count(entries.len(), batch.proof.is_some());
+        self.put(&item)
+    }
+
+    /// Entries `kept` (places in the batch), each with its path.
+    fn parts(&mut self, batch: &StoredBatch, entries: &[StoredEntry], kept: &[usize]) -> Result<(), ExportError> {
+        let leaves: Vec<Hash> = entries.iter().map(|entry| tree::leaf_hash(&entry.bytes)).collect();
+        let chosen: Vec<(&StoredEntry, Vec<Hash>)> =
+            kept.iter().filter_map(|index| entries.get(*index).zip(tree::inclusion_path(&leaves, *index))).collect();
+        let frames = self.frames(chosen.iter().map(|(entry, _)| *entry))?;
+        let parts: Vec<(&[u8], Vec<Hash>)> =
+            chosen.into_iter().map(|(entry, path)| (entry.bytes.as_slice(), path)).collect();
+        let item = self.writer.parts(&anchored(batch, &frames), &parts);
+        self.count(parts.len(), batch.proof.is_some());
+        self.put(&item)
+    }
+
+    fn tail(&mut self, epoch: u32, from_seq: u64) -> Result<(), ExportError> {
+        let entries = self.snapshot.entries(epoch, from_seq, TAIL_ENTRIES_MAX)?;
+        let kept: Vec<&StoredEntry> = match &self.selection.scope {
+            Scope::Point(point) => {
+                self.of_point(&entries, point)?.into_iter().filter_map(|index| entries.get(index)).collect()
+            }
+            _ => entries.iter().collect(),
+        };
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let frames = self.frames(kept.iter().copied())?;
+        let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+        let bytes: Vec<&[u8]> = kept.iter().map(|entry| entry.bytes.as_slice()).collect();
+        let item = self.writer.tail(&bytes, &frames);
+        self.count(bytes.len(), false);
+        self.put(&item)
+    }
+
+    fn single(&mut self, epoch: u32, seq: u64) -> Result<(), ExportError> {
+        let missing = ExportError::NoEntry { epoch, seq };
+        if let Some(batch) = self.snapshot.batch_of(epoch, seq)? {
+            let count = usize::try_from(batch.count).unwrap_or(usize::MAX);
+            let entries = self.snapshot.entries(epoch, batch.first_seq, count)?;
+            let index = entries.iter().position(|entry| entry.seq == seq).ok_or(missing)?;
+            return self.parts(&batch, &entries, &[index]);
+        }
+        let entry = self.snapshot.entry(epoch, seq)?.ok_or(missing)?;
+        let item = self.writer.tail(&[&entry.bytes], &[]);
+        self.count(1, false);
+        self.put(&item)
+    }
+
+    fn of_point(&self, entries: &[StoredEntry], point: &Name) -> Result<Vec<usize>, ExportError> {
+        let mut kept = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let parsed = Unverified::<Entry>::parse(&entry.bytes)?;
+            if parsed.claims().body.link().is_some_and(|link| link.point == *point) {
+                kept.push(index);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The raw frames that are kept of these entries, as far as their records name them.
+    fn frames<'e>(&self, entries: impl Iterator<Item = &'e StoredEntry>) -> Result<Vec<Vec<u8>>, ExportError> {
+        let mut frames = Vec::new();
+        if !self.selection.frames {
+            return Ok(frames);
+        }
+        for entry in entries {
+            let parsed = Unverified::<Entry>::parse(&entry.bytes)?;
+            let Body::Record(_, record) = &parsed.claims().body else { continue };
+            let kept = self.snapshot.frames(entry.epoch, entry.seq)?;
+            frames.extend(kept.into_iter().filter(|frame| record.frames.contains(&Hash::of(frame))));
+        }
+        Ok(frames)
+    }
+
+    fn count(&mut self, entries: usize, receipted: bool) {
+        self.summary.entries += entries as u64;
+        self.summary.batches += 1;
+        if receipted {
+            self.summary.receipted += entries as u64;
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+        self.summary.bytes += bytes.len() as u64;
+        Ok(self.out.write_all(bytes)?)
+    }
+}
+
+fn anchored<'a>(batch: &'a StoredBatch, frames: &'a [Vec<u8>]) -> Anchored<'a> {
+    Anchored {
+        anchor: &batch.anchor,
+        proof: batch.proof.as_deref(),
+        frames: frames.iter().map(Vec::as_slice).collect(),
+    }
+}

@@ -1,0 +1,38 @@
+//! The gateway's key and credential, from their files.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use ed25519_dalek::pkcs8::DecodePrivateKey;
+use plomb_seal::{Credential, Name, Policy, SigningKey};
+
+/// Reads a private key: Ed25519, PKCS#8 PEM, readable by its owner only.
+pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
+    let wrong = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let mode = fs::metadata(path).map_err(|error| wrong(&error))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(wrong(&format!(
+            "others can read this key (mode {:03o}); run: chmod 600 {}",
+            mode & 0o777,
+            path.display()
+        )));
+    }
+    let pem = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let key = ed25519_dalek::SigningKey::from_pkcs8_pem(&pem)
+        .map_err(|_| wrong(&"this is no Ed25519 private key in PKCS#8 PEM; plomb-hub certify makes one"))?;
+    Ok(SigningKey::from_seed(&key.to_bytes()))
+}
+
+/// Reads a credential and checks that it is this gateway's, with this key.
+pub fn credential(path: &Path, gateway: &Name, key: &SigningKey) -> Result<(Credential, Policy), String> {
+    let wrong = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let bytes = fs::read(path).map_err(|error| wrong(&error))?;
+    let credential = Credential::parse(&bytes).map_err(|error| wrong(&error))?;
+    let policy = Policy::parse(&credential.policy).map_err(|error| wrong(&error))?;
+    let certificates = credential.verify(&policy).map_err(|error| wrong(&error))?;
+    let own = certificates.iter().find(|issue| issue.key == key.public());
+    match own {
+        Some(issue) if issue.subject == *gateway => Ok((credential, policy)),
+        Some(issue) => Err(wrong(&format!("it is for gateway {}, but [gateway] id is {gateway}", issue.subject))),
+        None => Err(wrong(&"no certificate in it is for the key in [gateway] key")),
+    }
+}

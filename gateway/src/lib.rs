@@ -1,0 +1,34 @@
+//! The gateway: poll, normalise, sign, journal, batch, publish.
+//!
+//! The path of a reading is one line:
+//!
+//! ```text
+//! poll ─▶ normalise ─▶ journal (seal, chain, commit) ─▶ batcher (anchor) ─▶ uplink (receipt)
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`poll`], [`schedule`], [`link`] | asks the meters of a line in their turn |
+//! | [`normalise`] | a protocol's words to a [`Record`](plomb_seal::Record) |
+//! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
+//! | [`batcher`] | closes batches with an anchor |
+//! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
+//! | [`control`], [`status`], [`snapshot`], [`view`], [`export`] | what people ask the daemon |
+//! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
+
+pub mod batcher;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod export;
+pub mod identity;
+pub mod journal;
+pub mod link;
+pub mod normalise;
+pub mod poll;
+pub mod schedule;
+pub mod snapshot;
+pub mod status;
+pub mod uplink;
+pub mod view;

@@ -1,0 +1,158 @@
+//! Links to meters, and the one loop that drives any session over any of them.
+
+use std::{io, time::Duration};
+
+use plomb_session::{Instant, Session};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, sleep_until, timeout},
+};
+use tokio_serial::{DataBits, SerialPortBuilderExt, SerialStream, StopBits};
+
+use crate::config::Parity;
+
+/// How long a TCP connection to a serial server may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long bytes may wait to be taken by the system.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes taken from a link at once.
+const READ_BYTES: usize = 1024;
+/// The most that is thrown away before a conversation.
+const STALE_READS_MAX: usize = 16;
+
+/// A way to meters.
+#[derive(Debug)]
+pub struct Link {
+    wire: Wire,
+    bits_per_second: u32,
+}
+
+#[derive(Debug)]
+enum Wire {
+    Serial(Box<SerialStream>),
+    Tcp(TcpStream),
+}
+
+impl Link {
+    /// Opens `tcp://host:port`, or else a serial port.
+    pub async fn open(port: &str, baud: u32, parity: Parity) -> io::Result<Self> {
+        let wire = match port.strip_prefix("tcp://") {
+            Some(address) => {
+                let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+                stream.set_nodelay(true)?;
+                Wire::Tcp(stream)
+            }
+            None => Wire::Serial(Box::new(open_serial(port, baud, parity)?)),
+        };
+        Ok(Self { wire, bits_per_second: baud })
+    }
+
+    /// Throws away what came while nobody had asked.
+    pub async fn drop_stale(&mut self) -> io::Result<()> {
+        let mut stale = [0; READ_BYTES];
+        for _ in 0..STALE_READS_MAX {
+            match timeout(Duration::from_millis(1), self.read(&mut stale)).await {
+                Ok(read) => {
+                    read?;
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.wire {
+            Wire::Serial(port) => port.read(buffer).await?,
+            Wire::Tcp(stream) => stream.read(buffer).await?,
+        };
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the port is gone"));
+        }
+        Ok(read)
+    }
+
+    /// Sends, and waits until the last bit has left a serial line.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let begun = tokio::time::Instant::now();
+        match &mut self.wire {
+            Wire::Serial(port) => timeout(WRITE_TIMEOUT, port.write_all(bytes)).await??,
+            Wire::Tcp(stream) => timeout(WRITE_TIMEOUT, stream.write_all(bytes)).await??,
+        }
+        if let Wire::Serial(_) = self.wire {
+            sleep_until(begun + time_on_the_wire(bytes.len(), self.bits_per_second)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Drives a session to its end. Each event goes to `on_event` as it comes.
+///
+/// The session never sees the link or the clock; this loop sees nothing of the protocol.
+pub async fn drive<S: Session>(session: &mut S, link: &mut Link, mut on_event: impl FnMut(S::Event)) -> io::Result<()> {
+    let origin = tokio::time::Instant::now();
+    let now = || Instant::from_duration(origin.elapsed());
+    let mut buffer = [0; READ_BYTES];
+    link.drop_stale().await?;
+    session.start(now());
+    loop {
+        while let Some(event) = session.poll_event() {
+            on_event(event);
+        }
+        if let Some(transmit) = session.poll_transmit() {
+            link.write(&transmit.bytes).await?;
+            session.handle_transmitted(now());
+            continue;
+        }
+        if session.is_finished() {
+            return Ok(());
+        }
+        let wait = session.poll_timeout().map(|deadline| Duration::from_micros(deadline.as_micros()));
+        match wait {
+            Some(until) => {
+                tokio::select! {
+                    read = link.read(&mut buffer) => {
+                        let read = read?;
+                        session.handle_input(buffer.get(..read).unwrap_or_default(), now());
+                    }
+                    () = sleep_until(origin + until) => session.handle_timeout(now()),
+                }
+            }
+            None => {
+                let read = link.read(&mut buffer).await?;
+                session.handle_input(buffer.get(..read).unwrap_or_default(), now());
+            }
+        }
+    }
+}
+
+/// How long bytes take at eleven bits each (8E1).
+fn time_on_the_wire(bytes: usize, bits_per_second: u32) -> Duration {
+    let bits = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(11);
+    Duration::from_micros(bits.saturating_mul(1_000_000) / u64::from(bits_per_second.max(1)))
+}
+
+fn open_serial(port: &str, baud: u32, parity: Parity) -> io::Result<SerialStream> {
+    let builder = tokio_serial::new(port, baud).data_bits(DataBits::Eight).stop_bits(StopBits::One);
+    let parity = match parity {
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    // A pseudo-terminal can't keep a parity; what it says about that is not worth losing the line for.
+    builder
+        .clone()
+        .parity(parity)
+        .open_native_async()
+        .or_else(|error| match error.kind() {
+            tokio_serial::ErrorKind::InvalidInput => builder.open_native_async(),
+            _ => Err(error),
+        })
+        .map_err(io::Error::from)
+}
+
+/// Waits a little before a port is tried again; longer each time, to 30 s.
+pub async fn before_reopening(tries: u32) {
+    sleep(Duration::from_millis(500) * 2u32.pow(tries.min(6))).await;
+}

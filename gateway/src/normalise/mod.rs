@@ -1,0 +1,5 @@
+//! From a meter's words to a record: exact, OBIS-coded, with what the meter said of itself.
+//!
+//! Each protocol has a file here, and only here do its words and ours meet.
+
+pub mod mbus;

@@ -1,0 +1,417 @@
+//! Asks the meters of one line, and hands what they said, or why they did not, to the journal.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use plomb_mbus::{
+    Address, Identification, Manufacturer, Medium, ReadConfig, ReadEvent, ReadFailure, ReadMeter, SecondaryAddress,
+    TELEGRAM_COUNT_MAX, Target,
+};
+use plomb_seal::{Absent, Name, Occurrence, Reason, Record};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::sleep,
+};
+use tracing::{info, warn};
+
+use crate::{
+    clock::unix_ms,
+    config::{self, Select},
+    journal::{Journal, JournalError},
+    link::{Link, drive},
+    normalise::mbus::{NormaliseError, record},
+    schedule::{Schedule, Skipped, Turn},
+    status::{Board, Bus as BusStatus, Point, rfc3339},
+};
+
+/// The most questions of people that wait for one line.
+pub const QUESTIONS_MAX: usize = 16;
+/// A meter that has been silent is asked again only so often.
+const SILENT_RETRIES: u8 = 1;
+/// What a serial server on the network, or a USB adapter, takes beyond the line's own time.
+const TCP_LATENCY: Duration = Duration::from_millis(300);
+const ADAPTER_LATENCY: Duration = Duration::from_millis(50);
+/// How long a port that failed is left alone at least, and at most.
+const REOPEN_MIN: Duration = Duration::from_millis(500);
+const REOPEN_MAX: Duration = Duration::from_secs(30);
+
+/// A person's question to a meter, outside its turn.
+pub struct Question {
+    /// The measuring point.
+    pub point: Name,
+    /// Where the answer goes: the record, or why there is none.
+    pub answer: oneshot::Sender<Result<Record, String>>,
+}
+
+/// A line and its meters.
+pub struct BusTask {
+    config: config::Bus,
+    meters: Vec<MeterOnBus>,
+    schedule: Schedule,
+    started: Instant,
+    journal: Journal,
+    board: Arc<Board>,
+    questions: mpsc::Receiver<Question>,
+    stop: watch::Receiver<bool>,
+    link: Option<Link>,
+    reopen_after: Duration,
+    reopen_at: Instant,
+    port_error: Option<String>,
+}
+
+/// A meter as the line sees it.
+#[derive(Debug, Clone)]
+struct MeterOnBus {
+    point: Name,
+    target: Target,
+    config: ReadConfig,
+}
+
+/// What came of asking a meter: its record with the raw frames, or why not.
+type Outcome = Result<(Record, Vec<Vec<u8>>), (Reason, String)>;
+
+impl BusTask {
+    /// A line with the meters that are on it.
+    pub fn new(
+        bus: &config::Bus,
+        meters: &[config::Meter],
+        journal: Journal,
+        board: Arc<Board>,
+        questions: mpsc::Receiver<Question>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self, String> {
+        let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
+        let on_bus = own.iter().map(|meter| MeterOnBus::new(meter, bus)).collect::<Result<Vec<_>, _>>()?;
+        let intervals: Vec<Duration> = own.iter().map(|meter| meter.interval()).collect();
+        let mut written = board.update();
+        written.buses.insert(
+            bus.name.clone(),
+            BusStatus { name: bus.name.clone(), port: bus.port.clone(), ..BusStatus::default() },
+        );
+        for meter in &own {
+            let point = Point {
+                point: meter.point.clone(),
+                bus: bus.name.clone(),
+                interval_s: meter.interval_s,
+                ..Point::default()
+            };
+            written.points.insert(meter.point.clone(), point);
+        }
+        drop(written);
+        let started = Instant::now();
+        Ok(Self {
+            schedule: Schedule::new(&intervals, bus.silent_percent),
+            config: bus.clone(),
+            meters: on_bus,
+            started,
+            journal,
+            board,
+            questions,
+            stop,
+            link: None,
+            reopen_after: REOPEN_MIN,
+            reopen_at: started,
+            port_error: None,
+        })
+    }
+
+    /// Runs until told to stop, or until the journal fails.
+    pub async fn run(mut self) -> Result<(), JournalError> {
+        let mut waiting: Vec<Question> = Vec::new();
+        while !*self.stop.borrow() {
+            while let Ok(question) = self.questions.try_recv() {
+                self.take_question(question, &mut waiting);
+            }
+            match self.schedule.turn(self.started.elapsed()) {
+                Turn::Ask { meter, due, silent } => self.ask(meter, due, silent, &mut waiting).await?,
+                Turn::Skip { meter, due, why } => self.skip(meter, due, why).await?,
+                Turn::Wait(until) => {
+                    let pause = until.saturating_sub(self.started.elapsed()).min(Duration::from_secs(3600));
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        _ = self.stop.changed() => {}
+                        Some(question) = self.questions.recv() => self.take_question(question, &mut waiting),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_question(&mut self, question: Question, waiting: &mut Vec<Question>) {
+        match self.meters.iter().position(|meter| meter.point == question.point) {
+            Some(index) if waiting.len() < QUESTIONS_MAX => {
+                self.schedule.ask_soon(index);
+                waiting.push(question);
+            }
+            Some(_) => drop(question.answer.send(Err("too many questions wait for this line; try again later".into()))),
+            None => drop(question.answer.send(Err(format!("no point {} on this line", question.point)))),
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        index: usize,
+        due: Duration,
+        silent: bool,
+        waiting: &mut Vec<Question>,
+    ) -> Result<(), JournalError> {
+        let Some(meter) = self.meters.get(index).cloned() else { return Ok(()) };
+        let begun = Instant::now();
+        let outcome = self.read(&meter, silent).await;
+        if *self.stop.borrow() && outcome.is_err() {
+            // Broken off by us: the meter is not to blame, and the stop is an entry of its own.
+            return Ok(());
+        }
+        match &outcome {
+            Ok(_) => self.schedule.answered(index),
+            Err(_) => self.schedule.failed(index, begun.elapsed()),
+        }
+        self.note(&meter.point, &outcome, self.schedule.failures(index));
+        for question in waiting.extract_if(.., |question| question.point == meter.point) {
+            let answer = outcome.as_ref().map(|(record, _)| record.clone()).map_err(|(_, detail)| detail.clone());
+            // Whoever asked may be gone.
+            let _ = question.answer.send(answer);
+        }
+        match outcome {
+            Ok((record, frames)) => {
+                let ticket = self.journal.append(Occurrence::Record(meter.point, record), frames).await;
+                self.accept(ticket.map(drop))
+            }
+            Err((reason, detail)) => self.absent(meter.point, due, reason, detail).await,
+        }
+    }
+
+    async fn skip(&mut self, index: usize, due: Duration, why: Skipped) -> Result<(), JournalError> {
+        let Some(meter) = self.meters.get(index) else { return Ok(()) };
+        let (point, (reason, detail)) = (
+            meter.point.clone(),
+            match why {
+                Skipped::Silent(times) => {
+                    (Reason::Timeout, format!("not asked: it failed {times} times in a row and is asked less often"))
+                }
+                Skipped::NoTime => {
+                    (Reason::Busy, "not asked: the line had no time before the next reading was due".to_string())
+                }
+            },
+        );
+        if let Some(status) = self.board.update().points.get_mut(point.as_str()) {
+            status.absent += 1;
+        }
+        self.absent(point, due, reason, detail).await
+    }
+
+    async fn absent(&self, point: Name, due: Duration, reason: Reason, detail: String) -> Result<(), JournalError> {
+        let late = i64::try_from(self.started.elapsed().saturating_sub(due).as_millis()).unwrap_or(0);
+        let absent = Absent { due_ms: unix_ms().saturating_sub(late), reason, detail };
+        let ticket = self.journal.append(Occurrence::Absent(point, absent), Vec::new()).await;
+        self.accept(ticket.map(drop))
+    }
+
+    /// A full journal costs this entry and no more; any other failure stops the daemon.
+    fn accept(&self, appended: Result<(), JournalError>) -> Result<(), JournalError> {
+        match appended {
+            Err(JournalError::Full { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn read(&mut self, meter: &MeterOnBus, silent: bool) -> Outcome {
+        let mut config = meter.config;
+        if silent {
+            config.retries = config.retries.min(SILENT_RETRIES);
+        }
+        self.open().await.map_err(|detail| (Reason::Port, detail))?;
+        let Some(link) = &mut self.link else { return Err((Reason::Port, "the port is closed".into())) };
+        let mut session = ReadMeter::new(meter.target, config);
+        let (mut frames, mut failure) = (Vec::new(), None);
+        let driven = drive(&mut session, link, |event| match event {
+            ReadEvent::Telegram(telegram) => frames.push(telegram.bytes),
+            ReadEvent::Failed(why) => failure = Some(why),
+            ReadEvent::Done { .. } => {}
+        });
+        tokio::select! {
+            result = driven => {
+                if let Err(error) = result {
+                    return Err((Reason::Port, self.close(&error)));
+                }
+            }
+            _ = self.stop.changed() => return Err((Reason::Busy, "stopped".into())),
+        }
+        match failure {
+            // Telegrams that came before the failure are a part of the answer only: not a record to bill on.
+            Some(why) => Err((reason_of(&why), why.to_string())),
+            None => record(&frames).map(|record| (record, frames)).map_err(|error| match error {
+                NormaliseError::Refused(_) => (Reason::Refused, error.to_string()),
+                _ => (Reason::Malformed, error.to_string()),
+            }),
+        }
+    }
+
+    async fn open(&mut self) -> Result<(), String> {
+        if self.link.is_some() {
+            return Ok(());
+        }
+        if let (Some(error), true) = (&self.port_error, Instant::now() < self.reopen_at) {
+            return Err(error.clone());
+        }
+        match Link::open(&self.config.port, self.config.baud, self.config.parity).await {
+            Ok(link) => {
+                info!(bus = self.config.name, port = self.config.port, "port open");
+                self.link = Some(link);
+                (self.reopen_after, self.port_error) = (REOPEN_MIN, None);
+                if let Some(status) = self.board.update().buses.get_mut(&self.config.name) {
+                    (status.open, status.last_error) = (true, None);
+                }
+                Ok(())
+            }
+            Err(error) => Err(self.close(&error)),
+        }
+    }
+
+    /// Closes the port after an error, and says when it is tried again.
+    fn close(&mut self, error: &io::Error) -> String {
+        let detail = format!("{}: {error}; {}", self.config.port, advice(error));
+        if self.port_error.is_none() {
+            warn!(bus = self.config.name, "{detail}");
+        }
+        self.link = None;
+        self.reopen_at = Instant::now() + self.reopen_after;
+        self.reopen_after = (self.reopen_after * 2).min(REOPEN_MAX);
+        self.port_error = Some(detail.clone());
+        if let Some(status) = self.board.update().buses.get_mut(&self.config.name) {
+            (status.open, status.last_error) = (false, Some(detail.clone()));
+        }
+        detail
+    }
+
+    fn note(&self, point: &Name, outcome: &Outcome, failures: u32) {
+        let mut written = self.board.update();
+        if let Some(bus) = written.buses.get_mut(&self.config.name) {
+            match outcome {
+                Ok(_) => bus.answered += 1,
+                Err(_) => bus.failed += 1,
+            }
+        }
+        let Some(status) = written.points.get_mut(point.as_str()) else { return };
+        status.failures_in_a_row = failures;
+        match outcome {
+            Ok((record, _)) => {
+                status.answered += 1;
+                status.last_record = Some(rfc3339(unix_ms()));
+                let meter = &record.meter;
+                let medium = Medium(meter.medium);
+                status.meter = Some(format!("{} {} {medium}", meter.id, meter.manufacturer));
+                status.value = telling_value(record);
+                status.status.clone_from(&record.status);
+            }
+            Err((reason, detail)) => {
+                status.absent += 1;
+                status.last_failure = Some(format!("{}: {detail}", reason.name()));
+            }
+        }
+    }
+}
+
+/// Reads one meter once, for a person, over a link of its own.
+pub async fn read_once(meter: &config::Meter, bus: &config::Bus) -> Result<(Record, Vec<Vec<u8>>), String> {
+    let on_bus = MeterOnBus::new(meter, bus)?;
+    let port = |error: io::Error| format!("{}: {error}; {}", bus.port, advice(&error));
+    let mut link = Link::open(&bus.port, bus.baud, bus.parity).await.map_err(port)?;
+    let mut session = ReadMeter::new(on_bus.target, on_bus.config);
+    let (mut frames, mut failure) = (Vec::new(), None);
+    let driven = drive(&mut session, &mut link, |event| match event {
+        ReadEvent::Telegram(telegram) => frames.push(telegram.bytes),
+        ReadEvent::Failed(why) => failure = Some(why),
+        ReadEvent::Done { .. } => {}
+    });
+    driven.await.map_err(port)?;
+    if let Some(why) = failure {
+        return Err(why.to_string());
+    }
+    record(&frames).map(|record| (record, frames)).map_err(|error| error.to_string())
+}
+
+impl MeterOnBus {
+    fn new(meter: &config::Meter, bus: &config::Bus) -> Result<Self, String> {
+        let target = match (meter.address, &meter.secondary) {
+            (Some(address), _) => Target::Primary(Address(address)),
+            (None, Some(text)) => {
+                Target::Secondary(secondary(text).map_err(|error| format!("meter \"{}\": {error}", meter.point))?)
+            }
+            (None, None) => return Err(format!("meter \"{}\" has no address", meter.point)),
+        };
+        let timing = meter.timing(bus);
+        let mut config = ReadConfig::new(bus.baud);
+        let millis = |ms: u32| Duration::from_millis(ms.into());
+        config.reply_timeout = timing.reply_timeout_ms.map(millis);
+        config.gap_timeout = timing.gap_timeout_ms.map(millis);
+        config.extra_latency = if bus.port.starts_with("tcp://") { TCP_LATENCY } else { ADAPTER_LATENCY };
+        config.retries = timing.retries.unwrap_or(config.retries);
+        config.telegrams_max = timing.telegrams_max.unwrap_or(config.telegrams_max).min(TELEGRAM_COUNT_MAX);
+        config.select_with_fcb = bus.select == Select::WithFcb;
+        let point = meter.point.parse().map_err(|error| format!("meter point: {error}"))?;
+        Ok(Self { point, target, config })
+    }
+}
+
+/// Reads `12345678` or `12345678.ACW.0E.07`, parts left out or `*` for any.
+pub fn secondary(text: &str) -> Result<SecondaryAddress, String> {
+    let wrong =
+        || format!("\"{text}\" is no secondary address: write 12345678, or 12345678.ACW.0E.07 with * for any part");
+    let mut parts = text.split('.');
+    let id: Identification = parts.next().unwrap_or_default().parse().map_err(|_| wrong())?;
+    let mut part = || parts.next().filter(|part| *part != "*");
+    let manufacturer = match part() {
+        None => None,
+        Some(letters) => {
+            let letters: [u8; 3] = letters.as_bytes().try_into().map_err(|_| wrong())?;
+            Some(Manufacturer::from_letters(letters).ok_or_else(wrong)?)
+        }
+    };
+    let byte = |part: Option<&str>| part.map(|hex| u8::from_str_radix(hex, 16)).transpose().map_err(|_| wrong());
+    let version = byte(part())?;
+    let medium = byte(part())?.map(Medium);
+    if parts.next().is_some() {
+        return Err(wrong());
+    }
+    Ok(SecondaryAddress { id, manufacturer, version, medium })
+}
+
+fn reason_of(failure: &ReadFailure) -> Reason {
+    match failure {
+        ReadFailure::NoReply { .. } => Reason::Timeout,
+        ReadFailure::Collision { .. } => Reason::Collision,
+        ReadFailure::Checksum { .. } => Reason::Checksum,
+        ReadFailure::WrongAddress { .. } | ReadFailure::WrongMeter { .. } => Reason::OtherMeter,
+        ReadFailure::Refused { .. } | ReadFailure::NoData { .. } => Reason::Refused,
+        ReadFailure::EndlessTelegrams { .. } => Reason::Endless,
+        _ => Reason::Malformed,
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    // The serial library reports a port that somebody holds as missing.
+    if error.to_string().contains("exclusive lock") {
+        return "another program has the port open; while plombd runs, ask it: plomb read --point NAME";
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => "is the adapter plugged in? Use its name under /dev/serial/by-id",
+        io::ErrorKind::PermissionDenied => "add the user to the group that owns the port (often dialout)",
+        io::ErrorKind::UnexpectedEof => "the adapter was unplugged; it is opened again when it is back",
+        io::ErrorKind::ResourceBusy => "another program has the port open",
+        _ => "it is tried again",
+    }
+}
+
+/// The register that a person wants to see first.
+fn telling_value(record: &Record) -> Option<String> {
+    let told = record.readings.iter().find(|reading| reading.obis.is_some() && !reading.unit.is_empty());
+    told.or(record.readings.first()).map(|reading| {
+        let obis = reading.obis.map_or(reading.quantity.clone(), |obis| obis.to_string());
+        format!("{obis} {} {}", reading.value, reading.unit)
+    })
+}

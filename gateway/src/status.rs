@@ -1,0 +1,166 @@
+//! What the gateway tells about itself: one snapshot, for the command line and for `up/status`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The schema of [`Snapshot`].
+pub const SCHEMA: &str = "plomb.status/1";
+
+/// The state of a gateway at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The version of `plombd`.
+    pub version: String,
+    /// The gateway.
+    pub gateway: String,
+    /// `ok` or `degraded`.
+    pub verdict: String,
+    /// Why it is degraded, most important first.
+    pub troubles: Vec<String>,
+    /// When the snapshot was taken, RFC 3339.
+    pub time: String,
+    /// The state of the clock: `synced`, `holdover` or `unset`.
+    pub clock: String,
+    /// Since when the daemon runs, RFC 3339.
+    pub started: String,
+    /// The link to the hub.
+    pub hub: Hub,
+    /// The journal.
+    pub journal: Journal,
+    /// The lines.
+    pub buses: Vec<Bus>,
+    /// The measuring points.
+    pub points: Vec<Point>,
+}
+
+/// The link to the hub.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Hub {
+    /// Where it is; empty if none is configured.
+    pub address: String,
+    /// Whether there is a connection.
+    pub connected: bool,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// The last refusal of the ledger: rule and detail.
+    pub refusal: Option<String>,
+    /// How many connections were made.
+    pub connections: u64,
+    /// How many batches were sent, again counted.
+    pub batches_sent: u64,
+    /// How many receipts were verified.
+    pub receipts: u64,
+    /// When the last receipt came, RFC 3339.
+    pub last_receipt: Option<String>,
+    /// The ledger's size at the newest checkpoint seen.
+    pub ledger_size: Option<u64>,
+}
+
+/// The journal.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Journal {
+    /// The present epoch.
+    pub epoch: u32,
+    /// How many entries of it are durable.
+    pub entries: u64,
+    /// How many of them are covered by an anchor.
+    pub anchored: u64,
+    /// How many of them have a receipt.
+    pub receipted: u64,
+    /// The oldest entry without a receipt, RFC 3339.
+    pub oldest_unreceipted: Option<String>,
+    /// What counts against the quota, in bytes.
+    pub stored_bytes: u64,
+    /// The quota, in bytes.
+    pub quota_bytes: u64,
+    /// Bytes written to the file since the start.
+    pub written_bytes: u64,
+    /// Durable commits since the start.
+    pub commits: u64,
+    /// Why the journal takes nothing more.
+    pub failed: Option<String>,
+}
+
+/// A line.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Bus {
+    /// Its name.
+    pub name: String,
+    /// Its port.
+    pub port: String,
+    /// Whether the port is open.
+    pub open: bool,
+    /// What went wrong with it last.
+    pub last_error: Option<String>,
+    /// How many readouts succeeded.
+    pub answered: u64,
+    /// How many failed.
+    pub failed: u64,
+}
+
+/// A measuring point.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Point {
+    /// Its name.
+    pub point: String,
+    /// Its line.
+    pub bus: String,
+    /// The meter that answered last: id, manufacturer, medium.
+    pub meter: Option<String>,
+    /// When it last answered, RFC 3339.
+    pub last_record: Option<String>,
+    /// Its most telling value, with OBIS code and unit.
+    pub value: Option<String>,
+    /// How often it is read, in seconds.
+    pub interval_s: f64,
+    /// How many readouts succeeded.
+    pub answered: u64,
+    /// How many failed or were skipped.
+    pub absent: u64,
+    /// How many failed in a row.
+    pub failures_in_a_row: u32,
+    /// Why the last one failed.
+    pub last_failure: Option<String>,
+    /// The status words of the meter.
+    pub status: Vec<String>,
+}
+
+/// The parts of the snapshot that tasks keep up to date.
+#[derive(Debug, Default)]
+pub struct Board {
+    inner: Mutex<Inner>,
+}
+
+/// What tasks write.
+#[derive(Debug, Default)]
+pub struct Inner {
+    /// The link to the hub.
+    pub hub: Hub,
+    /// Lines by name.
+    pub buses: BTreeMap<String, Bus>,
+    /// Points by name.
+    pub points: BTreeMap<String, Point>,
+}
+
+impl Board {
+    /// Writes. A panic elsewhere can't leave these counters half-written, so poison means nothing.
+    pub fn update(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// RFC 3339 with milliseconds, from Unix milliseconds.
+pub fn rfc3339(unix_ms: i64) -> String {
+    let format =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .ok()
+        .and_then(|time| time.format(format).ok())
+        .unwrap_or_else(|| format!("{unix_ms} ms"))
+}

@@ -1,0 +1,407 @@
+//! One connection to the hub, from its begin to its end.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use plomb_seal::{Receipt, Refusal, topic};
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS,
+    TlsConfiguration, Transport,
+};
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tracing::{error, info, warn};
+
+use super::{
+    CONNECT_TIMEOUT, EVENTS_MAX, IN_FLIGHT_MAX, KEEP_ALIVE, PACKET_BYTES_MAX, RECEIPT_TIMEOUT, STALL_TIMEOUT, Uplink,
+    readings::{Publishing, Sent as SentReading},
+};
+use crate::{
+    clock::unix_ms,
+    journal::{JournalError, Noticed},
+    status::rfc3339,
+};
+
+/// How often time-outs are looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// How long the first batch waits for the hub's retained receipt, which may say that this journal is old.
+const RECEIPT_GRACE: Duration = Duration::from_millis(700);
+/// How often the state is published while nothing changes.
+const STATUS_PERIOD: Duration = Duration::from_secs(60);
+
+/// A message under way.
+enum Sent {
+    Batch,
+    Reading(SentReading),
+    Other,
+}
+
+struct Session<'a> {
+    uplink: &'a Uplink,
+    client: AsyncClient,
+    /// Messages given to the client, not yet numbered by it.
+    submitted: VecDeque<Sent>,
+    /// Messages on the wire, by packet id.
+    in_flight: HashMap<u16, Sent>,
+    /// Batches without a receipt, and when they were sent.
+    batches: BTreeMap<(u32, u64), Instant>,
+    readings: Publishing,
+    begun: Instant,
+    /// When the last PUBACK came, or the first message after silence went.
+    progress: Instant,
+    receipt_seen: bool,
+    status_due: Instant,
+}
+
+/// Runs one connection. Gives why it ended, and whether it was ever good.
+pub(super) async fn run(uplink: &Uplink, stop: watch::Receiver<bool>) -> (Result<(), String>, bool) {
+    let (client, event_loop) = match open(uplink) {
+        Ok(opened) => opened,
+        Err(error) => return (Err(error), false),
+    };
+    let (events, mut incoming) = mpsc::channel(EVENTS_MAX);
+    let poller = Poller(tokio::spawn(poll(event_loop, events)));
+    if let Err(error) = welcome(uplink, &mut incoming).await {
+        return (Err(error), false);
+    }
+    {
+        let mut board = uplink.board.update();
+        board.hub.connected = true;
+        board.hub.last_error = None;
+        board.hub.connections += 1;
+    }
+    info!(hub = uplink.config.address, "connected");
+    let readings = match Publishing::begin(&uplink.journal, uplink.config.drain_per_s) {
+        Ok(readings) => readings,
+        Err(error) => return (Err(error.to_string()), true),
+    };
+    let now = Instant::now();
+    let mut session = Session {
+        uplink,
+        client,
+        submitted: VecDeque::new(),
+        in_flight: HashMap::new(),
+        batches: BTreeMap::new(),
+        readings,
+        begun: now,
+        progress: now,
+        receipt_seen: false,
+        status_due: now,
+    };
+    let end = session.converse(&mut incoming, stop).await;
+    drop(poller);
+    (end, true)
+}
+
+fn open(uplink: &Uplink) -> Result<(AsyncClient, EventLoop), String> {
+    let address = &uplink.config.address;
+    let wrong = || format!("[hub] address \"{address}\" is not host:port");
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let mut options =
+        MqttOptions::new(uplink.gateway.as_str(), host.trim_matches(['[', ']']), port.parse().map_err(|_| wrong())?);
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(uplink.tls.clone())));
+    options.set_keep_alive(KEEP_ALIVE);
+    options.set_clean_session(true);
+    options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
+    // More than we ever have under way: the client's own queueing, which loses messages, stays unused.
+    options.set_inflight(u16::try_from(IN_FLIGHT_MAX * 2).unwrap_or(u16::MAX));
+    let offline = state_document(uplink, "offline");
+    options.set_last_will(LastWill::new(topic::status(&uplink.gateway), offline, QoS::AtLeastOnce, true));
+    let (client, mut event_loop) = AsyncClient::new(options, IN_FLIGHT_MAX * 2);
+    event_loop.network_options.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
+    Ok((client, event_loop))
+}
+
+/// Polls the connection in a task of its own, as the client demands; ends with the first error.
+async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<Result<Event, String>>) {
+    loop {
+        let event = event_loop.poll().await.map_err(|error| explain(&error));
+        let ended = event.is_err();
+        if events.send(event).await.is_err() || ended {
+            return;
+        }
+    }
+}
+
+async fn welcome(uplink: &Uplink, incoming: &mut mpsc::Receiver<Result<Event, String>>) -> Result<(), String> {
+    let waiting = async {
+        loop {
+            match incoming.recv().await {
+                Some(Ok(Event::Incoming(Packet::ConnAck(ack)))) if ack.code == ConnectReturnCode::Success => {
+                    return Ok(());
+                }
+                Some(Ok(Event::Incoming(Packet::ConnAck(ack)))) => {
+                    return Err(format!("the hub refuses the connection: {:?}", ack.code));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error),
+                None => return Err("the connection ended".into()),
+            }
+        }
+    };
+    let late = || format!("{} did not answer within {} s", uplink.config.address, CONNECT_TIMEOUT.as_secs());
+    timeout(CONNECT_TIMEOUT, waiting).await.map_err(|_| late())?
+}
+
+impl Session<'_> {
+    async fn converse(
+        &mut self,
+        incoming: &mut mpsc::Receiver<Result<Event, String>>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), String> {
+        let gateway = &self.uplink.gateway;
+        for filter in [topic::receipt(gateway), topic::refusal(gateway), topic::CHECKPOINT.to_string()] {
+            self.client.try_subscribe(filter, QoS::AtLeastOnce).map_err(|error| error.to_string())?;
+        }
+        let mut head = self.uplink.journal.head();
+        let anchoring = self.uplink.anchoring.clone();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.send_what_fits().map_err(|error| error.to_string())?;
+            tokio::select! {
+                event = incoming.recv() => self.take(event.unwrap_or_else(|| Err("the connection ended".into()))?).await?,
+                changed = head.changed() => if changed.is_err() { return Err("the journal has stopped".into()) },
+                () = anchoring.closed.notified() => {}
+                _ = tick.tick() => self.look_at_time()?,
+                _ = stop.changed() => return self.leave(incoming).await,
+            }
+        }
+    }
+
+    /// Sends as much as the windows allow: live readings, then batches, then what an outage left behind.
+    fn send_what_fits(&mut self) -> Result<(), JournalError> {
+        while self.room() {
+            let Some((sent, topic, document, retain)) = self.readings.next_live(&self.uplink.journal)? else { break };
+            self.publish(topic, document.into_bytes(), retain, Sent::Reading(sent));
+        }
+        self.send_batches()?;
+        while self.room() {
+            let Some((sent, topic, document, retain)) = self.readings.next_missed(&self.uplink.journal)? else { break };
+            self.publish(topic, document.into_bytes(), retain, Sent::Reading(sent));
+        }
+        if self.status_due <= Instant::now() && self.room() {
+            self.status_due = Instant::now() + STATUS_PERIOD;
+            let document = state_document(self.uplink, "online");
+            self.publish(topic::status(&self.uplink.gateway), document, true, Sent::Other);
+        }
+        Ok(())
+    }
+
+    fn send_batches(&mut self) -> Result<(), JournalError> {
+        if !self.receipt_seen && self.begun.elapsed() < RECEIPT_GRACE {
+            return Ok(());
+        }
+        let window = self.uplink.config.window_batches.clamp(1, IN_FLIGHT_MAX / 2);
+        for batch in self.uplink.journal.unreceipted(window)? {
+            let key = (batch.epoch, batch.batch);
+            let due = self.batches.get(&key).is_none_or(|sent| sent.elapsed() >= RECEIPT_TIMEOUT);
+            if !due || !self.room() {
+                continue;
+            }
+            let bytes = self.uplink.journal.batch_bytes(batch.epoch, batch.batch)?;
+            self.batches.insert(key, Instant::now());
+            self.uplink.board.update().hub.batches_sent += 1;
+            self.publish(topic::batch(&self.uplink.gateway), bytes, false, Sent::Batch);
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> bool {
+        self.submitted.len() + self.in_flight.len() < IN_FLIGHT_MAX
+    }
+
+    fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool, sent: Sent) {
+        if self.submitted.is_empty() && self.in_flight.is_empty() {
+            self.progress = Instant::now();
+        }
+        // The client's queue is larger than our window, so this fails only when the connection is gone,
+        // and then the poller says so.
+        if self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).is_ok() {
+            self.submitted.push_back(sent);
+        }
+    }
+
+    async fn take(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Outgoing(Outgoing::Publish(id)) => {
+                if let Some(sent) = self.submitted.pop_front() {
+                    self.in_flight.insert(id, sent);
+                }
+            }
+            Event::Incoming(Packet::PubAck(ack)) => {
+                self.progress = Instant::now();
+                if let Some(Sent::Reading(sent)) = self.in_flight.remove(&ack.pkid) {
+                    self.readings.acknowledged(sent, &self.uplink.journal).map_err(|error| error.to_string())?;
+                }
+            }
+            Event::Incoming(Packet::Publish(publish)) => self.message(&publish).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, publish: &Publish) -> Result<(), String> {
+        let gateway = &self.uplink.gateway;
+        if publish.topic == topic::CHECKPOINT {
+            self.checkpoint(&publish.payload).await;
+        } else if publish.topic == topic::receipt(gateway) {
+            self.receipt(&publish.payload).await?;
+        } else if publish.topic == topic::refusal(gateway) {
+            self.refusal(&publish.payload);
+        }
+        Ok(())
+    }
+
+    async fn receipt(&mut self, payload: &[u8]) -> Result<(), String> {
+        let receipt = match Receipt::parse(payload) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                warn!("a receipt that can't be read: {error}");
+                return Ok(());
+            }
+        };
+        match self.uplink.journal.notice_ledger(&receipt, &self.uplink.policy).await {
+            Ok(Noticed::Known(known)) => {
+                self.receipt_seen = true;
+                self.batches.remove(&(known.epoch, known.batch));
+                if known.new {
+                    let mut board = self.uplink.board.update();
+                    board.hub.receipts += 1;
+                    board.hub.last_receipt = Some(rfc3339(unix_ms()));
+                    board.hub.refusal = None;
+                }
+            }
+            Ok(Noticed::Behind { ledger_epoch, ledger_batch, ledger_seq, epoch, orphans, .. }) => {
+                self.receipt_seen = true;
+                self.batches.clear();
+                error!(
+                    ledger_epoch,
+                    ledger_batch,
+                    ledger_seq,
+                    epoch,
+                    orphans,
+                    "this journal is older than the ledger's last anchor of this gateway: a card was restored or a file lost; entered as evidence, a new epoch begins"
+                );
+            }
+            Err(JournalError::Receipt(error)) => warn!("a receipt that does not hold: {error}"),
+            Err(JournalError::Statement(error)) => warn!("a receipt that does not hold: {error}"),
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, payload: &[u8]) {
+        match Refusal::parse(payload) {
+            Ok(refusal) => {
+                let text = format!(
+                    "batch {} of epoch {}: rule {}: {}",
+                    refusal.batch, refusal.epoch, refusal.rule, refusal.detail
+                );
+                let mut board = self.uplink.board.update();
+                if board.hub.refusal.as_deref() != Some(text.as_str()) {
+                    error!("the ledger refuses {text}");
+                }
+                board.hub.refusal = Some(text);
+            }
+            Err(error) => warn!("a refusal that can't be read: {error}"),
+        }
+    }
+
+    /// Keeps a checkpoint that the policy holds good and that does not take the ledger back.
+    async fn checkpoint(&self, payload: &[u8]) {
+        let Ok(note) = std::str::from_utf8(payload) else { return };
+        match self.uplink.policy.check(note) {
+            Ok(trusted) => {
+                let size = trusted.checkpoint.size;
+                let before = self.uplink.board.update().hub.ledger_size;
+                if before.is_some_and(|before| size < before) {
+                    warn!(size, before, "the ledger's checkpoint went back");
+                    return;
+                }
+                self.uplink.board.update().hub.ledger_size = Some(size);
+                *self.uplink.anchoring.checkpoint.lock().await = Some(note.to_string());
+            }
+            Err(error) => warn!("a checkpoint that does not hold: {error}"),
+        }
+    }
+
+    fn look_at_time(&mut self) -> Result<(), String> {
+        self.readings.refill();
+        let waiting = !(self.submitted.is_empty() && self.in_flight.is_empty());
+        if waiting && self.progress.elapsed() >= STALL_TIMEOUT {
+            return Err(format!("no acknowledgement from the broker for {} s", STALL_TIMEOUT.as_secs()));
+        }
+        Ok(())
+    }
+
+    /// Says offline, and waits briefly for the last acknowledgements.
+    async fn leave(&mut self, incoming: &mut mpsc::Receiver<Result<Event, String>>) -> Result<(), String> {
+        let document = state_document(self.uplink, "offline");
+        self.publish(topic::status(&self.uplink.gateway), document, true, Sent::Other);
+        let drained = async {
+            while !(self.submitted.is_empty() && self.in_flight.is_empty()) {
+                match incoming.recv().await {
+                    Some(Ok(event)) => self.take(event).await?,
+                    Some(Err(error)) => return Err(error),
+                    None => break,
+                }
+            }
+            Ok(())
+        };
+        // What is not acknowledged by then is sent at the next start.
+        let _ = timeout(Duration::from_secs(2), drained).await;
+        let _ = self.client.try_disconnect();
+        let _ = timeout(Duration::from_millis(300), async { while let Some(Ok(_)) = incoming.recv().await {} }).await;
+        self.uplink.board.update().hub.connected = false;
+        Ok(())
+    }
+}
+
+/// Ends the polling task with the session.
+struct Poller(JoinHandle<()>);
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn state_document(uplink: &Uplink, state: &str) -> Vec<u8> {
+    let head = *uplink.journal.head().borrow();
+    let document = json!({
+        "schema": "plomb.link/1",
+        "gateway": uplink.gateway.as_str(),
+        "state": state,
+        "time": rfc3339(unix_ms()),
+        "epoch": head.epoch,
+        "entries": head.next_seq,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    document.to_string().into_bytes()
+}
+
+/// Says what a person can do about it.
+fn explain(error: &rumqttc::ConnectionError) -> String {
+    let text = error.to_string();
+    let advice = if text.contains("CertificateExpired") || text.contains("certificate expired") {
+        "; a certificate has expired: renew it with plomb-hub certify"
+    } else if text.contains("UnknownIssuer") || text.contains("UnknownCA") {
+        "; the certificate is not from an authority that the other side knows: check [hub] ca and [gateway] certificate"
+    } else if text.contains("CertificateRequired") {
+        "; the hub asks for a client certificate"
+    } else if text.contains("refused") {
+        "; is the hub running?"
+    } else if text.contains("closed by peer") || text.contains("aborted") {
+        "; the hub closed the connection: its log says why"
+    } else {
+        ""
+    };
+    format!("{text}{advice}")
+}

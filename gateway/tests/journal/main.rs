@@ -1,0 +1,20 @@
+//! The journal under power cuts, kills, full disks, restored cards, and arbitrary orders of calls.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+
+mod basics;
+mod crash;
+mod disk;
+mod epochs;
+mod kill;
+mod ledger;
+mod model;
+mod quota;
+mod world;

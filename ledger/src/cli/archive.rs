@@ -1,0 +1,192 @@
+//! `plomb-hub archive`: what the gateways sent, in order.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+};
+
+use plomb_seal::{
+    Batch, Credential, Entry, Name, Unverified,
+    export::{Anchored, Scope, Writer},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{config::HubConfig, desk::Request};
+
+use super::{
+    Failure,
+    args::{ArchiveCommand, ArchiveSelect},
+    door::Door,
+    entry_json, exit,
+};
+
+pub(super) fn archive(what: &ArchiveCommand) -> Result<(), Failure> {
+    let (ArchiveCommand::List(select) | ArchiveCommand::Entries(select) | ArchiveCommand::Export(select)) = what;
+    let config = HubConfig::load(&select.config)?;
+    let mut door = Door::open(&config)?;
+    let gateways = gateways(&mut door, select)?;
+    let mut out = Output::open(select)?;
+    match what {
+        ArchiveCommand::List(_) => list(&mut door, &gateways, select.json, &mut out)?,
+        ArchiveCommand::Entries(_) => entries(&mut door, &gateways, &mut out)?,
+        ArchiveCommand::Export(_) => match gateways.as_slice() {
+            [gateway] => export(&mut door, gateway, &mut out)?,
+            _ => return Err(Failure::new(exit::USAGE, "an export is of one gateway: name it with --gateway")),
+        },
+    }
+    out.finish()
+}
+
+/// An archived batch as the desk tells it.
+#[derive(Deserialize)]
+struct Told {
+    epoch: u32,
+    batch: u64,
+    anchor: String,
+    bytes: Option<String>,
+    proof: Option<String>,
+}
+
+impl Told {
+    fn bytes(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let bytes = self.bytes.as_ref().map(hex::decode).transpose();
+        bytes.map_err(|_| Failure::new(exit::IO, "the hub's answer is not hexadecimal"))
+    }
+}
+
+fn gateways(door: &mut Door, select: &ArchiveSelect) -> Result<Vec<Name>, Failure> {
+    let wrong = |error: plomb_seal::NameError| Failure::new(exit::USAGE, format!("--gateway: {error}"));
+    if let Some(name) = &select.gateway {
+        return Ok(vec![name.parse().map_err(wrong)?]);
+    }
+    let status = door.ask(Request::Status {})?;
+    let list = status.get("gateways").and_then(Value::as_array).cloned().unwrap_or_default();
+    list.iter()
+        .map(|one| one.get("gateway").and_then(Value::as_str).unwrap_or_default().parse().map_err(wrong))
+        .collect()
+}
+
+/// Each batch of a gateway, in order; one at a time in memory.
+fn each_batch(
+    door: &mut Door,
+    gateway: &Name,
+    mut take: impl FnMut(&Told) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    let (mut from, mut count) = ((0, 0), 0);
+    loop {
+        let request = Request::Batch { gateway: gateway.to_string(), epoch: from.0, batch: from.1 };
+        let told: Option<Told> = serde_json::from_value(door.ask(request)?)
+            .map_err(|error| Failure::new(exit::IO, format!("the hub's answer can't be read: {error}")))?;
+        let Some(told) = told else { return Ok(count) };
+        take(&told)?;
+        count += 1;
+        from = (told.epoch, told.batch.saturating_add(1));
+    }
+}
+
+fn list(door: &mut Door, gateways: &[Name], json: bool, out: &mut Output) -> Result<(), Failure> {
+    for gateway in gateways {
+        each_batch(door, gateway, |told| {
+            let bytes = told.bytes()?;
+            let anchor = bytes.as_deref().map(|bytes| Batch::split(bytes).map(|(anchor, _)| anchor));
+            let anchor = anchor.and_then(Result::ok).and_then(crate::ledger::claimed_anchor);
+            let (first_seq, count) = anchor.as_ref().map_or((0, 0), |anchor| (anchor.first_seq, anchor.count));
+            let closed = entry_json::rfc3339(anchor.as_ref().map_or(0, |anchor| anchor.closed_ms));
+            if json {
+                return out.line(&json!({
+                    "schema": "plomb-hub-batch/1", "gateway": gateway.as_str(), "epoch": told.epoch,
+                    "batch": told.batch, "anchor": told.anchor, "first_seq": first_seq, "entries": count,
+                    "closed": closed, "bytes": bytes.map(|bytes| bytes.len()), "receipt": told.proof.is_some(),
+                }));
+            }
+            let line = format!(
+                "{gateway:<24} epoch {} batch {:<6} {count:>5} entries from {first_seq:<8} closed {closed}",
+                told.epoch, told.batch
+            );
+            out.text(&line)
+        })?;
+    }
+    Ok(())
+}
+
+fn entries(door: &mut Door, gateways: &[Name], out: &mut Output) -> Result<(), Failure> {
+    for gateway in gateways {
+        each_batch(door, gateway, |told| {
+            let Some(bytes) = told.bytes()? else { return Ok(()) };
+            let damaged = |error: &dyn std::fmt::Display| {
+                let place = format!("batch {} of epoch {} of {gateway}", told.batch, told.epoch);
+                Failure::new(exit::IO, format!("{place} is damaged in the archive: {error}"))
+            };
+            let (_, entries) = Batch::split(&bytes).map_err(|error| damaged(&error))?;
+            for bytes in entries {
+                let entry = Unverified::<Entry>::parse(bytes).map_err(|error| damaged(&error))?;
+                out.line(&entry_json::entry(entry.claims(), entry.hash()))?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn export(door: &mut Door, gateway: &Name, out: &mut Output) -> Result<(), Failure> {
+    let answer = door.ask(Request::Credential { gateway: gateway.to_string() })?;
+    let credential = answer.get("credential").and_then(Value::as_str).and_then(|text| hex::decode(text).ok());
+    let credential = credential.and_then(|bytes| Credential::parse(&bytes).ok());
+    let credential = credential.ok_or_else(|| Failure::new(exit::IO, "the hub's answer has no credential"))?;
+    let (mut writer, begin) = Writer::begin(gateway, &Scope::All, &credential);
+    out.bytes(&begin)?;
+    let count = each_batch(door, gateway, |told| {
+        let Some(bytes) = told.bytes()? else { return Ok(()) };
+        let split = Batch::split(&bytes);
+        let (anchor, entries) = split.map_err(|error| Failure::new(exit::IO, format!("the archive: {error}")))?;
+        let part = Anchored { anchor, proof: told.proof.as_deref(), frames: Vec::new() };
+        out.bytes(&writer.whole(&part, &entries))
+    })?;
+    if count == 0 {
+        return Err(Failure::new(exit::UNAVAILABLE, format!("{gateway} has sent no batch yet: nothing to export")));
+    }
+    out.bytes(&writer.end())
+}
+
+/// Standard output, or a file that appears whole or not at all.
+struct Output {
+    out: BufWriter<Box<dyn Write>>,
+    rename: Option<(std::path::PathBuf, std::path::PathBuf)>,
+    name: String,
+}
+
+impl Output {
+    fn open(select: &ArchiveSelect) -> Result<Self, Failure> {
+        let Some(path) = &select.output else {
+            let out = BufWriter::new(Box::new(std::io::stdout()) as Box<dyn Write>);
+            return Ok(Self { out, rename: None, name: "standard output".into() });
+        };
+        let mut partial = path.clone().into_os_string();
+        partial.push(".part");
+        let file = File::create(&partial).map_err(|error| Failure::io(path.display(), &error))?;
+        let out = BufWriter::new(Box::new(file) as Box<dyn Write>);
+        Ok(Self { out, rename: Some((partial.into(), path.clone())), name: path.display().to_string() })
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes).map_err(|error| Failure::io(&self.name, &error))
+    }
+
+    fn text(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.out, "{line}").map_err(|error| Failure::io(&self.name, &error))
+    }
+
+    fn line(&mut self, value: &Value) -> Result<(), Failure> {
+        writeln!(self.out, "{value}").map_err(|error| Failure::io(&self.name, &error))
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        let flushed = self.out.flush();
+        let renamed = flushed.and_then(|()| match &self.rename {
+            Some((from, to)) => std::fs::rename(from, to),
+            None => Ok(()),
+        });
+        renamed.map_err(|error| Failure::io(&self.name, &error))
+    }
+}

@@ -1,0 +1,198 @@
+//! What the command line takes.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// The hub: guarded MQTT broker, ledger node, archive of batches.
+#[derive(Debug, Parser)]
+#[command(
+    name = "plomb-hub",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  plomb-hub init /var/lib/plomb-hub --origin ledger.example/street --host hub.example
+  plomb-hub --config /var/lib/plomb-hub/hub.toml
+  plomb-hub certify --config /var/lib/plomb-hub/hub.toml --role gateway --id gw-0001 --out ./gw-0001
+  plomb-hub status --config /var/lib/plomb-hub/hub.toml
+
+Exit codes: 0 done, 64 wrong usage, 65 refused by a rule of the ledger, 69 unavailable, 74 input or output
+failed, 77 not allowed, 78 wrong configuration.
+RUST_LOG sets what is logged (default: info); NO_COLOR turns colours off."
+)]
+pub(crate) struct Args {
+    /// Run the hub in the foreground with this configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a new ledger: keys, certificates, genesis, configuration, policy.
+    Init(InitArgs),
+    /// Certify a gateway or another party.
+    Certify(CertifyArgs),
+    /// Revoke a certificate; its connections are closed at once.
+    Revoke(RevokeArgs),
+    /// Show height, checkpoint, gateways, certificates, counters.
+    Status(StatusArgs),
+    /// Look into the archive of batches.
+    Archive(ArchiveArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb-hub init ./hub --origin ledger.example/street
+  plomb-hub init /var/lib/plomb-hub --origin ledger.example/street --member utility-a --host hub.example --listen 0.0.0.0:8883
+
+The member's key and authority (member.key, ca.key) issue certificates. Keep copies of them offline; without
+them nobody can be certified or revoked any more.")]
+pub(crate) struct InitArgs {
+    /// Where to make it; the directory must be absent or empty.
+    pub(crate) dir: PathBuf,
+    /// The ledger's name, like ledger.example/street: it is what the log signs.
+    #[arg(long)]
+    pub(crate) origin: String,
+    /// The founding member's name.
+    #[arg(long, default_value = "operator")]
+    pub(crate) member: String,
+    /// A host name or address at which gateways reach the hub; may be given several times.
+    #[arg(long = "host", value_name = "NAME")]
+    pub(crate) hosts: Vec<String>,
+    /// Where the broker listens.
+    #[arg(long, default_value = "127.0.0.1:8883")]
+    pub(crate) listen: SocketAddr,
+    /// Print what was made as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RoleArg {
+    /// Reads meters and anchors.
+    Gateway,
+    /// Proposes configurations.
+    Admin,
+    /// Sends commands.
+    Operator,
+    /// Receives readings.
+    Subscriber,
+    /// Looks things up.
+    Auditor,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb-hub certify --config hub.toml --role gateway --id gw-0001 --out ./gw-0001
+  plomb-hub certify --config hub.toml --role gateway --id gw-0002 --csr gw-0002.csr --out ./gw-0002
+  plomb-hub certify --config hub.toml --role subscriber --id billing --scope gw-0001,gw-0002 --out ./billing
+
+A request for --csr: openssl genpkey -algorithm ed25519 -out client.key &&
+                     openssl req -new -key client.key -subj /CN=gw-0002 -out gw-0002.csr")]
+pub(crate) struct CertifyArgs {
+    /// The hub's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// What it is for.
+    #[arg(long)]
+    pub(crate) role: RoleArg,
+    /// Who it is for: 1 to 64 characters from a-z, 0-9 and '-'.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id: String,
+    /// Which gateways it reaches; all if not given. Not for gateways.
+    #[arg(long, value_delimiter = ',', value_name = "GATEWAYS")]
+    pub(crate) scope: Vec<String>,
+    /// For how many days.
+    #[arg(long, default_value_t = 730, value_parser = clap::value_parser!(u32).range(1..=7300))]
+    pub(crate) days: u32,
+    /// A certificate request (PEM) whose key is certified; without it a key is made here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csr: Option<PathBuf>,
+    /// Where the files go; they must not be there yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Print what was issued as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb-hub revoke --config hub.toml --id gw-0001 --reason \"box stolen\"
+  plomb-hub revoke --config hub.toml --fingerprint 5f0c… --reason \"key renewed\"")]
+pub(crate) struct RevokeArgs {
+    /// The hub's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Revoke all certificates of this name.
+    #[arg(long, value_name = "NAME", required_unless_present = "fingerprint", conflicts_with = "fingerprint")]
+    pub(crate) id: Option<String>,
+    /// Revoke the certificate with this SHA-256, in hexadecimal.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) fingerprint: Option<String>,
+    /// Why; it stands on the ledger for ever.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Print what was revoked as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb-hub status --config hub.toml
+  plomb-hub status --config hub.toml --json | jq .gateways
+  plomb-hub status --config hub.toml --certificates")]
+pub(crate) struct StatusArgs {
+    /// The hub's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// List all certificates instead.
+    #[arg(long)]
+    pub(crate) certificates: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ArchiveArgs {
+    #[command(subcommand)]
+    pub(crate) what: ArchiveCommand,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  plomb-hub archive list --config hub.toml
+  plomb-hub archive entries --config hub.toml --gateway gw-0001 | jq .kind
+  plomb-hub archive export --config hub.toml --gateway gw-0001 -o gw-0001.plomb")]
+pub(crate) enum ArchiveCommand {
+    /// List the archived batches.
+    List(ArchiveSelect),
+    /// Print each entry as one JSON line, in order.
+    Entries(ArchiveSelect),
+    /// Write a gateway's whole archive as a file that proves itself.
+    Export(ArchiveSelect),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb-hub archive list --config hub.toml --json
+  plomb-hub archive entries --config hub.toml --gateway gw-0001 -o entries.ndjson
+  plomb-hub archive export --config hub.toml --gateway gw-0001 -o gw-0001.plomb")]
+pub(crate) struct ArchiveSelect {
+    /// The hub's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Only this gateway.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gateway: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}

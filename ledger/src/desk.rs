@@ -1,0 +1,240 @@
+//! Where subcommands ask: the same questions to a running hub, and to the ledger's file when none runs.
+
+use std::sync::Arc;
+
+use plomb_broker::Broker;
+use plomb_seal::{Name, transaction, transaction::Kind, transaction::Role};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    LedgerError,
+    block::Block,
+    engine::Solo,
+    hub::{Counters, unix_ms},
+    ledger::{Answer, Ledger},
+    node::Node,
+};
+
+/// The longest request, in bytes: a transaction in hexadecimal.
+pub(crate) const REQUEST_BYTES_MAX: u64 = 256 * 1024;
+/// The longest answer, in bytes: a batch in hexadecimal, and its proof.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A question.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Height, checkpoint, gateways, counters.
+    Status {},
+    /// All certificates.
+    Certificates {},
+    /// Submit a certificate transaction.
+    Submit {
+        /// Its bytes, hexadecimal.
+        transaction: String,
+    },
+    /// A gateway's credential file.
+    Credential {
+        /// The gateway.
+        gateway: String,
+    },
+    /// A gateway's first archived batch at or after a place.
+    Batch {
+        /// The gateway.
+        gateway: String,
+        /// The epoch.
+        epoch: u32,
+        /// The number.
+        batch: u64,
+    },
+}
+
+/// What went wrong, and whose fault it is.
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// `usage`, `permission`, `refused`, `unavailable` or `io`.
+    pub kind: String,
+    /// In words.
+    pub message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(kind: &str, message: impl Into<String>) -> Self {
+        Self { kind: kind.into(), message: message.into() }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new("usage", message)
+    }
+
+    pub(crate) fn permission(message: impl Into<String>) -> Self {
+        Self::new("permission", message)
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        Self::new("io", error.to_string())
+    }
+}
+
+/// Answers questions about one ledger.
+#[derive(Debug)]
+pub struct Desk {
+    ledger: Arc<Ledger>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    node: Arc<Node<Solo>>,
+    broker: Arc<Broker>,
+    counters: Arc<Counters>,
+}
+
+impl Desk {
+    /// The desk of a running hub.
+    pub(crate) fn running(node: Arc<Node<Solo>>, broker: Arc<Broker>, counters: Arc<Counters>) -> Self {
+        Self { ledger: node.ledger().clone(), running: Some(Running { node, broker, counters }) }
+    }
+
+    /// The desk of a ledger that no hub holds open.
+    pub fn at_rest(ledger: Ledger) -> Self {
+        Self { ledger: Arc::new(ledger), running: None }
+    }
+
+    /// Answers.
+    pub async fn answer(&self, request: Request) -> Result<Value, Problem> {
+        match request {
+            Request::Status {} => self.status(),
+            Request::Certificates {} => Ok(self.certificates()),
+            Request::Submit { transaction } => self.submit(&transaction).await,
+            Request::Credential { gateway } => self.credential(&name(&gateway)?),
+            Request::Batch { gateway, epoch, batch } => self.batch(&name(&gateway)?, (epoch, batch)),
+        }
+    }
+
+    fn status(&self) -> Result<Value, Problem> {
+        let head = self.ledger.head().borrow().clone();
+        let checkpoint = self.ledger.fresh_checkpoint(unix_ms())?;
+        let state = self.ledger.state();
+        let gateways: Vec<Value> = state
+            .gateways()
+            .map(|(name, record)| {
+                json!({
+                    "gateway": name.as_str(), "epoch": record.epoch, "batch": record.batch,
+                    "last_seq": record.last_seq, "anchor": record.anchor.to_string(),
+                    "closed_ms": record.closed_ms, "anchored_ms": record.anchored_ms,
+                })
+            })
+            .collect();
+        let running = self.running.as_ref();
+        Ok(json!({
+            "schema": "plomb-hub-status/1",
+            "running": running.is_some(),
+            "origin": self.ledger.signers().origin,
+            "height": head.height, "time_ms": if head.height == 0 { 0 } else { head.time_ms }, "size": head.size,
+            "state": head.state.to_string(), "checkpoint": checkpoint,
+            "gateways": gateways,
+            "certificates": certificate_counts(&state),
+            "batches": running.map(|running| running.counters.snapshot()),
+            "listen": running.map(|running| running.broker.local_addr()),
+            "broker": running.map(|running| running.broker.stats()),
+        }))
+    }
+
+    fn certificates(&self) -> Value {
+        let state = self.ledger.state();
+        let list: Vec<Value> = state
+            .certificates()
+            .map(|(fingerprint, record)| {
+                json!({
+                    "fingerprint": fingerprint.to_string(), "subject": record.subject.as_str(),
+                    "role": record.role.name(), "key": record.key.id().to_string(),
+                    "scope": record.scope.iter().map(Name::as_str).collect::<Vec<_>>(),
+                    "not_before_s": record.not_before_s, "not_after_s": record.not_after_s,
+                    "issued_by": record.author.as_str(),
+                    "revoked": record.revoked.as_ref().map(|revoked| {
+                        json!({ "reason": revoked.reason, "time_ms": revoked.time_ms })
+                    }),
+                })
+            })
+            .collect();
+        json!({ "schema": "plomb-hub-certificates/1", "certificates": list })
+    }
+
+    async fn submit(&self, transaction: &str) -> Result<Value, Problem> {
+        let bytes = hex::decode(transaction).map_err(|_| Problem::usage("the transaction is not hexadecimal"))?;
+        if transaction::kind(&bytes) != Ok(Kind::Certificate) {
+            return Err(Problem::usage("only certificate transactions are submitted here"));
+        }
+        match commit(&self.ledger, self.running.as_ref().map(|running| &running.node), bytes).await? {
+            Answer::Refused(refused) => Err(Problem::new("refused", refused.to_string())),
+            Answer::Admitted { index } | Answer::Known { index } => Ok(json!({ "index": index })),
+        }
+    }
+
+    fn credential(&self, gateway: &Name) -> Result<Value, Problem> {
+        let found = self.ledger.credential(gateway)?;
+        let credential =
+            found.ok_or_else(|| Problem::new("unavailable", format!("{gateway} has no certificate; certify it")))?;
+        Ok(json!({ "credential": hex::encode(credential.to_bytes()) }))
+    }
+
+    fn batch(&self, gateway: &Name, from: (u32, u64)) -> Result<Value, Problem> {
+        let Some(found) = self.ledger.archived(gateway, from)? else {
+            return Ok(Value::Null);
+        };
+        let proof = self.ledger.receipt(&found.anchor)?.map(|receipt| receipt.proof);
+        Ok(json!({
+            "epoch": found.epoch, "batch": found.batch, "anchor": found.anchor.to_string(),
+            "bytes": found.bytes.map(hex::encode), "proof": proof,
+        }))
+    }
+}
+
+/// Brings a transaction to the ledger: through the node, or as a block of its own when none runs.
+pub(crate) async fn commit(
+    ledger: &Ledger,
+    node: Option<&Arc<Node<Solo>>>,
+    transaction: Vec<u8>,
+) -> Result<Answer, Problem> {
+    if let Some(node) = node {
+        let answer = node.submit(transaction, None).await;
+        return answer.map_err(|error| Problem::new("unavailable", error.to_string()));
+    }
+    let block = Block { height: ledger.height() + 1, time_ms: unix_ms(), transactions: vec![transaction] };
+    let mut answers = ledger.deliver(&block, &[])?;
+    answers.pop().ok_or_else(|| Problem::new("io", "the ledger gave no answer"))
+}
+
+fn certificate_counts(state: &crate::state::State) -> Value {
+    let now_ms = unix_ms();
+    let mut counts = std::collections::HashMap::new();
+    for (_, record) in state.certificates() {
+        let status = match &record.revoked {
+            Some(_) => "revoked",
+            None if record.covers(now_ms) => "valid",
+            None => "expired",
+        };
+        *counts.entry((record.role, status)).or_insert(0u64) += 1;
+    }
+    let roles = [Role::Gateway, Role::Admin, Role::Operator, Role::Subscriber, Role::Auditor];
+    let count = |role, status| counts.get(&(role, status)).copied().unwrap_or(0);
+    roles
+        .into_iter()
+        .map(|role| {
+            let of = json!({
+                "valid": count(role, "valid"), "expired": count(role, "expired"), "revoked": count(role, "revoked"),
+            });
+            (role.name().to_owned(), of)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn name(text: &str) -> Result<Name, Problem> {
+    text.parse().map_err(|error: plomb_seal::NameError| Problem::usage(error.to_string()))
+}

@@ -1,0 +1,236 @@
+//! The hub's process: broker, ledger, bridge between them, and the control socket.
+
+mod admission;
+mod bridge;
+mod control;
+mod counters;
+mod judge;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use plomb_broker::{Broker, BrokerConfig, BrokerError};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tracing::{error, info};
+
+use crate::{
+    LedgerError,
+    config::HubConfig,
+    desk::Desk,
+    engine::{EngineError, Solo, SoloConfig},
+    files::{self, FileError},
+    ledger::{Ledger, Signers},
+    node::Node,
+};
+
+pub use admission::LedgerAdmission;
+pub use counters::Counted;
+
+use bridge::Bridge;
+pub(crate) use counters::Counters;
+
+/// How long a start waits for the ledger's file to be free.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long between two tries at it.
+pub(crate) const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// Why the hub does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// A file does not serve.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The ledger does not open, or failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The ledger's file is not there.
+    #[error("{file} is missing; restore it from a copy, or make a new ledger with `plomb-hub init`")]
+    NoLedger {
+        /// Where it belongs.
+        file: std::path::PathBuf,
+    },
+    /// The ledger has no members.
+    #[error("the ledger has no genesis yet: make one with `plomb-hub init`")]
+    NotFounded,
+    /// The broker does not start.
+    #[error("broker: {0}")]
+    Broker(#[from] BrokerError),
+    /// The engine does not start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The control socket can't be opened.
+    #[error("control socket {path}: {source}")]
+    Control {
+        /// Its path.
+        path: std::path::PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The embedded broker died while the hub ran.
+    #[error("the embedded broker died; the hub must be started anew (nothing that has a receipt is lost)")]
+    BrokerDied,
+}
+
+impl HubError {
+    /// Whether another process holds the ledger's file open.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Ledger(LedgerError::Store(redb::Error::DatabaseAlreadyOpen)))
+    }
+}
+
+/// A running hub.
+#[derive(Debug)]
+pub struct Hub {
+    broker: Arc<Broker>,
+    node: Arc<Node<Solo>>,
+    tasks: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Hub {
+    /// Starts everything; returns when gateways are heard: receipts are retained anew, and the ledger
+    /// listens for batches.
+    pub async fn start(config: HubConfig) -> Result<Self, HubError> {
+        let ledger = Arc::new(open_when_free(&config).await?);
+        if ledger.state().founding().is_none() {
+            return Err(HubError::NotFounded);
+        }
+        let broker = BrokerConfig {
+            listen: config.listen,
+            certificate_chain: certificates(&config.tls.certificate)?,
+            private_key: PrivateKeyDer::from_pem_slice(&files::read(&config.tls.key)?)
+                .map_err(|error| FileError::content(&config.tls.key, error.to_string()))?,
+            client_roots: certificates(&config.tls.client_roots)?,
+            limits: config.limits.clone(),
+        };
+        let admission = Arc::new(LedgerAdmission::new(ledger.clone(), unix_ms));
+        let control = control::listen(&config.control)
+            .map_err(|source| HubError::Control { path: config.control.clone(), source })?;
+        let broker = Arc::new(Broker::start(broker, admission).await?);
+        let solo = Solo::new(SoloConfig { window_ms: config.block_window_ms, now_ms: unix_ms });
+        let node = Arc::new(Node::start(ledger, solo)?);
+        let counters = Arc::new(Counters::default());
+        let (stop, stopping) = watch::channel(false);
+        let bridge = Bridge {
+            node: node.clone(),
+            inside: broker.inside(),
+            counters: counters.clone(),
+            checkpoint_interval: Duration::from_secs(config.checkpoint_interval_s),
+            now_ms: unix_ms,
+            hears: watch::Sender::new(false),
+        };
+        let mut hears = bridge.hears.subscribe();
+        let desk = Desk::running(node.clone(), broker.clone(), counters);
+        let bridging = tokio::spawn(bridge.run(stopping.clone()));
+        tokio::select! {
+            heard = hears.wait_for(|hears| *hears) => drop(heard),
+            () = broker.died() => return Err(HubError::BrokerDied),
+        }
+        let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping);
+        let tasks = vec![bridging, tokio::spawn(desk)];
+        let head = node.ledger().head().borrow().clone();
+        info!("listening on {}, ledger {} at height {}", broker.local_addr(), config.origin, head.height);
+        Ok(Self { broker, node, tasks, stop })
+    }
+
+    /// Where the broker listens.
+    pub fn local_addr(&self) -> std::net::SocketAddr {
+        self.broker.local_addr()
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        self.node.ledger()
+    }
+
+    /// Whether the embedded broker answered its last probe, and the ledger takes blocks.
+    pub fn is_healthy(&self) -> bool {
+        self.broker.healthy() && !self.node.is_finished()
+    }
+
+    /// Resolves when the hub can't go on: the process must end, and be started anew.
+    pub async fn failed(&self) {
+        tokio::select! {
+            () = self.broker.died() => error!("the embedded broker died"),
+            () = self.node.finished() => error!("the ledger stopped"),
+        }
+    }
+
+    /// Finishes the present block and stops. Gives the failure that stopped the ledger before, if any.
+    pub async fn stop(self) -> Result<(), HubError> {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        let ended = self.node.stop().await;
+        if let Some(broker) = Arc::into_inner(self.broker) {
+            broker.stop().await;
+        }
+        Ok(ended?)
+    }
+}
+
+/// Opens the ledger; waits while a subcommand, or the hub before, still holds it.
+async fn open_when_free(config: &HubConfig) -> Result<Ledger, HubError> {
+    let gives_up = Instant::now() + LOCK_WAIT;
+    loop {
+        match open_ledger(config) {
+            Err(error) if error.is_locked() && Instant::now() < gives_up => sleep(LOCK_RETRY).await,
+            opened => return opened,
+        }
+    }
+}
+
+/// Opens the ledger of a configuration with its keys.
+pub fn open_ledger(config: &HubConfig) -> Result<Ledger, HubError> {
+    let file = config.file(LEDGER);
+    if !file.exists() {
+        // An empty ledger of the same name would be another ledger.
+        return Err(HubError::NoLedger { file });
+    }
+    let signers = Signers {
+        origin: config.origin.clone(),
+        log: files::read_seed(&config.file(LOG_KEY))?,
+        witness_name: config.witness.clone(),
+        witness: files::read_seed(&config.file(WITNESS_KEY))?,
+    };
+    Ok(Ledger::open(&file, signers)?)
+}
+
+/// The ledger's file in the state directory.
+pub const LEDGER: &str = "ledger.redb";
+/// The key that signs checkpoints.
+pub const LOG_KEY: &str = "log.key";
+/// The key that cosigns them.
+pub const WITNESS_KEY: &str = "witness.key";
+/// The member's key: signs certificate transactions.
+pub const MEMBER_KEY: &str = "member.key";
+/// The key of the member's X.509 authority.
+pub const AUTHORITY_KEY: &str = "ca.key";
+/// The member's X.509 authority.
+pub const AUTHORITY: &str = "ca.crt";
+/// The policy for verifiers.
+pub const POLICY: &str = "policy.txt";
+
+/// The present time, in Unix milliseconds.
+pub fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files::read(path)?).collect();
+    let found = found.map_err(|error| FileError::content(path, error.to_string()))?;
+    if found.is_empty() {
+        return Err(FileError::content(path, "holds no certificate"));
+    }
+    Ok(found)
+}

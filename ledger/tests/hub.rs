@@ -1,0 +1,410 @@
+//! The real `plomb-hub` process, and a gateway by hand over mutual TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use common::{Gateway, name, seed_of};
+use plomb_seal::{
+    Batch, Credential, Hash, Policy, Receipt, Refusal,
+    export::Scope,
+    topic,
+    verify::{Expect, Trust, Verdict, verify},
+};
+use rcgen::KeyPair;
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, TlsConfiguration, Transport};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use serde_json::Value;
+
+/// How long anything may take before a test gives up. Not a measure of anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PACKET_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+struct Site {
+    dir: tempfile::TempDir,
+}
+
+/// A hub that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn terminate(mut self) -> i32 {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.0.wait().unwrap().code().expect("it ends by itself")
+    }
+}
+
+fn hub() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_plomb-hub"))
+}
+
+impl Site {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Self { dir };
+        let out = hub()
+            .args(["init", "--origin", "ledger.example/hub-test", "--listen", "127.0.0.1:0"])
+            .arg(site.path("hub"))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{out:?}");
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path("hub/hub.toml")
+    }
+
+    fn ask(&self, args: &[&str]) -> Output {
+        hub().args(args).arg("--config").arg(self.config()).output().unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let out = self.ask(args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    }
+
+    fn certify(&self, role: &str, id: &str) -> PathBuf {
+        let dir = self.path(id);
+        let json = self.json(&["certify", "--role", role, "--id", id, "--json", "--out", dir.to_str().unwrap()]);
+        assert_eq!(json["schema"], "plomb-hub-certify/1");
+        dir
+    }
+
+    fn gateway(&self, id: &str) -> Gateway {
+        let dir = self.certify("gateway", id);
+        let credential = Credential::parse(&std::fs::read(dir.join("credential.cbor")).unwrap()).unwrap();
+        let issues = credential.verify(&self.policy()).unwrap();
+        let key = seed_of(&KeyPair::from_pem(&std::fs::read_to_string(dir.join("client.key")).unwrap()).unwrap());
+        assert_eq!(issues[0].key, key.public(), "what is certified is the key in client.key");
+        Gateway::new(id, key, issues[0].fingerprint())
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::parse(&std::fs::read_to_string(self.path("hub/policy.txt")).unwrap()).unwrap()
+    }
+
+    /// Starts the hub; returns when it answers.
+    fn start(&self) -> (Running, SocketAddr) {
+        let mut child = Running(hub().arg("--config").arg(self.config()).stderr(Stdio::inherit()).spawn().unwrap());
+        loop {
+            assert_eq!(child.0.try_wait().unwrap(), None, "the hub ended at once");
+            let out = self.ask(&["status", "--json"]);
+            let json: Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
+            if let Some(listen) = json["listen"].as_str() {
+                return (child, listen.parse().unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn connect(&self, id: &str, client_id: &str, at: SocketAddr) -> Peer {
+        Peer::connect(&self.path(id), client_id, at)
+    }
+}
+
+/// An MQTT client with somebody's certificate.
+struct Peer {
+    client: AsyncClient,
+    events: EventLoop,
+}
+
+impl Peer {
+    fn connect(dir: &Path, client_id: &str, at: SocketAddr) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(dir.join("ca.crt")).unwrap()).unwrap();
+        let chain = CertificateDer::pem_file_iter(dir.join("client.crt")).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(dir.join("client.key")).unwrap();
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+        let mut options = MqttOptions::new(client_id, "localhost", at.port());
+        options.set_transport(Transport::Tls(TlsConfiguration::Rustls(Arc::new(tls))));
+        options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
+        let (client, events) = AsyncClient::new(options, 64);
+        Self { client, events }
+    }
+
+    async fn subscribe(&self, topic: impl Into<String>) {
+        self.client.subscribe(topic, QoS::AtLeastOnce).await.unwrap();
+    }
+
+    async fn send(&self, gateway: &str, payload: Vec<u8>) {
+        self.client.publish(topic::batch(&name(gateway)), QoS::AtLeastOnce, false, payload).await.unwrap();
+    }
+
+    /// The next message on a topic; others are passed over.
+    async fn on(&mut self, topic: &str) -> Publish {
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Event::Incoming(Packet::Publish(publish)) = self.events.poll().await.expect("connected")
+                    && publish.topic == topic
+                {
+                    return publish;
+                }
+            }
+        })
+        .await
+        .expect("a message in time")
+    }
+
+    async fn receipt(&mut self, gateway: &str) -> (Receipt, bool) {
+        let publish = self.on(&topic::receipt(&name(gateway))).await;
+        (Receipt::parse(&publish.payload).unwrap(), publish.retain)
+    }
+
+    async fn refusal(&mut self, gateway: &str) -> Refusal {
+        Refusal::parse(&self.on(&topic::refusal(&name(gateway))).await.payload).unwrap()
+    }
+
+    async fn is_cut_off(&mut self) {
+        tokio::time::timeout(PATIENCE, async { while self.events.poll().await.is_ok() {} }).await.expect("cut off");
+    }
+}
+
+async fn listen(site: &Site, gateway: &str, client_id: &str, at: SocketAddr) -> Peer {
+    let peer = site.connect(gateway, client_id, at);
+    peer.subscribe(topic::receipt(&name(gateway))).await;
+    peer.subscribe(topic::refusal(&name(gateway))).await;
+    peer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_become_receipts_and_duplicates_forks_and_strangers_do_not_count() {
+    let site = Site::new();
+    let mut first = site.gateway("gw-1");
+    let (running, at) = site.start();
+    // The second is certified while the hub runs.
+    let mut second = site.gateway("gw-2");
+    let policy = site.policy();
+    let mut peer = listen(&site, "gw-1", "gw-1", at).await;
+
+    // Several at once, in order; then one again, an old one again.
+    let mut fork = first.clone();
+    let batches: Vec<Batch> = (0..5).map(|n| first.batch(n + 1)).collect();
+    for batch in &batches {
+        peer.send("gw-1", batch.to_bytes()).await;
+    }
+    for batch in &batches {
+        let (receipt, _) = peer.receipt("gw-1").await;
+        assert!(receipt.verify(batch.anchor(), &policy).unwrap().is_some());
+    }
+    peer.send("gw-1", batches[4].to_bytes()).await;
+    assert_eq!(peer.receipt("gw-1").await.0.anchor, batches[4].anchor().bytes());
+    peer.send("gw-1", batches[1].to_bytes()).await;
+    assert_eq!(peer.receipt("gw-1").await.0.anchor, batches[1].anchor().bytes());
+
+    // A fork, a torn batch, another gateway's batch, and noise: each refused by its rule.
+    peer.send("gw-1", fork.batch(7).to_bytes()).await;
+    let refusal = peer.refusal("gw-1").await;
+    assert_eq!((refusal.rule.as_str(), refusal.batch), ("anchor-no-fork", 0));
+    let mut bent = first.clone().batch(2).to_bytes();
+    let at_entry = bent.len() - 100;
+    bent[at_entry] ^= 1;
+    peer.send("gw-1", bent).await;
+    assert_eq!(peer.refusal("gw-1").await.rule, "batch-verifies");
+    peer.send("gw-1", second.batch(1).to_bytes()).await;
+    assert_eq!(peer.refusal("gw-1").await.rule, "batch-gateway");
+    peer.send("gw-1", b"noise".to_vec()).await;
+    assert_eq!(peer.refusal("gw-1").await.rule, "batch-verifies");
+    // And the chain goes on.
+    let next = first.batch(1);
+    peer.send("gw-1", next.to_bytes()).await;
+    assert_eq!(peer.receipt("gw-1").await.0.anchor, next.anchor().bytes());
+
+    let status = site.json(&["status", "--json"]);
+    assert_eq!(status["batches"]["admitted"], 6);
+    assert_eq!(status["batches"]["known"], 2);
+    assert_eq!(status["batches"]["refused"]["batch-verifies"], 2);
+    archive_holds(&site, 16);
+    assert_eq!(running.terminate(), 0);
+    // The same without a hub.
+    archive_holds(&site, 16);
+}
+
+/// The archive has each entry once, in order, and its export proves itself.
+fn archive_holds(site: &Site, entries: u64) {
+    let out = site.ask(&["archive", "entries", "--gateway", "gw-1"]);
+    let lines: Vec<Value> =
+        String::from_utf8(out.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seqs: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (0..entries).collect::<Vec<_>>());
+    assert!(lines.iter().all(|line| line["schema"] == "plomb-entry/1" && line["kind"] == "event"));
+    let file = site.path("export.plomb");
+    let out = site.ask(&["archive", "export", "--gateway", "gw-1", "-o", file.to_str().unwrap()]);
+    assert!(out.status.success(), "{out:?}");
+    let report = verify(&std::fs::read(&file).unwrap(), Trust::Own(&site.policy()), Expect::default());
+    assert_eq!((report.verdict, report.entries), (Verdict::Proved, entries), "{report:?}");
+    assert_eq!(report.scope, Some(Scope::All));
+    let out = site.ask(&["archive", "list", "--json"]);
+    assert_eq!(String::from_utf8(out.stdout).unwrap().lines().count(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_kill_9_receipt_and_checkpoint_are_published_anew_and_the_chain_goes_on() {
+    let site = Site::new();
+    let mut gateway = site.gateway("gw-1");
+    let policy = site.policy();
+    let mut last: Option<(Batch, Receipt)> = None;
+    for round in 0..4 {
+        let (running, at) = site.start();
+        let mut peer = listen(&site, "gw-1", "gw-1", at).await;
+        if let Some((batch, receipt)) = &last {
+            let (again, _) = peer.receipt("gw-1").await;
+            assert_eq!(again, *receipt, "the same receipt, byte for byte");
+            again.verify(batch.anchor(), &policy).unwrap();
+        }
+        peer.subscribe(topic::CHECKPOINT).await;
+        let note = String::from_utf8(peer.on(topic::CHECKPOINT).await.payload.to_vec()).unwrap();
+        let trusted = policy.check(&note).unwrap();
+        assert_eq!(trusted.checkpoint.size, 2 + round);
+        gateway.place.checkpoint = Some(note);
+        let batch = gateway.batch(2);
+        peer.send("gw-1", batch.to_bytes()).await;
+        let (receipt, _) = peer.receipt("gw-1").await;
+        receipt.verify(batch.anchor(), &policy).unwrap();
+        last = Some((batch, receipt));
+        // Dropping the hub kills it without a word.
+        drop(running);
+    }
+}
+
+/// The hub is killed in the middle of traffic, each time a little later; the gateway sends again what has
+/// no receipt. In the end every batch has one, and the archive has each entry once, in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_under_traffic_the_archive_has_everything_once() {
+    const KILLS: usize = 8;
+    const BATCHES: usize = 40;
+    let site = Site::new();
+    let mut gateway = site.gateway("gw-1");
+    let policy = site.policy();
+    let batches: Vec<Batch> = (0..BATCHES).map(|n| gateway.batch(n % 3 + 1)).collect();
+    let mut receipted = std::collections::BTreeSet::new();
+    for round in 0..=KILLS {
+        let (running, at) = site.start();
+        let mut peer = listen(&site, "gw-1", "gw-1", at).await;
+        let open: Vec<&Batch> = batches.iter().filter(|batch| !receipted.contains(&batch.anchor().hash().0)).collect();
+        for batch in &open {
+            peer.send("gw-1", batch.to_bytes()).await;
+        }
+        // At the last round all; before, a few more each time.
+        let wanted = if round == KILLS { BATCHES } else { (receipted.len() + round).min(BATCHES - 1) };
+        while receipted.len() < wanted {
+            let (receipt, _) = peer.receipt("gw-1").await;
+            let batch = batches.iter().find(|batch| batch.anchor().bytes() == receipt.anchor).unwrap();
+            receipt.verify(batch.anchor(), &policy).unwrap();
+            receipted.insert(batch.anchor().hash().0);
+        }
+        drop(running);
+    }
+    let out = site.ask(&["archive", "entries", "--gateway", "gw-1"]);
+    let seqs: Vec<u64> = String::from_utf8(out.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seqs, (0..gateway.chain.next_seq()).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_retained_receipt_never_goes_back() {
+    let site = Site::new();
+    let mut gateway = site.gateway("gw-1");
+    let (_running, at) = site.start();
+    let mut peer = listen(&site, "gw-1", "gw-1", at).await;
+    let (old, new) = (gateway.batch(1), gateway.batch(1));
+    for batch in [&old, &new, &old] {
+        peer.send("gw-1", batch.to_bytes()).await;
+        assert_eq!(peer.receipt("gw-1").await.0.anchor, batch.anchor().bytes());
+    }
+    let mut late = listen(&site, "gw-1", "gw-1-late", at).await;
+    let (receipt, retained) = late.receipt("gw-1").await;
+    assert!(retained);
+    assert_eq!(receipt.anchor, new.anchor().bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_gateway_is_cut_off_and_stays_out() {
+    let site = Site::new();
+    let mut gateway = site.gateway("gw-1");
+    let (_running, at) = site.start();
+    let mut peer = listen(&site, "gw-1", "gw-1", at).await;
+    let batch = gateway.batch(1);
+    peer.send("gw-1", batch.to_bytes()).await;
+    peer.receipt("gw-1").await;
+    let revoked = site.json(&["revoke", "--id", "gw-1", "--reason", "stolen", "--json"]);
+    assert_eq!(revoked["revoked"][0], gateway.fingerprint.to_string());
+    peer.is_cut_off().await;
+    let mut again = listen(&site, "gw-1", "gw-1", at).await;
+    again.is_cut_off().await;
+    let out = site.ask(&["revoke", "--id", "gw-1", "--reason", "again"]);
+    assert_eq!(out.status.code(), Some(65));
+    let certificates = site.json(&["status", "--certificates", "--json"]);
+    assert_eq!(certificates["certificates"][0]["revoked"]["reason"], "stolen");
+    assert_ne!(gateway.fingerprint, Hash::ZERO);
+}
+
+#[test]
+fn wrong_usage_and_wrong_files_have_their_exit_codes() {
+    let site = Site::new();
+    let code = |args: &[&str]| hub().args(args).output().unwrap().status.code().unwrap();
+    assert_eq!(code(&["--help"]), 0);
+    for sub in ["init", "certify", "revoke", "status", "archive"] {
+        let out = hub().args([sub, "--help"]).output().unwrap();
+        assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("Examples"), "{sub}");
+    }
+    assert_eq!(code(&[]), 64);
+    assert_eq!(code(&["--bogus"]), 64);
+    assert_eq!(code(&["--config", "/nowhere/hub.toml"]), 78);
+    assert_eq!(site.ask(&["archive", "export", "--gateway", "gw-9"]).status.code(), Some(69));
+    let config = site.config();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}lisen = 1\n")).unwrap();
+    let out = site.ask(&["status"]);
+    assert_eq!(out.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("unknown key \"lisen\"; did you mean \"listen\"?"), "{said}");
+    std::fs::write(&config, text).unwrap();
+    let dir = site.certify("subscriber", "bill");
+    let again = ["certify", "--role", "subscriber", "--id", "bill", "--out", dir.to_str().unwrap()];
+    assert_eq!(site.ask(&again).status.code(), Some(64));
+}
+
+#[test]
+fn a_request_made_elsewhere_is_certified_without_its_key() {
+    let site = Site::new();
+    let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&pair).unwrap().pem().unwrap();
+    let csr = site.path("gw.csr");
+    std::fs::write(&csr, request).unwrap();
+    let out = site.path("gw-7");
+    let (csr, dir) = (csr.to_str().unwrap(), out.to_str().unwrap());
+    let args = ["certify", "--role", "gateway", "--id", "gw-7", "--csr", csr, "--out", dir, "--json"];
+    assert_eq!(site.json(&args)["subject"], "gw-7");
+    assert!(!out.join("client.key").exists());
+    let credential = Credential::parse(&std::fs::read(out.join("credential.cbor")).unwrap()).unwrap();
+    assert_eq!(credential.verify(&site.policy()).unwrap()[0].key, seed_of(&pair).public());
+}

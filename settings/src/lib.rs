@@ -1,0 +1,279 @@
+//! Configuration files that refuse what they do not know, and say where.
+//!
+//! A file is read twice. First its keys are held against a table of the known ones: a misspelt key is
+//! named with file, line, column and the nearest known key. Then the `config` crate merges the file with
+//! overrides from the environment and gives the typed settings; a value of the wrong type is traced back
+//! to its line.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use config::{Config, ConfigError, Environment, File, FileFormat};
+use serde::de::DeserializeOwned;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The largest configuration file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What may stand under a key.
+#[derive(Debug, Clone, Copy)]
+pub enum Known {
+    /// A value.
+    Value,
+    /// A table with these keys.
+    Table(&'static [(&'static str, Self)]),
+    /// A list of tables with these keys each.
+    Tables(&'static [(&'static str, Self)]),
+}
+
+/// Why a configuration can't be used. The text names the file, the line and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file can't be read.
+    #[error("{path}: {cause}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Something in the file is wrong.
+    #[error("{place}: {what}")]
+    Wrong {
+        /// Where.
+        place: Place,
+        /// What, and what would be right.
+        what: String,
+    },
+    /// Something is wrong that has no place in the file, such as a missing key or an override.
+    #[error("{path}: {what}", path = path.display())]
+    Whole {
+        /// The file.
+        path: PathBuf,
+        /// What, and what would be right.
+        what: String,
+    },
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
+    }
+}
+
+/// Reads a configuration file. `PREFIX__TABLE__KEY` in the environment overrides `table.key`.
+pub fn load<T: DeserializeOwned>(
+    path: &Path,
+    known: &'static [(&'static str, Known)],
+    prefix: &str,
+) -> Result<T, SettingsError> {
+    let cannot = |cause| SettingsError::Read { path: path.into(), cause };
+    if fs::metadata(path).map_err(cannot)?.len() > FILE_BYTES_MAX {
+        return Err(SettingsError::Whole { path: path.into(), what: "the file is larger than 4 MiB".into() });
+    }
+    let text = fs::read_to_string(path).map_err(cannot)?;
+    let file = Text { path, text: &text };
+    let document = DeTable::parse(&text)
+        .map_err(|error| file.wrong(error.span().map_or(0, |span| span.start), error.message().to_string()))?;
+    file.check(document.get_ref(), known, "")?;
+    let merged = Config::builder()
+        .add_source(File::from_str(&text, FileFormat::Toml))
+        .add_source(Environment::with_prefix(prefix).prefix_separator("__").separator("__").try_parsing(true))
+        .build()
+        .and_then(Config::try_deserialize);
+    merged.map_err(|error| file.explain(&error, document.get_ref()))
+}
+
+struct Text<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Text<'_> {
+    /// Every key of `table` is known at this place.
+    fn check(&self, table: &DeTable<'_>, known: &[(&str, Known)], at: &str) -> Result<(), SettingsError> {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let Some((_, inner)) = known.iter().find(|(known, _)| *known == name) else {
+                return Err(self.wrong(key.span().start, unknown(name, known, at)));
+            };
+            match (inner, value.get_ref()) {
+                (Known::Value, _) => {}
+                (Known::Table(inner), DeValue::Table(table)) => self.check(table, inner, &join(at, name))?,
+                (Known::Tables(inner), DeValue::Array(items)) => self.check_items(items, inner, &join(at, name))?,
+                (Known::Table(_), _) => {
+                    return Err(
+                        self.wrong(value.span().start, format!("`{name}` is a table: write [{}]", join(at, name)))
+                    );
+                }
+                (Known::Tables(_), _) => {
+                    return Err(
+                        self.wrong(value.span().start, format!("`{name}` is a list: write [[{}]]", join(at, name)))
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_items(
+        &self,
+        items: &[Spanned<DeValue<'_>>],
+        known: &[(&str, Known)],
+        at: &str,
+    ) -> Result<(), SettingsError> {
+        for item in items {
+            match item.get_ref() {
+                DeValue::Table(table) => self.check(table, known, at)?,
+                _ => return Err(self.wrong(item.span().start, format!("`{at}` is a list of tables: write [[{at}]]"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the line for an error of the `config` crate.
+    fn explain(&self, error: &ConfigError, document: &DeTable<'_>) -> SettingsError {
+        let key = match error {
+            ConfigError::At { key, .. } | ConfigError::Type { key, .. } => key.clone(),
+            _ => None,
+        };
+        let what = error.to_string();
+        match key.and_then(|key| find(document, &key)) {
+            Some(offset) => self.wrong(offset, what),
+            None => SettingsError::Whole { path: self.path.into(), what },
+        }
+    }
+
+    fn wrong(&self, offset: usize, what: String) -> SettingsError {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        SettingsError::Wrong { place: Place { path: self.path.into(), line, column }, what }
+    }
+}
+
+/// Where the value of a key path begins. The `config` crate writes `bus[0].baud` as `bus[0]baud`.
+fn find(document: &DeTable<'_>, path: &str) -> Option<usize> {
+    let mut table = document;
+    let mut found = None;
+    let path = path.replace(']', "].").replace("..", ".");
+    let path = path.trim_end_matches('.');
+    for step in path.split('.') {
+        let (name, index) = match step.split_once('[') {
+            Some((name, index)) => (name, index.trim_end_matches(']').parse::<usize>().ok()),
+            None => (step, None),
+        };
+        let (_, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == name)?;
+        let value = match (value.get_ref(), index) {
+            (DeValue::Array(items), Some(index)) => items.get(index)?,
+            _ => value,
+        };
+        found = Some(value.span().start);
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => return found,
+        }
+    }
+    found
+}
+
+fn unknown(name: &str, known: &[(&str, Known)], at: &str) -> String {
+    let place = if at.is_empty() { String::new() } else { format!(" in [{at}]") };
+    let nearest = known
+        .iter()
+        .map(|(known, _)| (strsim::damerau_levenshtein(name, known), *known))
+        .min()
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 3);
+    match nearest {
+        Some((_, nearest)) => format!("unknown key `{name}`{place}; did you mean `{nearest}`?"),
+        None => {
+            let all: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
+            format!("unknown key `{name}`{place}; known here: {}", all.join(", "))
+        }
+    }
+}
+
+fn join(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_string() } else { format!("{at}.{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Example {
+        hub: Hub,
+        bus: Vec<Bus>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Hub {
+        address: String,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Bus {
+        name: String,
+        baud: u32,
+    }
+
+    const KNOWN: &[(&str, Known)] = &[
+        ("hub", Known::Table(&[("address", Known::Value)])),
+        ("bus", Known::Tables(&[("name", Known::Value), ("baud", Known::Value)])),
+    ];
+
+    fn read(text: &str) -> Result<Example, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plombd.toml");
+        fs::write(&path, text).unwrap();
+        load(&path, KNOWN, "PLOMB_TEST")
+            .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+    }
+
+    #[test]
+    fn a_good_file_is_read() {
+        let example = read("[hub]\naddress = \"h:1\"\n[[bus]]\nname = \"cellar\"\nbaud = 2400\n").unwrap();
+        assert_eq!(example.bus, [Bus { name: "cellar".into(), baud: 2400 }]);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_would_be_right() {
+        for (text, error) in [
+            ("[hub]\nadress = \"h\"\n", "plombd.toml:2:1: unknown key `adress` in [hub]; did you mean `address`?"),
+            (
+                "[[bus]]\nname = \"a\"\n  bauds = 1\n",
+                "plombd.toml:3:3: unknown key `bauds` in [bus]; did you mean `baud`?",
+            ),
+            ("[zoo]\n", "plombd.toml:1:2: unknown key `zoo`; known here: hub, bus"),
+            ("hub = 3\n", "plombd.toml:1:7: `hub` is a table: write [hub]"),
+            ("bus = 3\n", "plombd.toml:1:7: `bus` is a list: write [[bus]]"),
+        ] {
+            assert_eq!(read(text).unwrap_err(), error);
+        }
+        let error = read("[hub]\naddress = \"h\"\n[[bus]]\nname = \"a\"\nbaud = \"fast\"\n").unwrap_err();
+        assert!(error.starts_with("plombd.toml:5:8: ") && error.contains("fast"), "{error}");
+        let error = read("[hub]\n[[bus]]\nname = \"a\"\nbaud = 1\n").unwrap_err();
+        assert!(error.contains("address"), "{error}");
+        let error = read("[hub\n").unwrap_err();
+        assert!(error.starts_with("plombd.toml:1:"), "{error}");
+    }
+}

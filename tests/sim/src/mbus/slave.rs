@@ -1,0 +1,304 @@
+//! One slave: addressing, selection, frame count bit, telegrams.
+
+use super::faults::repair;
+use super::{
+    ACK, ADDRESS_BROADCAST, ADDRESS_PRIMARY_MAX, ADDRESS_SELECTED, ADDRESS_TEST, Faults, Identity, MasterFrame,
+    long_frame,
+};
+use crate::live::Meter;
+use std::collections::VecDeque;
+
+/// How many answered telegrams a slave remembers for its tester.
+pub const SERVED_FRAMES_MAX: usize = 64;
+
+/// Control field without the frame count bits (FCB 20, FCV 10).
+const FUNCTION_MASK: u8 = 0x4F;
+const FCB: u8 = 0x20;
+const FCV: u8 = 0x10;
+const SND_NKE: u8 = 0x40;
+const SND_UD: u8 = 0x43;
+const REQ_UD1: u8 = 0x4A;
+const REQ_UD2: u8 = 0x4B;
+const RSP_UD: u8 = 0x08;
+
+const CI_APPLICATION_RESET: u8 = 0x50;
+const CI_SEND_RECORDS: u8 = 0x51;
+const CI_SELECT: u8 = 0x52;
+const CI_APPLICATION_ERROR: u8 = 0x70;
+/// Application error 8: too busy to handle the request (EN 13757-3).
+const ERROR_TOO_BUSY: u8 = 8;
+
+/// Where a slave's telegrams come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Recorded frames, whole, from 68 to 16; one readout gives all in turn.
+    Fixed(Vec<Vec<u8>>),
+    /// A meter whose registers advance with the time given.
+    Live(Meter),
+}
+
+/// A meter's end of the line.
+///
+/// Faults are plain fields: set them at any time.
+#[derive(Debug)]
+pub struct Slave {
+    /// What is wrong with it.
+    pub faults: Faults,
+    /// Bit times from the end of a request to the begin of the answer
+    /// (EN 13757-2: 11 to 330, plus 50 ms).
+    pub response_bits: u32,
+    address: u8,
+    identity: Identity,
+    source: Source,
+    keep_frames: bool,
+    selected: bool,
+    direct: Dialogue,
+    through_selection: Dialogue,
+    access: u8,
+    answers: u32,
+    served: VecDeque<Vec<u8>>,
+}
+
+/// The memory of one readout: EN 13757-2 wants one for the primary address
+/// and one for the selection.
+#[derive(Debug, Default)]
+struct Dialogue {
+    last_fcb: Option<bool>,
+    last_telegram: Vec<u8>,
+    /// Telegrams still to be sent before a new readout begins.
+    rest: VecDeque<Vec<u8>>,
+}
+
+impl Slave {
+    /// A live meter at a primary address.
+    #[must_use]
+    pub fn live(address: u8, meter: Meter) -> Self {
+        let identity = meter.identity();
+        Self::new(address, identity, Source::Live(meter))
+    }
+
+    /// A slave that serves recorded frames with the A field and the checksum
+    /// set to `address`. Its identity is that of the first frame.
+    #[must_use]
+    pub fn fixed(address: u8, frames: Vec<Vec<u8>>) -> Self {
+        let identity = frames.first().map_or(Identity::from_bytes([0; 8]), |frame| identity_of(frame));
+        Self::new(address, identity, Source::Fixed(frames))
+    }
+
+    /// As [`Slave::fixed`], with every byte of the frames kept.
+    #[must_use]
+    pub fn fixed_unchanged(address: u8, frames: Vec<Vec<u8>>) -> Self {
+        Self { keep_frames: true, ..Self::fixed(address, frames) }
+    }
+
+    fn new(address: u8, identity: Identity, source: Source) -> Self {
+        Self {
+            faults: Faults::default(),
+            // Slaves differ a little, so that two on one address do not
+            // answer in the same bit.
+            response_bits: 22 + identity.id % 29,
+            address,
+            identity,
+            source,
+            keep_frames: false,
+            selected: false,
+            direct: Dialogue::default(),
+            through_selection: Dialogue::default(),
+            access: 0,
+            answers: 0,
+            served: VecDeque::new(),
+        }
+    }
+
+    /// The primary address.
+    #[must_use]
+    pub fn address(&self) -> u8 {
+        self.address
+    }
+
+    /// The secondary address.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Where the telegrams come from.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether a selection stands.
+    #[must_use]
+    pub fn is_selected(&self) -> bool {
+        self.selected
+    }
+
+    /// The newest telegrams sent (as they were before any fault but
+    /// [`Faults::busy`]), oldest first, [`SERVED_FRAMES_MAX`] at most.
+    pub fn served(&self) -> impl Iterator<Item = &[u8]> {
+        self.served.iter().map(Vec::as_slice)
+    }
+
+    /// What the slave answers to a frame, at the meter's time `unix_s`.
+    ///
+    /// `None`: not for this slave, not understood, or swallowed by a fault.
+    pub fn answer(&mut self, frame: &MasterFrame, unix_s: u64) -> Option<Vec<u8>> {
+        let answer = match frame {
+            MasterFrame::Short { control, address } => self.short(*control, *address, unix_s),
+            MasterFrame::Long { control, address, ci, payload } => self.long(*control, *address, *ci, payload),
+        }?;
+        if frame.address() == ADDRESS_BROADCAST {
+            return None;
+        }
+        self.answers = self.answers.saturating_add(1);
+        if self.faults.swallow(self.answers) {
+            return None;
+        }
+        let mut bytes = self.faults.noise_before.clone();
+        bytes.extend(answer);
+        Some(bytes)
+    }
+
+    fn hears(&self, address: u8) -> bool {
+        match address {
+            ADDRESS_SELECTED => self.selected,
+            ADDRESS_TEST | ADDRESS_BROADCAST => true,
+            _ => address == self.address,
+        }
+    }
+
+    fn dialogue(&mut self, address: u8) -> &mut Dialogue {
+        if address == ADDRESS_SELECTED { &mut self.through_selection } else { &mut self.direct }
+    }
+
+    fn short(&mut self, control: u8, address: u8, unix_s: u64) -> Option<Vec<u8>> {
+        if !self.hears(address) {
+            return None;
+        }
+        match control & FUNCTION_MASK {
+            SND_NKE if control == SND_NKE => {
+                *self.dialogue(address) = Dialogue::default();
+                if address == ADDRESS_SELECTED {
+                    self.selected = false;
+                }
+                Some(vec![ACK])
+            }
+            // No alarm data: the acknowledgement says so (EN 13757-3).
+            REQ_UD1 => Some(vec![ACK]),
+            REQ_UD2 if address != ADDRESS_BROADCAST => {
+                let fcb = (control & FCV != 0).then_some(control & FCB != 0);
+                self.telegram(address, fcb, unix_s)
+            }
+            _ => None,
+        }
+    }
+
+    fn long(&mut self, control: u8, address: u8, ci: u8, payload: &[u8]) -> Option<Vec<u8>> {
+        if control & FUNCTION_MASK != SND_UD {
+            return None;
+        }
+        if address == ADDRESS_SELECTED && ci == CI_SELECT {
+            return self.select(payload);
+        }
+        if !self.hears(address) {
+            return None;
+        }
+        match (ci, payload) {
+            (CI_APPLICATION_RESET, _) => {
+                *self.dialogue(address) = Dialogue::default();
+                Some(vec![ACK])
+            }
+            // DIF 01, VIF 7A: the new primary address.
+            (CI_SEND_RECORDS, [0x01, 0x7A, new]) if *new <= ADDRESS_PRIMARY_MAX => {
+                self.address = *new;
+                Some(vec![ACK])
+            }
+            _ => None,
+        }
+    }
+
+    fn select(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+        let wanted = <[u8; 8]>::try_from(payload).ok().map(Identity::from_bytes)?;
+        self.selected = self.identity.matches(&wanted);
+        if !self.selected {
+            return None;
+        }
+        self.through_selection = Dialogue::default();
+        Some(vec![ACK])
+    }
+
+    /// The telegram that a REQ_UD2 earns: the same again for the same frame
+    /// count bit, the next one for another (IEC 60870-5-2). Without a valid
+    /// bit, or after a reset, the next one.
+    fn telegram(&mut self, address: u8, fcb: Option<bool>, unix_s: u64) -> Option<Vec<u8>> {
+        if self.faults.busy {
+            let busy = long_frame(RSP_UD, self.address, &[CI_APPLICATION_ERROR, ERROR_TOO_BUSY])?;
+            self.remember(&busy);
+            return Some(busy);
+        }
+        let dialogue = self.dialogue(address);
+        let repeat = fcb.is_some() && dialogue.last_fcb == fcb && !dialogue.last_telegram.is_empty();
+        if !repeat {
+            if dialogue.rest.is_empty() {
+                let readout = self.readout(unix_s);
+                self.dialogue(address).rest = readout;
+            }
+            let dialogue = self.dialogue(address);
+            dialogue.last_telegram = dialogue.rest.pop_front()?;
+            if fcb.is_some() {
+                dialogue.last_fcb = fcb;
+            }
+        }
+        let telegram = self.dialogue(address).last_telegram.clone();
+        self.remember(&telegram);
+        Some(self.faults.damage(telegram))
+    }
+
+    /// All frames of a new readout.
+    fn readout(&mut self, unix_s: u64) -> VecDeque<Vec<u8>> {
+        match &self.source {
+            Source::Fixed(frames) if self.keep_frames => frames.iter().cloned().collect(),
+            Source::Fixed(frames) => frames.iter().map(|frame| readdressed(frame, self.address)).collect(),
+            Source::Live(meter) => {
+                let telegrams = meter.telegrams(unix_s, self.access);
+                self.access = self.access.wrapping_add(u8::try_from(telegrams.len()).unwrap_or(1));
+                telegrams.iter().filter_map(|user| long_frame(RSP_UD, self.address, user)).collect()
+            }
+        }
+    }
+
+    fn remember(&mut self, telegram: &[u8]) {
+        if self.served.len() == SERVED_FRAMES_MAX {
+            self.served.pop_front();
+        }
+        self.served.push_back(telegram.to_vec());
+    }
+}
+
+/// The frame with another A field and a checksum that fits.
+fn readdressed(frame: &[u8], address: u8) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let long = matches!(frame.as_slice(), [0x68, length, ..] if frame.len() == usize::from(*length) + 6);
+    if let (true, Some(place)) = (long, frame.get_mut(5)) {
+        *place = address;
+        repair(&mut frame);
+    }
+    frame
+}
+
+/// The identity in a frame's header: CI 72/76 variable, CI 73/77 fixed structure.
+fn identity_of(frame: &[u8]) -> Identity {
+    let header: Option<[u8; 8]> = match frame.get(6) {
+        Some(0x72 | 0x76) => frame.get(7..15).and_then(|header| header.try_into().ok()),
+        // The fixed structure has no manufacturer, and hides its medium in the
+        // units' upper bits; only the number can be selected.
+        Some(0x73 | 0x77) => frame.get(7..11).map(|id| {
+            let mut header = [0; 8];
+            header.iter_mut().zip(id).for_each(|(place, byte)| *place = *byte);
+            header
+        }),
+        _ => None,
+    };
+    Identity::from_bytes(header.unwrap_or_default())
+}
