@@ -33,6 +33,10 @@ use crate::{
 
 /// How long a stop waits for the last receipts.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long a start waits while somebody reads the journal's file: a command line that found no daemon.
+pub const JOURNAL_WAIT: Duration = Duration::from_secs(10);
+/// How long between two tries at it.
+const JOURNAL_RETRY: Duration = Duration::from_millis(50);
 /// How often the clock is compared with its own running.
 const CLOCK_PERIOD: Duration = Duration::from_secs(10);
 
@@ -96,7 +100,7 @@ impl Daemon {
     async fn run(self) -> Result<(), Fatal> {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Fatal::Start(error.to_string()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Fatal::Start(error.to_string()))?;
-        let (journal, recovered) = self.open_journal()?;
+        let (journal, recovered) = self.open_journal_when_free().await?;
         self.enter_start(&journal, &recovered).await?;
 
         let (board, anchoring) = (Arc::new(Board::default()), Arc::new(Anchoring::default()));
@@ -142,6 +146,23 @@ impl Daemon {
         last?;
         info!("plombd stopped");
         Ok(())
+    }
+
+    /// Opens the journal; waits while a command line still reads its file. Another plombd never lets go.
+    async fn open_journal_when_free(&self) -> Result<(Journal, Recovered), Fatal> {
+        let gives_up = Instant::now() + JOURNAL_WAIT;
+        let mut told = false;
+        loop {
+            match self.open_journal() {
+                Err(Fatal::Journal(JournalError::InUse)) if Instant::now() < gives_up => {
+                    if !std::mem::replace(&mut told, true) {
+                        info!("waiting for whoever reads the journal's file, at most {} s", JOURNAL_WAIT.as_secs());
+                    }
+                    sleep(JOURNAL_RETRY).await;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     fn open_journal(&self) -> Result<(Journal, Recovered), Fatal> {

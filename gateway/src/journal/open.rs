@@ -119,6 +119,10 @@ impl Journal {
     /// Refused while a plombd has the file open.
     pub fn open_read_only(path: &Path) -> Result<Reader, JournalError> {
         let open = || File::open(path).map_err(|error| JournalError::Open(format!("{}: {error}", path.display())));
+        if open()?.metadata().is_ok_and(|file| file.len() == 0) {
+            // A plombd that starts for the first time makes the file before it writes to it.
+            return Err(JournalError::Open(format!("{}: nothing is in it yet", path.display())));
+        }
         let backend = FileBackend::new(open()?).map_err(open_error)?;
         let reader = match Builder::new().set_cache_size(READER_CACHE_BYTES).open_read_only_with_backend(backend) {
             Ok(database) => Reader::new(Source::File(database)),

@@ -131,12 +131,17 @@ impl Site {
 
     /// Waits until the gateway's state satisfies a condition.
     pub fn wait_status(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let mut found = Value::Null;
-        wait_for(what, || {
-            found = self.status().unwrap_or_default();
-            condition(&found)
-        });
-        found
+        let begun = Instant::now();
+        loop {
+            let found = self.status().unwrap_or_default();
+            if condition(&found) {
+                return found;
+            }
+            // What the processes said is gone with the folder: it must be in the test's own words.
+            let logs = || [self.log("plombd.log"), self.log("hub.log")].join("\n-- hub --\n");
+            assert!(begun.elapsed() < HANG, "waited in vain for {what}\n{found:#}\n-- plombd --\n{}", logs());
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Every entry in the archive, in order.

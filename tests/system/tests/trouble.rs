@@ -125,6 +125,26 @@ fn a_restored_card_is_noticed_and_entered() {
     drop((hub, line));
 }
 
+/// Somebody reads the journal's file while plombd starts, as `plomb status` does when no daemon answers:
+/// plombd waits for it.
+#[test]
+fn a_start_waits_for_a_reader_of_the_journal() {
+    let site = Site::new();
+    site.configure("/nowhere/tty", &[("flat", 1)], 1.0, "");
+    let gateway = site.start_gateway();
+    site.wait_status("a first entry", |status| status["journal"]["entries"].as_u64() > Some(0));
+    assert_eq!(gateway.stop(), 0);
+    let reader = fs::File::open(site.path("state/journal.redb")).unwrap();
+    reader.lock_shared().unwrap();
+    let mut gateway = site.start_gateway();
+    // What it says of the lock is the sign that it has tried.
+    wait_for("plombd to wait", || site.log("plombd.log").contains("waiting for whoever reads"));
+    assert!(gateway.is_running());
+    drop(reader);
+    site.wait_status("plombd to run", |status| status["verdict"] != "down" && status["schema"] == "plomb.status/1");
+    assert_eq!(gateway.stop(), 0);
+}
+
 /// A configuration with a typo, a key that others can read, a port that is not there, a wrong credential.
 #[test]
 fn wrong_files_are_named_with_what_would_be_right() {
