@@ -1,5 +1,6 @@
 //! What can go wrong with a journal, whose fault it is, and what to do next.
 
+use super::COUNTER_NAME_BYTES_MAX;
 use plomb_seal::{BatchError, Malformed, Name, ReceiptError};
 
 /// Why the journal did not do what it was asked.
@@ -66,6 +67,12 @@ pub enum JournalError {
     /// One reader's cursor too many.
     #[error("the journal holds at most {max} cursors")]
     TooManyCursors {
+        /// The bound.
+        max: usize,
+    },
+    /// One meter's counter too many, or its name is too long.
+    #[error("the journal holds at most {max} message counters, with names of at most {COUNTER_NAME_BYTES_MAX} bytes")]
+    TooManyCounters {
         /// The bound.
         max: usize,
     },

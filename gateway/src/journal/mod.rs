@@ -30,6 +30,7 @@
 //! receipts  (epoch u32, batch u64)       the proof of logging for that anchor, C2SP tlog-proof text
 //! points    point's name                 (next seq u64, hash of the last entry, 32 bytes), of this epoch
 //! cursors   reader's name                (epoch u32, seq u64): the next entry that it wants
+//! counters  meter and key                u64: the last message counter that was accepted
 //! orphans   epoch u32                    (first u64, end u64, next u64): entries first..end of that epoch
 //!                                        never got a receipt; those below next are re-entered
 //! ```
@@ -66,6 +67,7 @@
 
 mod anchoring;
 mod backend;
+mod counters;
 mod epoch;
 mod error;
 mod open;
@@ -88,10 +90,12 @@ use plomb_seal::{Anchor, Hash, Name, Policy, PublicKey, Receipt, Signed, Stamp, 
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backend::Traffic;
+pub use counters::{COUNTER_NAME_BYTES_MAX, COUNTERS_MAX};
 pub use error::JournalError;
 pub use open::{Recovered, set_aside};
 pub use reader::{Reader, Snapshot, Stats, StoredBatch, StoredEntry};
 
+use counters::Counters;
 use writer::Request;
 
 /// The most requests that wait for the writer; whoever comes then waits too.
@@ -272,6 +276,7 @@ struct Inner {
 struct Shared {
     latched: OnceLock<String>,
     cursors: Mutex<BTreeMap<String, Position>>,
+    counters: Mutex<Counters>,
     commits: AtomicU64,
     traffic: Arc<Traffic>,
 }
@@ -371,6 +376,25 @@ impl Journal {
         Ok(())
     }
 
+    /// The message counters of all meters, by the names that they were given.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        self.inner.shared.counters().values().clone()
+    }
+
+    /// Moves a counter forward; back it never goes. It becomes durable with the next commit, which is the one
+    /// of any entry appended after this, and never causes one: see [`has_unwritten_counters`](Self::has_unwritten_counters).
+    pub fn advance_counter(&self, name: &str, value: u64) -> Result<(), JournalError> {
+        if self.inner.shared.counters().advance(name, value) {
+            return Ok(());
+        }
+        Err(JournalError::TooManyCounters { max: COUNTERS_MAX })
+    }
+
+    /// Whether counters moved that no commit has written; [`flush`](Self::flush) writes them.
+    pub fn has_unwritten_counters(&self) -> bool {
+        self.inner.shared.counters().has_unwritten()
+    }
+
     /// For reading what is durable.
     pub fn reader(&self) -> Reader {
         self.inner.reader.clone()
@@ -464,6 +488,10 @@ impl Shared {
     /// A panic while the lock was held can't leave the map half-changed, so its poison means nothing.
     fn cursors(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Position>> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counters(&self) -> std::sync::MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,10 +19,12 @@ use super::{
     COMMIT_ENTRIES_MAX, Head, Inner, Journal, JournalError, Options, Position, QUEUE_REQUESTS_MAX, QUOTA_BYTES_MIN,
     Shared,
     backend::{Counted, Overlay, Traffic},
+    counters::Counters,
     error::Fault,
     reader::{Reader, Snapshot, Source},
     tables::{
-        ANCHORS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORPHANS, POINTS, RECEIPTS, State,
+        ANCHORS, COUNTERS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORPHANS, POINTS, RECEIPTS,
+        State,
     },
     writer::Writer,
 };
@@ -186,6 +188,7 @@ struct Tail {
     stale: BTreeSet<Name>,
     orphans_wait: bool,
     cursors: BTreeMap<String, Position>,
+    counters: BTreeMap<String, u64>,
     checked: u64,
 }
 
@@ -206,6 +209,7 @@ fn start(
     let shared = Arc::new(Shared {
         latched: OnceLock::new(),
         cursors: Mutex::new(tail.cursors.clone()),
+        counters: Mutex::new(Counters::new(tail.counters)),
         commits: AtomicU64::new(0),
         traffic,
     });
@@ -250,6 +254,7 @@ fn begin(database: &Database, mut state: State, created: bool) -> Result<State, 
             transaction.open_table(RECEIPTS)?;
             transaction.open_table(POINTS)?;
             transaction.open_table(CURSORS)?;
+            transaction.open_table(COUNTERS)?;
             transaction.open_table(ORPHANS)?;
         }
         meta.insert(META_STATE, state.to_bytes().as_slice())?;
@@ -295,7 +300,8 @@ fn check_tail(snapshot: &Snapshot, state: &State, key: &PublicKey) -> Result<Tai
     check_anchors(snapshot, state, key)?;
     let orphans_wait = snapshot.orphans()?.values().any(|(_, end, next)| next < end);
     let cursors = snapshot.cursors()?.into_iter().collect();
-    Ok(Tail { points, stale, orphans_wait, cursors, checked })
+    let counters = snapshot.counters()?;
+    Ok(Tail { points, stale, orphans_wait, cursors, counters, checked })
 }
 
 fn check_later_epochs(snapshot: &Snapshot, state: &State) -> Result<(), JournalError> {

@@ -9,8 +9,8 @@ use super::{
     Head, JournalError, Position,
     error::Fault,
     tables::{
-        ANCHORS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORPHANS, OrphanRange, POINTS,
-        RECEIPTS, State, parse_format,
+        ANCHORS, COUNTERS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORPHANS, OrphanRange,
+        POINTS, RECEIPTS, State, parse_format,
     },
 };
 
@@ -295,6 +295,17 @@ impl Snapshot {
             let (name, place) = row?;
             let (epoch, seq) = place.value();
             Ok((name.value().into(), Position { epoch, seq }))
+        })
+        .collect()
+    }
+
+    /// The message counters of all meters.
+    pub fn counters(&self) -> Result<BTreeMap<String, u64>, JournalError> {
+        let counters = self.transaction.open_table(COUNTERS)?;
+        let rows = counters.iter()?;
+        rows.map(|row| {
+            let (name, value) = row?;
+            Ok((name.value().into(), value.value()))
         })
         .collect()
     }

@@ -23,6 +23,8 @@ pub(super) const ANCHORS: TableDefinition<'static, BatchKey, &[u8]> = TableDefin
 pub(super) const RECEIPTS: TableDefinition<'static, BatchKey, &str> = TableDefinition::new("receipts");
 pub(super) const POINTS: TableDefinition<'static, &str, (u64, [u8; 32])> = TableDefinition::new("points");
 pub(super) const CURSORS: TableDefinition<'static, &str, (u32, u64)> = TableDefinition::new("cursors");
+/// By meter and key: the last message counter.
+pub(super) const COUNTERS: TableDefinition<'static, &str, u64> = TableDefinition::new("counters");
 pub(super) const ORPHANS: TableDefinition<'static, u32, OrphanRange> = TableDefinition::new("orphans");
 
 /// A range of orphans: first, end, and the next to be re-entered.

@@ -22,7 +22,7 @@ use super::{
     Options, POINTS_MAX, POINTS_REPLAY_ENTRIES, Position, Shared,
     error::Fault,
     quota,
-    tables::{CURSORS, ENTRIES, FRAMES, META, META_STATE, POINTS, State, row_bytes},
+    tables::{COUNTERS, CURSORS, ENTRIES, FRAMES, META, META_STATE, POINTS, State, row_bytes},
 };
 
 /// What header and signature add to a payload at most, in bytes.
@@ -284,7 +284,8 @@ impl Writer {
     /// Commits the group, if there is anything to write.
     pub(super) fn commit_pending(&mut self) -> Result<(), JournalError> {
         self.commit_due = false;
-        if self.pending.is_empty() && *self.shared.cursors() == self.written_cursors {
+        let unwritten = *self.shared.cursors() != self.written_cursors || self.shared.counters().has_unwritten();
+        if self.pending.is_empty() && !unwritten {
             return self.latched().map_or(Ok(()), Err);
         }
         self.commit(|_, _| Ok(()))
@@ -346,6 +347,13 @@ impl Writer {
             let mut table = transaction.open_table(CURSORS)?;
             for (name, position) in &cursors {
                 table.insert(name.as_str(), (position.epoch, position.seq))?;
+            }
+        }
+        let counters = self.shared.counters().take_unwritten();
+        if !counters.is_empty() {
+            let mut table = transaction.open_table(COUNTERS)?;
+            for (name, value) in &counters {
+                table.insert(name.as_str(), value)?;
             }
         }
         transaction.open_table(META)?.insert(META_STATE, next.to_bytes().as_slice())?;

@@ -39,6 +39,25 @@ fn entries_come_back_in_order_after_reopening() {
     assert_eq!(snapshot.points().unwrap().len(), 7);
 }
 
+/// A counter goes with the commit of any entry that comes after it, never back, and is there after a crash.
+#[test]
+fn message_counters_are_durable_with_the_entries_and_never_go_back() {
+    let disk = Disk::default();
+    let (journal, _) = open_on(disk.clone(), options()).unwrap();
+    journal.advance_counter("12345678 key", 7).unwrap();
+    append(&journal, 0..1);
+    run(journal.flush()).unwrap();
+    assert!(!journal.has_unwritten_counters());
+    journal.advance_counter("12345678 key", 3).unwrap();
+    assert!(!journal.has_unwritten_counters(), "a counter that does not move is not written");
+    journal.advance_counter("87654321 key", 1).unwrap();
+    let after_power_cut = Disk::holding(disk.after(Cut::None));
+    assert_eq!(journal.counters().get("87654321 key"), Some(&1));
+    drop(journal);
+    let (journal, _) = open_on(after_power_cut, options()).unwrap();
+    assert_eq!(journal.counters().into_iter().collect::<Vec<_>>(), [("12345678 key".to_string(), 7)]);
+}
+
 #[test]
 fn an_entry_exists_when_its_group_is_durable_and_not_before() {
     let (journal, _) = open_on(Disk::default(), options()).unwrap();
