@@ -4,9 +4,11 @@
 extern crate alloc;
 
 mod afl;
+pub mod chips;
 mod cipher;
 mod compact;
 mod crc;
+mod draft;
 mod ell;
 mod fragments;
 mod key;
@@ -20,6 +22,7 @@ mod transport;
 pub use afl::{Afl, AflError, Authentication, FragmentControl, KeyInformation, MAC_BYTES_MAX, MessageControl};
 pub use compact::{Compact, CompactError, FORMAT_BYTES_MAX, FORMAT_COUNT_MAX, Formats, RESTORED_BYTES_MAX};
 pub use crc::crc;
+pub use draft::{Draft, DraftError};
 pub use ell::{Ell, SessionNumber};
 pub use fragments::{FRAGMENT_COUNT_MAX, FragmentError, MESSAGE_BYTES_MAX, MESSAGE_SECONDS_MAX, Reassembly};
 pub use key::{KEY_BYTES, Key, KeyError, KeyTag};
