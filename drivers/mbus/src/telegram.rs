@@ -362,7 +362,11 @@ fn plain(configuration: Configuration, reader: &Reader<'_>) -> Result<(), Telegr
 }
 
 impl Header {
-    fn read(reader: &mut Reader<'_>, msb_first: bool) -> Result<Self, ReadError> {
+    /// Reads the long header; `msb_first` for CI 76.
+    ///
+    /// # Errors
+    /// [`ReadError::Truncated`] when the bytes end inside it.
+    pub fn read(reader: &mut Reader<'_>, msb_first: bool) -> Result<Self, ReadError> {
         let id = if msb_first { reader.u32_be()? } else { reader.u32_le()? };
         let manufacturer = if msb_first { reader.u16_be()? } else { reader.u16_le()? };
         let meter = MeterId {
@@ -377,7 +381,11 @@ impl Header {
 }
 
 impl ShortHeader {
-    fn read(reader: &mut Reader<'_>, msb_first: bool) -> Result<Self, ReadError> {
+    /// Reads access number, status and configuration word; `msb_first` for CI 76.
+    ///
+    /// # Errors
+    /// [`ReadError::Truncated`] when the bytes end inside it.
+    pub fn read(reader: &mut Reader<'_>, msb_first: bool) -> Result<Self, ReadError> {
         Ok(Self {
             access: reader.u8()?,
             status: Status(reader.u8()?),
@@ -387,6 +395,14 @@ impl ShortHeader {
 }
 
 impl<'a> Records<'a> {
+    /// The records in `bytes`, least significant byte first; their offsets count from `offset`.
+    ///
+    /// For whoever has the bytes from elsewhere than a wired frame: a radio telegram, or a decrypted one.
+    #[must_use]
+    pub const fn from_bytes(bytes: &'a [u8], offset: usize) -> Self {
+        Self::new(Reader::with_base(bytes, offset), false)
+    }
+
     const fn new(reader: Reader<'a>, msb_first: bool) -> Self {
         Self { source: Source::Variable { reader, msb_first } }
     }
