@@ -27,6 +27,7 @@ pub mod journal;
 pub mod link;
 pub mod normalise;
 pub mod poll;
+pub mod radio;
 pub mod schedule;
 pub mod snapshot;
 pub mod status;

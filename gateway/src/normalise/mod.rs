@@ -3,3 +3,5 @@
 //! Each protocol has a file here, and only here do its words and ours meet.
 
 pub mod mbus;
+mod records;
+pub mod wmbus;

@@ -1,0 +1,311 @@
+//! Telegrams to meters: found by a hash, opened, counted, and recorded when their point is due. Pure: times
+//! come in, outcomes go out.
+//!
+//! ```text
+//! bytes ─ link, layers ─► whose? ─ hash ─► seen just now? ─► open: every check ─► due? ─► record
+//!              │              │                   │                 │               └─ no: heard
+//!            noise         unknown            duplicate          refused, and the meter's state is as before
+//! ```
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use plomb_mbus::{Identification, MeterId, SecondaryAddress};
+use plomb_seal::{Reason, Record};
+use plomb_session::Instant;
+use plomb_wmbus::{
+    FragmentError, KeyTag, MessageCounter, MeterState, OpenError, Opener, Reassembly, Security, Telegram, Upper,
+};
+
+use super::{
+    reception::Reception,
+    strangers::{Stranger, Strangers},
+};
+use crate::normalise::wmbus::{NormaliseError, record};
+
+/// The same telegram once more within this time is a repeater's, or a second receiver's.
+pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
+/// The most telegrams that are remembered to know them again.
+pub const RECENT_TELEGRAMS_MAX: usize = 1024;
+
+/// A time, counted from the start.
+pub type Elapsed = Duration;
+
+/// A meter that is listened for.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Which.
+    pub address: SecondaryAddress,
+    /// Its key, and how well its telegrams must be protected.
+    pub security: Security,
+    /// How often it is recorded.
+    pub interval: Duration,
+}
+
+/// What became of a telegram.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It belongs into the journal.
+    Due(Box<Heard>),
+    /// It is good, and the point has its reading of this interval.
+    Heard(Box<Heard>),
+    /// It was here just now.
+    Duplicate(usize),
+    /// A piece of a message; the rest is awaited.
+    Fragment(usize),
+    /// It failed a check. The meter's state is as before.
+    Refused {
+        /// The meter's index.
+        meter: usize,
+        /// A short word for the kind of failure, stable for programs.
+        kind: &'static str,
+        /// The failure in words.
+        detail: String,
+    },
+    /// The sender is not configured.
+    Stranger,
+    /// No telegram at all.
+    Noise(String),
+}
+
+/// A good telegram.
+#[derive(Debug)]
+pub struct Heard {
+    /// The meter's index.
+    pub meter: usize,
+    /// When the reading was due.
+    pub due: Elapsed,
+    /// What it says; or why it says nothing that can be recorded.
+    pub record: Result<Record, NormaliseError>,
+    /// How well it was protected.
+    pub protection: &'static str,
+    /// The message counter that it used up, under the name that the journal keeps it by.
+    pub counter: Option<(String, u64)>,
+}
+
+/// A reading that did not come in its interval.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The meter's index.
+    pub meter: usize,
+    /// When it was due.
+    pub due: Elapsed,
+    /// Why, as far as is known.
+    pub reason: Reason,
+    /// The same in words.
+    pub detail: String,
+}
+
+/// The meters that are listened for.
+pub struct Listener {
+    meters: Vec<Meter>,
+    by_id: HashMap<Identification, Vec<usize>>,
+    /// Counters as the journal had them, until their meter is heard.
+    stored: BTreeMap<String, u64>,
+    opener: Opener,
+    link: Vec<u8>,
+    recent: VecDeque<(u64, Elapsed)>,
+    strangers: Strangers,
+}
+
+struct Meter {
+    address: SecondaryAddress,
+    state: MeterState,
+    counters_restored: bool,
+    reassembly: Reassembly,
+    interval: Duration,
+    due: Elapsed,
+    /// The last failure since the last good telegram.
+    trouble: Option<(Reason, String)>,
+    reception: Reception,
+}
+
+impl Listener {
+    /// Listens for these meters. `stored` are the message counters of the journal.
+    pub fn new(wanted: Vec<Wanted>, stored: BTreeMap<String, u64>) -> Self {
+        let mut by_id: HashMap<Identification, Vec<usize>> = HashMap::new();
+        let meters: Vec<Meter> = wanted.into_iter().map(Meter::new).collect();
+        for (index, meter) in meters.iter().enumerate() {
+            by_id.entry(meter.address.id).or_default().push(index);
+        }
+        Self {
+            meters,
+            by_id,
+            stored,
+            opener: Opener::new(),
+            link: Vec::new(),
+            recent: VecDeque::new(),
+            strangers: Strangers::default(),
+        }
+    }
+
+    /// Takes a telegram as a receiver gave it.
+    pub fn hear(&mut self, bytes: &[u8], rssi_dbm: Option<i16>, now: Elapsed) -> Outcome {
+        let Self { meters, by_id, stored, opener, link, recent, strangers } = self;
+        let telegram = match Telegram::parse(bytes, link) {
+            Ok(telegram) => telegram,
+            Err(error) => return Outcome::Noise(error.to_string()),
+        };
+        // The sender's, or the long header's: a radio adapter may speak for several meters.
+        let Some(id) = telegram.meter() else { return Outcome::Noise("a telegram without a meter".into()) };
+        let mut same_id = by_id.get(&id.id).into_iter().flatten().copied();
+        let index = same_id.find(|index| meters.get(*index).is_some_and(|meter| meter.address.matches(&id)));
+        let Some((index, meter)) = index.and_then(|index| Some((index, meters.get_mut(index)?))) else {
+            strangers.hear(id, &telegram, rssi_dbm, now);
+            return Outcome::Stranger;
+        };
+        if is_recent(recent, bytes, now) {
+            meter.reception.duplicates += 1;
+            return Outcome::Duplicate(index);
+        }
+        meter.restore(id, stored);
+        let telegram = match telegram.upper {
+            Upper::Fragment { .. } => match meter.reassembly.add(&telegram, instant(now)) {
+                Ok(Some(whole)) => whole,
+                Ok(None) | Err(FragmentError::Repeated { .. }) => return Outcome::Fragment(index),
+                Err(error) => return meter.reception.refuse(index, "fragment", error.to_string()),
+            },
+            _ => telegram,
+        };
+        match opener.open(&telegram, &meter.state) {
+            Ok(opened) => {
+                let heard = Heard {
+                    meter: index,
+                    due: meter.due,
+                    record: record(&opened, bytes, rssi_dbm).map(|(record, _)| record),
+                    protection: opened.protection.name(),
+                    counter: opened.counter.map(|counter| (counter_name(id, counter.key), counter.value.into())),
+                };
+                meter.state.accept(&opened);
+                meter.reception.heard(opened.access, rssi_dbm, now);
+                meter.good(now, heard)
+            }
+            Err(error) => meter.refused(index, &error),
+        }
+    }
+
+    /// The readings whose interval has passed without a good telegram. Each is told once.
+    pub fn missing(&mut self, now: Elapsed) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        for (index, meter) in self.meters.iter_mut().enumerate() {
+            while meter.due.saturating_add(meter.interval) <= now {
+                let (reason, detail) = meter.trouble.take().unwrap_or_else(|| {
+                    (Reason::Timeout, "nothing was heard of it: check battery, distance and receiver".into())
+                });
+                missing.push(Missing { meter: index, due: meter.due, reason, detail });
+                meter.due = meter.due.saturating_add(meter.interval);
+            }
+        }
+        missing
+    }
+
+    /// When [`missing`](Self::missing) must be asked next.
+    pub fn wake(&self) -> Option<Elapsed> {
+        self.meters.iter().map(|meter| meter.due.saturating_add(meter.interval)).min()
+    }
+
+    /// How a meter is received.
+    pub fn reception(&self, meter: usize) -> Option<&Reception> {
+        self.meters.get(meter).map(|meter| &meter.reception)
+    }
+
+    /// Senders that are not configured, the latest first.
+    pub fn strangers(&self) -> Vec<Stranger> {
+        self.strangers.list()
+    }
+}
+
+impl Meter {
+    fn new(wanted: Wanted) -> Self {
+        let Wanted { address, security, interval } = wanted;
+        Self {
+            address,
+            state: MeterState::new(security),
+            counters_restored: false,
+            reassembly: Reassembly::default(),
+            interval: interval.max(Duration::from_millis(1)),
+            due: Duration::ZERO,
+            trouble: None,
+            reception: Reception::default(),
+        }
+    }
+
+    /// Puts in the counter that the journal has for this meter and key.
+    fn restore(&mut self, id: MeterId, stored: &BTreeMap<String, u64>) {
+        if std::mem::replace(&mut self.counters_restored, true) {
+            return;
+        }
+        let key = self.state.security.key.as_ref().map(plomb_wmbus::Key::tag);
+        let value = key.and_then(|key| Some((key, u32::try_from(*stored.get(&counter_name(id, key))?).ok()?)));
+        if let Some((key, value)) = value {
+            self.state.counters.accept(MessageCounter { key, value });
+        }
+    }
+
+    fn good(&mut self, now: Elapsed, heard: Heard) -> Outcome {
+        match &heard.record {
+            // A sign of life, or a format frame, is no reading: the next telegram may be one.
+            Err(NormaliseError::NoValues(_)) => return Outcome::Heard(Box::new(heard)),
+            Err(error) => {
+                self.trouble = Some((Reason::Malformed, error.to_string()));
+                return self.reception.refuse(heard.meter, error.kind(), error.to_string());
+            }
+            Ok(_) => self.trouble = None,
+        }
+        if now < self.due {
+            return Outcome::Heard(Box::new(heard));
+        }
+        self.due = self.due.saturating_add(self.interval);
+        Outcome::Due(Box::new(heard))
+    }
+
+    fn refused(&mut self, index: usize, error: &OpenError) -> Outcome {
+        self.trouble = Some((reason_of(error), error.to_string()));
+        self.reception.refuse(index, error.kind(), error.to_string())
+    }
+}
+
+impl Reception {
+    fn refuse(&mut self, meter: usize, kind: &'static str, detail: String) -> Outcome {
+        *self.refused.entry(kind).or_default() += 1;
+        self.last_refusal = Some(format!("{kind}: {detail}"));
+        Outcome::Refused { meter, kind, detail }
+    }
+}
+
+fn reason_of(error: &OpenError) -> Reason {
+    match error {
+        OpenError::KeyMissing { .. } | OpenError::KeyWrong { .. } => Reason::Key,
+        OpenError::MacFailed { .. } | OpenError::MacMissing { .. } => Reason::Checksum,
+        OpenError::CounterRepeated { .. } => Reason::Replayed,
+        OpenError::Weaker { .. } | OpenError::PlainUnderEncryption { .. } => Reason::Refused,
+        _ => Reason::Malformed,
+    }
+}
+
+/// The name of a meter's counter under a key: identity and fingerprint.
+fn counter_name(id: MeterId, key: KeyTag) -> String {
+    format!("{} {}", SecondaryAddress::from(id), hex::encode(key.0))
+}
+
+/// Whether the same bytes came within the window. They are remembered either way.
+fn is_recent(recent: &mut VecDeque<(u64, Elapsed)>, bytes: &[u8], now: Elapsed) -> bool {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let hash = hasher.finish();
+    while recent.front().is_some_and(|(_, at)| *at + DUPLICATE_WINDOW <= now) || recent.len() >= RECENT_TELEGRAMS_MAX {
+        recent.pop_front();
+    }
+    let known = recent.iter().any(|(seen, _)| *seen == hash);
+    if !known {
+        recent.push_back((hash, now));
+    }
+    known
+}
+
+fn instant(elapsed: Elapsed) -> Instant {
+    Instant::from_duration(elapsed)
+}
