@@ -36,6 +36,7 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         ("plomb-session", &[]),
         ("plomb-settings", &[]),
         ("plomb-mbus", &["plomb-session"]),
+        ("plomb-receivers", &["plomb-session"]),
         ("plomb-broker", &[]),
         ("plomb-gateway", &["plomb-mbus", "plomb-seal", "plomb-session", "plomb-settings"]),
         ("plomb-ledger", &["plomb-broker", "plomb-seal", "plomb-settings"]),
