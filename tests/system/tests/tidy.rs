@@ -37,8 +37,12 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         ("plomb-settings", &[]),
         ("plomb-mbus", &["plomb-session"]),
         ("plomb-wmbus", &["plomb-mbus", "plomb-session"]),
+        ("plomb-receivers", &["plomb-session"]),
         ("plomb-broker", &[]),
-        ("plomb-gateway", &["plomb-mbus", "plomb-seal", "plomb-session", "plomb-settings"]),
+        (
+            "plomb-gateway",
+            &["plomb-mbus", "plomb-receivers", "plomb-seal", "plomb-session", "plomb-settings", "plomb-wmbus"],
+        ),
         ("plomb-ledger", &["plomb-broker", "plomb-seal", "plomb-settings"]),
         ("plomb-cli", &["plomb-gateway", "plomb-mbus", "plomb-seal", "plomb-sim"]),
         // The simulator knows none of our codecs: it must not share their mistakes.
