@@ -63,6 +63,8 @@ pub struct Gateway {
     pub certificate: Option<PathBuf>,
     /// Its credential, as the hub issued it: policy and proofs.
     pub credential: Option<PathBuf>,
+    /// The keys of meters, a line each; readable by nobody else.
+    pub meter_keys: Option<PathBuf>,
 }
 
 /// Where batches go.
@@ -155,6 +157,14 @@ pub struct Bus {
     /// The control byte of a selection: `53` or `73`.
     #[serde(default)]
     pub select: Select,
+    /// Wireless: the receiver, as `im871a`; default: found out.
+    pub receiver: Option<String>,
+    /// Wireless: the modes to hear, as `T+C`; default: what the receiver can of mode T and C.
+    pub modes: Option<String>,
+    /// Wireless: the frame format of mode C, `a` or `b`, for receivers that hear one at a time.
+    pub c_format: Option<CFormat>,
+    /// Wireless: the receiver is reset after so many seconds without a telegram; 0 never. Default 600.
+    pub silence_s: Option<u32>,
 }
 
 /// A meter.
@@ -166,8 +176,13 @@ pub struct Meter {
     pub bus: String,
     /// Its primary address, 1 to 250.
     pub address: Option<u8>,
-    /// Its secondary address: 8 digits, or `id-manufacturer-version-medium` as `scan` prints it.
+    /// Its secondary address: 8 digits, or `id.manufacturer.version.medium` as `scan` prints it.
     pub secondary: Option<String>,
+    /// Wireless: its identity, 8 digits, or `id.manufacturer.version.medium` as `scan` prints it.
+    pub id: Option<String>,
+    /// Wireless: the least protection that its telegrams must have. Default: `encrypted` if there is a key or
+    /// its profile says so, else `plain`.
+    pub security: Option<Security>,
     /// How often it is read, in seconds.
     #[serde(default = "default::interval_s")]
     pub interval_s: f64,
@@ -200,6 +215,30 @@ pub struct Timing {
 pub enum Protocol {
     /// Wired M-Bus, EN 13757-2 and -3.
     Mbus,
+    /// Wireless M-Bus, EN 13757-4, with OMS.
+    Wmbus,
+}
+
+/// The least protection of a radio meter's telegrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// None.
+    Plain,
+    /// Encrypted: mode 5, or by the extended link layer.
+    Encrypted,
+    /// Encrypted and authenticated under a message counter: modes 7 and 10.
+    Authenticated,
+}
+
+/// The frame format of mode C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CFormat {
+    /// Format A.
+    A,
+    /// Format B.
+    B,
 }
 
 /// Parity of a serial line.
@@ -285,6 +324,11 @@ impl Config {
         self.check_meters(&names)
     }
 
+    /// Whether a line is a receiver.
+    fn is_radio(&self, bus: &str) -> bool {
+        self.bus.iter().any(|line| line.name == bus && line.protocol == Protocol::Wmbus)
+    }
+
     fn check_meters(&self, buses: &BTreeSet<&str>) -> Result<(), String> {
         let mut points = BTreeSet::new();
         let mut addresses = BTreeSet::new();
@@ -302,12 +346,17 @@ impl Config {
             if !buses.contains(meter.bus.as_str()) {
                 return Err(format!("meter \"{}\": there is no [[bus]] named \"{}\"", meter.point, meter.bus));
             }
-            match (meter.address, &meter.secondary) {
-                (Some(0..=250), None) | (None, Some(_)) => {}
-                (Some(_), None) => return wrong("a primary address is 0 to 250"),
-                _ => return wrong("give either `address` or `secondary`"),
+            let identity = meter.secondary.as_ref().or(meter.id.as_ref());
+            match (self.is_radio(&meter.bus), meter.address, &meter.secondary, &meter.id) {
+                (false, Some(0..=250), None, None) | (false, None, Some(_), None) | (true, None, None, Some(_)) => {}
+                (false, Some(_), None, None) => return wrong("a primary address is 0 to 250"),
+                (false, ..) => return wrong("on a wired line give either `address` or `secondary`"),
+                (true, ..) => return wrong("on a receiver give `id`, the eight digits on the meter"),
             }
-            if !addresses.insert((meter.bus.as_str(), meter.address, meter.secondary.as_deref())) {
+            if let Some(Err(error)) = identity.map(|text| crate::poll::secondary(text)) {
+                return wrong(&error);
+            }
+            if !addresses.insert((meter.bus.as_str(), meter.address, identity)) {
                 return wrong("another meter on this bus has the same address");
             }
             if !(0.2..=31.0 * 86_400.0).contains(&meter.interval_s) {
@@ -319,9 +368,19 @@ impl Config {
 }
 
 impl Bus {
+    /// The configured receiver, if one is named.
+    pub fn receiver_kind(&self) -> Result<Option<plomb_receivers::Kind>, String> {
+        let Some(name) = &self.receiver else { return Ok(None) };
+        name.parse().map(Some).map_err(|error| format!("bus \"{}\": receiver: {error}", self.name))
+    }
+
     fn check(&self) -> Result<(), String> {
         if !(300..=115_200).contains(&self.baud) {
             return Err(format!("bus \"{}\": baud is 300 to 115200", self.name));
+        }
+        if self.protocol == Protocol::Wmbus {
+            self.receiver_kind()?;
+            crate::radio::listen_config(self, None)?;
         }
         if !(1..=100).contains(&self.silent_percent) {
             return Err(format!("bus \"{}\": silent_percent is 1 to 100", self.name));
@@ -399,6 +458,7 @@ const KNOWN: &[(&str, Known)] = &[
             ("key", VALUE),
             ("certificate", VALUE),
             ("credential", VALUE),
+            ("meter_keys", VALUE),
         ]),
     ),
     ("hub", Known::Table(&[("address", VALUE), ("ca", VALUE), ("window_batches", VALUE), ("drain_per_s", VALUE)])),
@@ -423,6 +483,10 @@ const KNOWN: &[(&str, Known)] = &[
             ("telegrams_max", VALUE),
             ("silent_percent", VALUE),
             ("select", VALUE),
+            ("receiver", VALUE),
+            ("modes", VALUE),
+            ("c_format", VALUE),
+            ("silence_s", VALUE),
         ]),
     ),
     (
@@ -432,6 +496,8 @@ const KNOWN: &[(&str, Known)] = &[
             ("bus", VALUE),
             ("address", VALUE),
             ("secondary", VALUE),
+            ("id", VALUE),
+            ("security", VALUE),
             ("interval_s", VALUE),
             ("reply_timeout_ms", VALUE),
             ("gap_timeout_ms", VALUE),

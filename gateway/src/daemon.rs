@@ -21,11 +21,13 @@ use tracing::{error, info, warn};
 use crate::{
     batcher::{self, Anchoring},
     clock::{StepWatch, SystemClock},
-    config::Config,
+    config::{Config, Protocol},
     control::{Desk, Socket},
     identity,
     journal::{Journal, JournalError, Options, Recovered},
+    keys::Keys,
     poll::{BusTask, QUESTIONS_MAX, Question},
+    radio::RadioTask,
     snapshot::Snapshots,
     status::Board,
     uplink::{ClientFiles, Uplink, client_config},
@@ -212,14 +214,27 @@ impl Daemon {
         tasks: &mut JoinSet<Result<(), JournalError>>,
     ) -> Result<Vec<(Name, mpsc::Sender<Question>)>, Fatal> {
         let mut questions = Vec::new();
+        let keys = match &self.config.gateway.meter_keys {
+            Some(path) => Keys::load(path).map_err(Fatal::Config)?,
+            None => Keys::default(),
+        };
         for bus in &self.config.bus {
             let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
             for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {
                 let point = meter.point.parse().map_err(|error| Fatal::Config(format!("{error}")))?;
                 questions.push((point, ask.clone()));
             }
-            let line = BusTask::new(bus, &self.config.meter, journal.clone(), board.clone(), asked, stop.clone());
-            tasks.spawn(line.map_err(Fatal::Config)?.run());
+            let (meters, journal, board, stop) = (&self.config.meter, journal.clone(), board.clone(), stop.clone());
+            match bus.protocol {
+                Protocol::Mbus => {
+                    let line = BusTask::new(bus, meters, journal, board, asked, stop);
+                    tasks.spawn(line.map_err(Fatal::Config)?.run());
+                }
+                Protocol::Wmbus => {
+                    let receiver = RadioTask::new(bus, meters, &keys, journal, board, asked, stop);
+                    tasks.spawn(receiver.map_err(Fatal::Config)?.run());
+                }
+            }
         }
         Ok(questions)
     }

@@ -24,6 +24,7 @@ pub mod daemon;
 pub mod export;
 pub mod identity;
 pub mod journal;
+pub mod keys;
 pub mod link;
 pub mod normalise;
 pub mod poll;

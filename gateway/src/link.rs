@@ -1,11 +1,11 @@
 //! Links to meters, and the one loop that drives any session over any of them.
 
-use std::{io, time::Duration};
+use std::{io, os::unix::fs::FileTypeExt, time::Duration};
 
 use plomb_session::{Instant, Session};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, Stdin},
+    net::{TcpStream, unix::pipe},
     time::{sleep, sleep_until, timeout},
 };
 use tokio_serial::{DataBits, SerialPortBuilderExt, SerialStream, StopBits};
@@ -20,6 +20,8 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 1024;
 /// The most that is thrown away before a conversation.
 const STALE_READS_MAX: usize = 16;
+/// A link that has no line speed of its own.
+const NO_SPEED: u32 = 115_200;
 
 /// A way to meters.
 #[derive(Debug)]
@@ -32,6 +34,9 @@ pub struct Link {
 enum Wire {
     Serial(Box<SerialStream>),
     Tcp(TcpStream),
+    /// Text lines of another program; nothing is ever sent.
+    Pipe(pipe::Receiver),
+    Stdin(Stdin),
 }
 
 impl Link {
@@ -46,6 +51,22 @@ impl Link {
             None => Wire::Serial(Box::new(open_serial(port, baud, parity)?)),
         };
         Ok(Self { wire, bits_per_second: baud })
+    }
+
+    /// Opens a wireless receiver's port: `tcp://host:port`, a named pipe, `-` for standard input, or else a
+    /// serial port at 8N1. A receiver without a speed is a program that writes to a pipe.
+    pub async fn open_receiver(port: &str, baud: Option<u32>) -> io::Result<Self> {
+        let is_pipe = std::fs::metadata(port).is_ok_and(|file| file.file_type().is_fifo());
+        let wire = match baud {
+            _ if port == "-" => Wire::Stdin(tokio::io::stdin()),
+            _ if is_pipe => Wire::Pipe(pipe::OpenOptions::new().open_receiver(port)?),
+            _ if port.starts_with("tcp://") => return Self::open(port, baud.unwrap_or(NO_SPEED), Parity::None).await,
+            Some(baud) => return Self::open(port, baud, Parity::None).await,
+            None => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no pipe, and this receiver is a program"));
+            }
+        };
+        Ok(Self { wire, bits_per_second: NO_SPEED })
     }
 
     /// Throws away what came while nobody had asked.
@@ -66,6 +87,8 @@ impl Link {
         let read = match &mut self.wire {
             Wire::Serial(port) => port.read(buffer).await?,
             Wire::Tcp(stream) => stream.read(buffer).await?,
+            Wire::Pipe(pipe) => pipe.read(buffer).await?,
+            Wire::Stdin(stdin) => stdin.read(buffer).await?,
         };
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the port is gone"));
@@ -79,6 +102,9 @@ impl Link {
         match &mut self.wire {
             Wire::Serial(port) => timeout(WRITE_TIMEOUT, port.write_all(bytes)).await??,
             Wire::Tcp(stream) => timeout(WRITE_TIMEOUT, stream.write_all(bytes)).await??,
+            Wire::Pipe(_) | Wire::Stdin(_) => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "a pipe can't be written to"));
+            }
         }
         if let Wire::Serial(_) = self.wire {
             sleep_until(begun + time_on_the_wire(bytes.len(), self.bits_per_second)).await;

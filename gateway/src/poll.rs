@@ -393,7 +393,7 @@ fn reason_of(failure: &ReadFailure) -> Reason {
     }
 }
 
-fn advice(error: &io::Error) -> &'static str {
+pub(crate) fn advice(error: &io::Error) -> &'static str {
     // The serial library reports a port that somebody holds as missing.
     if error.to_string().contains("exclusive lock") {
         return "another program has the port open; while plombd runs, ask it: plomb read --point NAME";
@@ -408,7 +408,7 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// The register that a person wants to see first.
-fn telling_value(record: &Record) -> Option<String> {
+pub(crate) fn telling_value(record: &Record) -> Option<String> {
     let told = record.readings.iter().find(|reading| reading.obis.is_some() && !reading.unit.is_empty());
     told.or(record.readings.first()).map(|reading| {
         let obis = reading.obis.map_or(reading.quantity.clone(), |obis| obis.to_string());

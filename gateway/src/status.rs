@@ -102,6 +102,38 @@ pub struct Bus {
     pub answered: u64,
     /// How many failed.
     pub failed: u64,
+    /// Wireless: the receiver that listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver: Option<String>,
+    /// Wireless: telegrams of meters that are not configured.
+    #[serde(default)]
+    pub strangers: u64,
+    /// Wireless: what was heard and is no telegram.
+    #[serde(default)]
+    pub noise: u64,
+}
+
+/// How a radio meter is received.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Radio {
+    /// Good telegrams.
+    pub telegrams: u64,
+    /// Telegrams that had been heard just before.
+    pub duplicates: u64,
+    /// Refused telegrams by the kind of failure: `mac failed`, `counter repeated`, …
+    pub refused: BTreeMap<String, u64>,
+    /// The last refusal in words.
+    pub last_refusal: Option<String>,
+    /// When the last good telegram came, RFC 3339.
+    pub last_heard: Option<String>,
+    /// How often it sends, in seconds, as far as its telegrams tell.
+    pub expected_interval_s: Option<f64>,
+    /// The share of its telegrams that were heard in the last 24 hours, in percent.
+    pub heard_24h_percent: Option<u8>,
+    /// The signal strength of the last good telegram, in dBm.
+    pub rssi_dbm: Option<i16>,
+    /// How well it was protected.
+    pub protection: Option<String>,
 }
 
 /// A measuring point.
@@ -129,6 +161,9 @@ pub struct Point {
     pub last_failure: Option<String>,
     /// The status words of the meter.
     pub status: Vec<String>,
+    /// Wireless: how it is received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub radio: Option<Radio>,
 }
 
 /// The parts of the snapshot that tasks keep up to date.

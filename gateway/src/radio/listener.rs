@@ -202,9 +202,11 @@ impl Listener {
         missing
     }
 
-    /// When [`missing`](Self::missing) must be asked next.
-    pub fn wake(&self) -> Option<Elapsed> {
-        self.meters.iter().map(|meter| meter.due.saturating_add(meter.interval)).min()
+    /// The port or its receiver failed: what is not heard until it is back is not the meters' fault.
+    pub fn port_failed(&mut self, detail: &str) {
+        for meter in &mut self.meters {
+            meter.trouble = Some((Reason::Port, detail.into()));
+        }
     }
 
     /// How a meter is received.

@@ -104,12 +104,18 @@ fn of_line(line: &ReadMbusArgs) -> (Bus, Meter) {
         telegrams_max: None,
         silent_percent: 100,
         select: Select::default(),
+        receiver: None,
+        modes: None,
+        c_format: None,
+        silence_s: None,
     };
     let meter = Meter {
         point: NO_POINT.into(),
         bus: bus.name.clone(),
         address: line.address,
         secondary: line.secondary.clone(),
+        id: None,
+        security: None,
         interval_s: 1.0,
         reply_timeout_ms: None,
         gap_timeout_ms: None,
