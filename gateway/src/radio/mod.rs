@@ -14,6 +14,8 @@ pub mod strangers;
 
 mod receive;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use receive::{find, listen_config};
 pub use task::RadioTask;

@@ -1,0 +1,178 @@
+//! The listener in virtual time: what is recorded, what is refused, and that nothing silences a meter.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use plomb_mbus::{Configuration, Identification, Manufacturer, Medium, MeterId, SecondaryAddress, ShortHeader, Status};
+use plomb_seal::Reason;
+use plomb_wmbus::{Authentication, Draft, Format, Key, Link, LinkControl, Protection, Security, TransportHeader};
+
+use super::listener::{DUPLICATE_WINDOW, Listener, Outcome, Wanted};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(900);
+/// 8 digits of litres.
+const RECORDS: [u8; 6] = [0x0C, 0x13, 0x21, 0x43, 0x05, 0x00];
+const METER: MeterId = MeterId {
+    id: Identification(0x1234_5678),
+    manufacturer: Manufacturer(0x2C2D),
+    version: 0x1B,
+    medium: Medium(0x16),
+};
+
+fn key(byte: u8) -> Key {
+    Key::new([byte; 16])
+}
+
+fn telegram(meter: MeterId, mode: u16, access: u8, counter: u32, key: Option<&Key>) -> Vec<u8> {
+    let configuration = if mode == 10 { 0x2AFF } else { mode << 8 };
+    let draft = Draft {
+        link: Link { control: LinkControl(0x44), sender: meter },
+        ell: None,
+        ci: 0x7A,
+        header: TransportHeader::Short(ShortHeader {
+            access,
+            status: Status(0),
+            configuration: Configuration(configuration),
+        }),
+        payload: &RECORDS,
+        counter,
+        authentication: Authentication::Cmac(8),
+    };
+    draft.emit(Format::Stripped, key).unwrap()
+}
+
+fn listener(security: Security, stored: BTreeMap<String, u64>) -> Listener {
+    let address = SecondaryAddress::from_id(METER.id);
+    Listener::new(vec![Wanted { address, security, interval: INTERVAL }], stored)
+}
+
+fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Due(_) => "due",
+        Outcome::Heard(_) => "heard",
+        Outcome::Duplicate(_) => "duplicate",
+        Outcome::Fragment(_) => "fragment",
+        Outcome::Refused { kind, .. } => kind,
+        Outcome::Stranger => "stranger",
+        Outcome::Noise(_) => "noise",
+    }
+}
+
+#[test]
+fn a_meter_that_sends_every_minute_is_recorded_once_in_its_interval() {
+    let mut listener = listener(Security::encrypted(key(7)), BTreeMap::new());
+    let (mut due, mut heard) = (0, 0);
+    for minute in 0..60u8 {
+        let now = MINUTE * minute.into() + Duration::from_secs(5);
+        let bytes = telegram(METER, 5, minute, 0, Some(&key(7)));
+        match listener.hear(&bytes, Some(-71), now) {
+            Outcome::Due(told) => {
+                let record = told.record.unwrap();
+                assert_eq!(record.meter.id, "12345678");
+                assert_eq!(record.readings[0].value.to_string(), "54.321");
+                assert_eq!(record.readings[1].value.to_string(), "-71", "the signal strength is in the record");
+                assert_eq!(record.frames, [plomb_seal::Hash::of(&bytes)]);
+                due += 1;
+            }
+            Outcome::Heard(_) => heard += 1,
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(listener.missing(now), []);
+    }
+    assert_eq!((due, heard), (4, 56));
+    let reception = listener.reception(0).unwrap();
+    assert_eq!(reception.expected_interval, Some(MINUTE));
+    assert_eq!(reception.share_percent(MINUTE * 60), Some(100));
+}
+
+#[test]
+fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
+    let good = |counter| telegram(METER, 7, 1, counter, Some(&key(7)));
+    let mut bent_mac = good(9);
+    // CI 90, lengths, FCL, MCL, MCR: the MAC begins 9 bytes behind the link's head of 10.
+    bent_mac[19] ^= 1;
+    let wrong: [(&str, Vec<u8>); 5] = [
+        ("counter repeated", good(8)),
+        ("mac failed", bent_mac),
+        ("mac failed", telegram(METER, 7, 1, 10, Some(&key(9)))),
+        ("weaker than expected", telegram(METER, 5, 2, 0, Some(&key(7)))),
+        ("weaker than expected", telegram(METER, 0, 3, 0, None)),
+    ];
+    let mut listener = listener(Security::authenticated(key(7)), BTreeMap::new());
+    assert_eq!(kind(&listener.hear(&good(8), None, Duration::ZERO)), "due");
+    for (number, (expected, bytes)) in (1..).zip(&wrong) {
+        let now = DUPLICATE_WINDOW * number;
+        assert_eq!(kind(&listener.hear(bytes, None, now)), *expected);
+    }
+    assert_eq!(kind(&listener.hear(&good(9), None, INTERVAL)), "due", "nothing of it silenced the meter");
+    let refused: Vec<_> = listener.reception(0).unwrap().refused.clone().into_iter().collect();
+    assert_eq!(refused, [("counter repeated", 1), ("mac failed", 2), ("weaker than expected", 2)]);
+}
+
+/// What the journal kept holds after a restart: an old telegram is not taken again.
+#[test]
+fn a_message_counter_holds_over_a_restart() {
+    let mut before = listener(Security::authenticated(key(7)), BTreeMap::new());
+    let bytes = telegram(METER, 7, 1, 500, Some(&key(7)));
+    let Outcome::Due(told) = before.hear(&bytes, None, Duration::ZERO) else { panic!("it is good") };
+    let stored = BTreeMap::from([told.counter.unwrap()]);
+    let mut after = listener(Security::authenticated(key(7)), stored.clone());
+    assert_eq!(kind(&after.hear(&bytes, None, Duration::ZERO)), "counter repeated");
+    assert_eq!(kind(&after.hear(&telegram(METER, 7, 2, 501, Some(&key(7))), None, MINUTE)), "due");
+    // A new key counts anew.
+    let mut rekeyed = listener(Security::authenticated(key(8)), stored);
+    assert_eq!(kind(&rekeyed.hear(&telegram(METER, 7, 3, 1, Some(&key(8))), None, MINUTE)), "due");
+}
+
+#[test]
+fn what_was_not_heard_is_missing_with_the_most_telling_reason() {
+    let mut listener = listener(Security::encrypted(key(7)), BTreeMap::new());
+    assert_eq!(listener.missing(INTERVAL - MINUTE), []);
+    listener.hear(&telegram(METER, 5, 1, 0, Some(&key(9))), None, MINUTE);
+    let missing = listener.missing(INTERVAL);
+    assert_eq!(
+        missing.iter().map(|missing| (missing.due, missing.reason)).collect::<Vec<_>>(),
+        [(Duration::ZERO, Reason::Key)]
+    );
+    let missing = listener.missing(INTERVAL * 3);
+    assert_eq!(missing.iter().map(|missing| missing.reason).collect::<Vec<_>>(), [Reason::Timeout; 2]);
+    assert!(missing[0].detail.contains("nothing was heard"));
+    // It is back: recorded at once, and once only.
+    assert_eq!(kind(&listener.hear(&telegram(METER, 5, 2, 0, Some(&key(7))), None, INTERVAL * 3)), "due");
+    assert_eq!(kind(&listener.hear(&telegram(METER, 5, 3, 0, Some(&key(7))), None, INTERVAL * 3 + MINUTE)), "heard");
+}
+
+#[test]
+fn repeats_strangers_and_noise_are_told_apart() {
+    let mut listener = listener(Security::plain(), BTreeMap::new());
+    let bytes = telegram(METER, 0, 1, 0, None);
+    assert_eq!(kind(&listener.hear(&bytes, None, Duration::ZERO)), "due");
+    assert_eq!(kind(&listener.hear(&bytes, None, DUPLICATE_WINDOW / 2)), "duplicate");
+    assert_eq!(kind(&listener.hear(&bytes, None, DUPLICATE_WINDOW * 2)), "heard", "the window is over");
+    let other = MeterId { id: Identification(0x8765_4321), ..METER };
+    assert_eq!(kind(&listener.hear(&telegram(other, 5, 1, 0, Some(&key(1))), Some(-90), MINUTE)), "stranger");
+    assert_eq!(kind(&listener.hear(&bytes[..bytes.len() - 1], None, MINUTE * 2)), "noise");
+    let strangers = listener.strangers();
+    assert_eq!((strangers[0].meter, strangers[0].telegrams, strangers[0].rssi_dbm), (other, 1, Some(-90)));
+    assert!(strangers[0].protection.contains("mode 5"), "{}", strangers[0].protection);
+}
+
+/// Two meters with the same eight digits are two meters.
+#[test]
+fn identities_that_collide_are_told_apart_by_the_rest() {
+    let twin = MeterId { manufacturer: Manufacturer(0x4024), ..METER };
+    let wanted = [(METER, 1), (twin, 2)].map(|(meter, byte)| Wanted {
+        address: meter.into(),
+        security: Security { key: Some(key(byte)), minimum: Protection::Encrypted },
+        interval: INTERVAL,
+    });
+    let mut listener = Listener::new(wanted.into(), BTreeMap::new());
+    for (index, (meter, byte)) in [(METER, 1), (twin, 2)].into_iter().enumerate() {
+        match listener.hear(&telegram(meter, 5, 1, 0, Some(&key(byte))), None, Duration::ZERO) {
+            Outcome::Due(told) => assert_eq!(told.meter, index),
+            other => panic!("{other:?}"),
+        }
+    }
+    let third = MeterId { version: 2, ..METER };
+    assert_eq!(kind(&listener.hear(&telegram(third, 5, 1, 0, Some(&key(1))), None, Duration::ZERO)), "stranger");
+}
