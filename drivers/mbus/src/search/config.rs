@@ -16,9 +16,6 @@ pub struct ScanConfig {
     pub line: ReadConfig,
     /// Frames that this search may send.
     pub frames_max: u32,
-    /// Whether each meter found by identity is selected once more by its whole identity before it is
-    /// told, so that the address which is told is known to work.
-    pub verify: bool,
     /// Whether the digits A to F are tried everywhere. Else they are tried only where answers
     /// collided and the decimal digits do not explain it.
     pub hex_digits: bool,
@@ -34,7 +31,6 @@ impl ScanConfig {
         Self {
             line: ReadConfig::new(bits_per_second),
             frames_max: SCAN_FRAME_COUNT_MAX,
-            verify: true,
             hex_digits: false,
             ask_silent_for_telegram: false,
         }

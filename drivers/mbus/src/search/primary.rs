@@ -12,6 +12,8 @@ use plomb_session::Instant;
 const ADDRESS_MAX: u8 = 250;
 /// After so many garbled answers in a row, nobody is asked, to hear the line.
 const GARBLED_COUNT_SUSPECT: u32 = 8;
+/// How often the line is heard before what comes back is noise.
+const LISTEN_COUNT_MAX: u8 = 2;
 
 #[derive(Debug)]
 pub(super) struct Primary {
@@ -31,7 +33,7 @@ pub(super) struct Primary {
 enum Step {
     Call { again: bool },
     /// Nobody is asked; bytes that come back are noise.
-    Listen,
+    Listen { tries: u8 },
     Read { tries: u8, called: Called },
     Over,
 }
@@ -80,23 +82,21 @@ impl Primary {
             Heard::Garbled(_) | Heard::Telegram { .. } => {
                 self.garbled += 1;
                 let suspect = self.garbled == 1 || self.garbled > GARBLED_COUNT_SUSPECT;
-                self.step = if suspect { Step::Listen } else { Step::Read { tries: 0, called: Called::Garbled } };
+                self.step = if suspect { Step::Listen { tries: 0 } } else { Step::Read { tries: 0, called: Called::Garbled } };
             }
         }
     }
 
-    fn listened(&mut self, heard: &Heard, now: Instant) {
-        let bytes = match heard {
+    fn listened(&mut self, heard: &Heard, tries: u8, now: Instant) {
+        match heard {
             Heard::Silence => {
                 self.garbled = 1;
                 self.step = Step::Read { tries: 0, called: Called::Garbled };
-                return;
             }
-            Heard::Ack => 1,
-            Heard::Telegram { bytes, .. } => bytes.len(),
-            Heard::Garbled(garble) => garble.bytes.len(),
-        };
-        self.end(ScanEnd::Noise { bytes }, now);
+            // The end of a long collision, perhaps.
+            _ if tries < LISTEN_COUNT_MAX => self.step = Step::Listen { tries: tries + 1 },
+            _ => self.end(ScanEnd::Noise { bytes: heard.bytes() }, now),
+        }
     }
 
     fn read(&mut self, heard: Heard, tries: u8, called: Called, now: Instant) {
@@ -164,7 +164,7 @@ impl Plan for Primary {
         let address = Address(self.address);
         let (bytes, wants) = match self.step {
             Step::Call { .. } => (snd_nke(address), Wants::Ack),
-            Step::Listen => (snd_nke(Address::BROADCAST), Wants::Ack),
+            Step::Listen { .. } => (snd_nke(Address::BROADCAST), Wants::Ack),
             Step::Read { .. } => (req_ud2(address, true), Wants::Telegram),
             Step::Over => return None,
         };
@@ -175,7 +175,7 @@ impl Plan for Primary {
     fn heard(&mut self, heard: Heard, _: Instant, now: Instant) {
         match self.step {
             Step::Call { again } => self.called(&heard, again, now),
-            Step::Listen => self.listened(&heard, now),
+            Step::Listen { tries } => self.listened(&heard, tries, now),
             Step::Read { tries, called } => self.read(heard, tries, called, now),
             Step::Over => {}
         }

@@ -14,6 +14,8 @@ use plomb_session::Instant;
 
 /// After so many garbled answers without a clean one between, nobody is asked, to hear the line.
 const GARBLED_COUNT_SUSPECT: u32 = 16;
+/// How often the line is heard before what comes back is noise.
+const LISTEN_COUNT_MAX: u8 = 2;
 /// So many branches of one depth must hold several meters, and none a single one, before the next
 /// is not even read.
 const CROWDED_COUNT: u32 = 3;
@@ -31,6 +33,8 @@ pub(super) struct Secondary {
     twig: Option<Twig>,
     branches: Vec<Branch>,
     found: Vec<SecondaryAddress>,
+    /// Identities that a telegram told and nobody answers to.
+    refuted: Vec<SecondaryAddress>,
     crowds: [Crowd; DEPTH_COUNT],
     /// Garbled answers since the line was last known to be quiet.
     garbled: u32,
@@ -50,7 +54,7 @@ struct Crowd {
 enum Step {
     Select { again: bool },
     /// Nobody is asked; bytes that come back are noise. Then the selection counts as `then`.
-    Listen { then: Collided },
+    Listen { tries: u8, then: Collided },
     Read { again: bool, fcb: bool },
     Verify { meter: FoundMeter, again: bool },
     Deselect { end: ScanEnd },
@@ -75,6 +79,7 @@ impl Secondary {
             twig: None,
             branches: Vec::new(),
             found: Vec::new(),
+            refuted: Vec::new(),
             crowds: [Crowd::default(); DEPTH_COUNT],
             garbled: 0,
             sent: Vec::new(),
@@ -167,15 +172,17 @@ impl Secondary {
             // Another meter spoke up late: the branch holds more than this one.
             return self.collided(Collided { least: 1, overlay: None }, now);
         }
-        let meter = FoundMeter { address, identity: Some(identity), telegram };
         if self.found.contains(&identity) {
             return self.settled(now);
         }
-        if self.config.verify && identity != self.selection {
+        let meter = FoundMeter { address, identity: Some(identity), telegram };
+        if identity == self.selection {
+            self.accept(meter, now);
+        } else if self.refuted.contains(&identity) {
+            self.refute(&meter, now);
+        } else {
             self.step = Step::Verify { meter, again: false };
-            return;
         }
-        self.accept(meter, now);
     }
 
     fn accept(&mut self, meter: FoundMeter, now: Instant) {
@@ -195,10 +202,22 @@ impl Secondary {
             // It answers to its whole identity, and not alone: one meter for certain.
             Heard::Garbled(_) | Heard::Telegram { .. } => self.accept(meter, now),
             Heard::Silence => {
-                self.unfit(meter.identity, meter.address);
-                self.settled(now);
+                self.refuted.extend(meter.identity);
+                self.refute(&meter, now);
             }
         }
+    }
+
+    /// Nobody answers to the identity in the telegram. Of several meters that spoke in step, one
+    /// in 256 collisions has a fitting sum: further down they part. A meter that tells a wrong
+    /// identity does so further down, too.
+    fn refute(&mut self, meter: &FoundMeter, now: Instant) {
+        if is_open(&self.selection) {
+            let overlay = Overlay::find(&meter.telegram, &[]);
+            return self.fork(Collided { least: 1, overlay }, now);
+        }
+        self.unfit(meter.identity, meter.address);
+        self.settled(now);
     }
 
     fn unfit(&mut self, got: Option<SecondaryAddress>, address: Address) {
@@ -209,21 +228,21 @@ impl Secondary {
     fn collided(&mut self, collided: Collided, now: Instant) {
         self.garbled += 1;
         if self.garbled == 1 || self.garbled > GARBLED_COUNT_SUSPECT {
-            self.step = Step::Listen { then: collided };
+            self.step = Step::Listen { tries: 0, then: collided };
             return;
         }
         self.fork(collided, now);
     }
 
-    fn after_listening(&mut self, heard: Heard, then: Collided, now: Instant) {
+    fn after_listening(&mut self, heard: &Heard, tries: u8, then: Collided, now: Instant) {
         match heard {
             Heard::Silence => {
                 self.garbled = 1;
                 self.fork(then, now);
             }
-            Heard::Ack => self.end(ScanEnd::Noise { bytes: 1 }),
-            Heard::Telegram { bytes, .. } => self.end(ScanEnd::Noise { bytes: bytes.len() }),
-            Heard::Garbled(garble) => self.end(ScanEnd::Noise { bytes: garble.bytes.len() }),
+            // The end of a long collision, perhaps.
+            _ if tries < LISTEN_COUNT_MAX => self.step = Step::Listen { tries: tries + 1, then },
+            _ => self.end(ScanEnd::Noise { bytes: heard.bytes() }),
         }
     }
 
@@ -340,7 +359,7 @@ impl Plan for Secondary {
     fn heard(&mut self, heard: Heard, _: Instant, now: Instant) {
         match self.step.clone() {
             Step::Select { again } => self.after_select(heard, again, now),
-            Step::Listen { then } => self.after_listening(heard, then, now),
+            Step::Listen { tries, then } => self.after_listening(&heard, tries, then, now),
             Step::Read { again, fcb } => self.after_read(heard, again, fcb, now),
             Step::Verify { meter, again } => self.after_verify(heard, meter, again, now),
             Step::Deselect { end } => {

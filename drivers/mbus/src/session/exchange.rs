@@ -10,8 +10,13 @@ use plomb_session::{Instant, Session, Transmit};
 
 /// How long a babbling line is listened to before the next question.
 const BABBLE_MAX: Duration = Duration::from_secs(1);
-/// A second answer may follow a whole one for so long: adapters deliver late.
-const TAIL_MIN: Duration = Duration::from_millis(20);
+/// How long a second answer may follow a whole one, beyond the latency of the link, where the quiet
+/// time between two frames is shorter.
+const TAIL_MIN: Duration = Duration::from_millis(8);
+
+/// Telegrams that collide hold the line at space for whole stretches, in which a receiver sees no
+/// byte; a slave that still sends is deaf to the next question.
+const COLLISION_GAP_BYTES: usize = 60;
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,18 @@ pub(crate) enum Heard {
         alone: bool,
     },
     Garbled(Garble),
+}
+
+impl Heard {
+    /// How many bytes came back.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Silence => 0,
+            Self::Ack => 1,
+            Self::Telegram { bytes, .. } => bytes.len(),
+            Self::Garbled(garble) => garble.bytes.len(),
+        }
+    }
 }
 
 /// Bytes that are no good answer.
@@ -154,7 +171,8 @@ impl<P: Plan> Conversation<P> {
             now + self.config.gap_limit()
         } else if self.answer.heard() {
             // Noise alone must not shorten the time that the standard grants the slave.
-            (now + self.config.gap_limit()).max(deadline)
+            let gap = self.config.gap_limit().max(self.config.time_on_the_wire(COLLISION_GAP_BYTES));
+            (now + gap).max(deadline)
         } else {
             deadline
         };

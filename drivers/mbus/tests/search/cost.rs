@@ -57,3 +57,4 @@ fn every_meter_is_found_and_none_invented() {
         }
     }
 }
+

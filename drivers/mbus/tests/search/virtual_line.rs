@@ -73,6 +73,7 @@ pub fn drive_until<S: Session>(
             (Some(due), deadline) if deadline.is_none_or(|deadline| due <= deadline) => {
                 now = now.max(due);
                 let bytes = line.take_due(now);
+                if std::env::var("DBG").is_ok() { println!("{now:?} {bytes:02x?}"); }
                 if let Some((_, heard)) = &mut asked {
                     *heard = Some(now);
                 }
