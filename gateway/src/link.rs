@@ -5,10 +5,10 @@ use std::{io, time::Duration};
 use plomb_session::{Instant, Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket, lookup_host},
     time::{sleep, sleep_until, timeout},
 };
-use tokio_serial::{DataBits, SerialPortBuilderExt, SerialStream, StopBits};
+use tokio_serial::{DataBits, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
 use crate::config::Parity;
 
@@ -20,6 +20,9 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 1024;
 /// The most that is thrown away before a conversation.
 const STALE_READS_MAX: usize = 16;
+/// What a serial server on the network, or a USB adapter, takes beyond the line's own time.
+const NETWORK_LATENCY: Duration = Duration::from_millis(300);
+const ADAPTER_LATENCY: Duration = Duration::from_millis(50);
 
 /// A way to meters.
 #[derive(Debug)]
@@ -32,20 +35,45 @@ pub struct Link {
 enum Wire {
     Serial(Box<SerialStream>),
     Tcp(TcpStream),
+    Udp(UdpSocket),
+}
+
+/// What the way to `port` takes beyond the line's own time, unless configured: to be added to every
+/// limit of a session.
+pub fn usual_latency(port: &str) -> Duration {
+    if port.starts_with("tcp://") || port.starts_with("udp://") { NETWORK_LATENCY } else { ADAPTER_LATENCY }
 }
 
 impl Link {
-    /// Opens `tcp://host:port`, or else a serial port.
+    /// Opens `tcp://host:port` or `udp://host:port`, or else a serial port.
     pub async fn open(port: &str, baud: u32, parity: Parity) -> io::Result<Self> {
-        let wire = match port.strip_prefix("tcp://") {
-            Some(address) => {
-                let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
-                stream.set_nodelay(true)?;
-                Wire::Tcp(stream)
-            }
-            None => Wire::Serial(Box::new(open_serial(port, baud, parity)?)),
+        let wire = if let Some(address) = port.strip_prefix("tcp://") {
+            let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+            stream.set_nodelay(true)?;
+            Wire::Tcp(stream)
+        } else if let Some(address) = port.strip_prefix("udp://") {
+            Wire::Udp(timeout(CONNECT_TIMEOUT, open_udp(address)).await??)
+        } else {
+            Wire::Serial(Box::new(open_serial(port, baud, parity)?))
         };
         Ok(Self { wire, bits_per_second: baud })
+    }
+
+    /// Changes the speed of a serial port.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] on a network link: the serial server keeps the line's speed.
+    pub fn set_speed(&mut self, bits_per_second: u32) -> io::Result<()> {
+        match &mut self.wire {
+            Wire::Serial(port) => port.set_baud_rate(bits_per_second)?,
+            Wire::Tcp(_) | Wire::Udp(_) if bits_per_second != self.bits_per_second => {
+                let what = format!("the speed is {bits_per_second} baud: it is set at the serial server, not from here");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+            }
+            Wire::Tcp(_) | Wire::Udp(_) => {}
+        }
+        self.bits_per_second = bits_per_second;
+        Ok(())
     }
 
     /// Throws away what came while nobody had asked.
@@ -66,6 +94,8 @@ impl Link {
         let read = match &mut self.wire {
             Wire::Serial(port) => port.read(buffer).await?,
             Wire::Tcp(stream) => stream.read(buffer).await?,
+            // An empty datagram is no end.
+            Wire::Udp(socket) => return socket.recv(buffer).await,
         };
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the port is gone"));
@@ -79,6 +109,10 @@ impl Link {
         match &mut self.wire {
             Wire::Serial(port) => timeout(WRITE_TIMEOUT, port.write_all(bytes)).await??,
             Wire::Tcp(stream) => timeout(WRITE_TIMEOUT, stream.write_all(bytes)).await??,
+            // A datagram goes whole or not at all.
+            Wire::Udp(socket) => {
+                timeout(WRITE_TIMEOUT, socket.send(bytes)).await??;
+            }
         }
         if let Wire::Serial(_) = self.wire {
             sleep_until(begun + time_on_the_wire(bytes.len(), self.bits_per_second)).await;
@@ -99,6 +133,9 @@ pub async fn drive<S: Session>(session: &mut S, link: &mut Link, mut on_event: i
     loop {
         while let Some(event) = session.poll_event() {
             on_event(event);
+        }
+        if let Some(bits_per_second) = session.poll_speed() {
+            link.set_speed(bits_per_second)?;
         }
         if let Some(transmit) = session.poll_transmit() {
             link.write(&transmit.bytes).await?;
@@ -131,6 +168,19 @@ pub async fn drive<S: Session>(session: &mut S, link: &mut Link, mut on_event: i
 fn time_on_the_wire(bytes: usize, bits_per_second: u32) -> Duration {
     let bits = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(11);
     Duration::from_micros(bits.saturating_mul(1_000_000) / u64::from(bits_per_second.max(1)))
+}
+
+async fn open_udp(address: &str) -> io::Result<UdpSocket> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for remote in lookup_host(address).await? {
+        let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any).await?;
+        match socket.connect(remote).await {
+            Ok(()) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn open_serial(port: &str, baud: u32, parity: Parity) -> io::Result<SerialStream> {

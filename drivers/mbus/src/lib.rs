@@ -94,7 +94,7 @@ pub use search::{
 };
 pub use secondary::{SecondaryAddress, select};
 pub use session::{
-    End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent, ReadFailure, ReadMeter, ReceivedTelegram,
+    ClockType, Command, CommandError, CommandEvent, End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent, ReadFailure, ReadMeter, ReceivedTelegram,
     TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
 };
 pub use telegram::{

@@ -362,7 +362,7 @@ fn plain(configuration: Configuration, reader: &Reader<'_>) -> Result<(), Telegr
 }
 
 impl Header {
-    fn read(reader: &mut Reader<'_>, msb_first: bool) -> Result<Self, ReadError> {
+    pub(crate) fn read(reader: &mut Reader<'_>, msb_first: bool) -> Result<Self, ReadError> {
         let id = if msb_first { reader.u32_be()? } else { reader.u32_le()? };
         let manufacturer = if msb_first { reader.u16_be()? } else { reader.u16_le()? };
         let meter = MeterId {

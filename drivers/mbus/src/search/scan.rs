@@ -3,12 +3,17 @@ use super::event::ScanEvent;
 use super::primary::Primary;
 use super::secondary::Secondary;
 use super::speeds::Speeds;
-use crate::frame::Address;
+use crate::frame::{Address, Frame};
+use crate::header::Header;
 use crate::secondary::SecondaryAddress;
 use crate::session::{Ask, Conversation, Heard, Plan, session_of_conversation};
+use crate::telegram::Telegram;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
-use plomb_session::Instant;
+use plomb_session::{Instant, Reader};
+
+const CI_LONG_HEADER: u8 = 0x72;
+const CI_LONG_HEADER_MSB: u8 = 0x76;
 
 /// A search for meters: a [`Session`](plomb_session::Session) that tells [`ScanEvent`]s.
 #[derive(Debug)]
@@ -106,17 +111,20 @@ impl Plan for Kind {
 
 session_of_conversation!(Scan, ScanEvent);
 
-/// What a telegram says of its sender.
+/// What a telegram says of its sender. The header is plain also where the records are encrypted.
 pub(super) fn identity_in(telegram: &[u8]) -> (Option<SecondaryAddress>, Address) {
-    let Ok(telegram) = crate::telegram::Telegram::parse(telegram) else {
+    let Ok(Frame::Long { address, ci, payload, .. }) = Frame::parse_whole(telegram) else {
         return (None, Address::UNCONFIGURED);
     };
-    let fixed = || {
-        let id = telegram.id()?;
-        // The fixed structure codes its medium otherwise than a selection does.
-        Some(SecondaryAddress::from_id(id))
+    let identity = match ci {
+        CI_LONG_HEADER | CI_LONG_HEADER_MSB => {
+            let header = Header::read(&mut Reader::new(payload), ci == CI_LONG_HEADER_MSB).ok();
+            header.map(|header| SecondaryAddress::from(header.meter))
+        }
+        // The fixed structure has no manufacturer, and codes its medium otherwise than a selection does.
+        _ => Telegram::parse(telegram).ok().and_then(|telegram| telegram.id()).map(SecondaryAddress::from_id),
     };
-    (telegram.meter().map(SecondaryAddress::from).or_else(fixed), telegram.address)
+    (identity, address)
 }
 
 /// The configured speeds, without those that no line has.
