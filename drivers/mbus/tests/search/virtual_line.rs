@@ -2,10 +2,16 @@
 
 use plomb_session::{Instant, Session};
 use plomb_sim::{Line, LineSpeed};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// Happenings in one run, so that a session that never ends fails its test.
 const STEPS_MAX: usize = 2_000_000;
+
+thread_local! {
+    /// A line outlives a run, and its time goes on.
+    static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
 
 /// What a run gave.
 pub struct Run<E> {
@@ -34,8 +40,11 @@ pub fn drive_until<S: Session>(
     mut watch: impl FnMut(&mut S, &S::Event),
 ) -> Run<S::Event> {
     let mut speed = line.bus.speed();
-    let mut now = Duration::ZERO;
-    let mut run = Run { events: Vec::new(), sent: Vec::new(), took: now, needed: now, silent: 0 };
+    let begun = NOW.get() + Duration::from_secs(10);
+    let mut now = begun;
+    line.set_master_speed(speed);
+    let zero = Duration::ZERO;
+    let mut run = Run { events: Vec::new(), sent: Vec::new(), took: zero, needed: zero, silent: 0 };
     // When the latest question ended, and the last byte of its answer.
     let mut asked: Option<(Duration, Option<Duration>)> = None;
     session.start(at(now));
@@ -65,7 +74,8 @@ pub fn drive_until<S: Session>(
         }
         if session.is_finished() {
             settle(&mut run, asked, speed);
-            run.took = now;
+            NOW.set(now);
+            run.took = now - begun;
             return run;
         }
         let deadline = session.poll_timeout().map(|deadline| Duration::from_micros(deadline.as_micros()));
@@ -73,7 +83,6 @@ pub fn drive_until<S: Session>(
             (Some(due), deadline) if deadline.is_none_or(|deadline| due <= deadline) => {
                 now = now.max(due);
                 let bytes = line.take_due(now);
-                if std::env::var("DBG").is_ok() { println!("{now:?} {bytes:02x?}"); }
                 if let Some((_, heard)) = &mut asked {
                     *heard = Some(now);
                 }

@@ -92,6 +92,13 @@ fn with_more_following(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
+/// Makes the records end as if no telegram followed.
+pub(super) fn without_more(records: &mut [u8]) {
+    if let Some(dif) = tail_offset(records).and_then(|tail| records.get_mut(tail)) {
+        *dif = DIF_TAIL;
+    }
+}
+
 /// Where among records the manufacturer's own bytes begin with their DIF.
 fn tail_offset(records: &[u8]) -> Option<usize> {
     let mut rest = records;

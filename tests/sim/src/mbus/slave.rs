@@ -1,6 +1,6 @@
 //! One slave: addressing, selection, frame count bit, telegrams.
 
-use super::faults::{only_with, repair};
+use super::faults::{only_with, repair, without_more};
 use super::{
     ACK, ADDRESS_BROADCAST, ADDRESS_PRIMARY_MAX, ADDRESS_SELECTED, ADDRESS_TEST, Faults, Identity, MasterFrame,
     long_frame,
@@ -339,6 +339,10 @@ impl Slave {
             asked.extend(number.to_le_bytes());
         }
         if self.wanted_vifs.is_empty() {
+            let mut records = records.to_vec();
+            if self.application & 0xF0 == APPLICATION_SIMPLE_BILLING {
+                without_more(&mut records);
+            }
             asked.extend(records);
         } else {
             asked.extend(only_with(records, &self.wanted_vifs));
