@@ -135,7 +135,7 @@ pub struct Bus {
     pub name: String,
     /// The protocol spoken on it.
     pub protocol: Protocol,
-    /// A serial port (`/dev/serial/by-id/…`) or `tcp://host:port`.
+    /// A serial port (`/dev/serial/by-id/…`), `tcp://host:port` or `udp://host:port`.
     pub port: String,
     /// Line speed, in bits a second.
     #[serde(default = "default::baud")]
@@ -145,6 +145,8 @@ pub struct Bus {
     pub parity: Parity,
     /// How long an answer may take to begin, in milliseconds; default by the standard and the line speed.
     pub reply_timeout_ms: Option<u32>,
+    /// What the way to the line adds to every limit, in milliseconds; default 300 on the network, 50 else.
+    pub latency_ms: Option<u32>,
     /// How long an answer may pause, in milliseconds.
     pub gap_timeout_ms: Option<u32>,
     /// How often a question is asked again.
@@ -477,6 +479,7 @@ const KNOWN: &[(&str, Known)] = &[
             ("port", VALUE),
             ("baud", VALUE),
             ("parity", VALUE),
+            ("latency_ms", VALUE),
             ("reply_timeout_ms", VALUE),
             ("gap_timeout_ms", VALUE),
             ("retries", VALUE),

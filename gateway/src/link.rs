@@ -5,10 +5,10 @@ use std::{io, os::unix::fs::FileTypeExt, time::Duration};
 use plomb_session::{Instant, Session};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Stdin},
-    net::{TcpStream, unix::pipe},
+    net::{TcpStream, UdpSocket, lookup_host, unix::pipe},
     time::{sleep, sleep_until, timeout},
 };
-use tokio_serial::{DataBits, SerialPortBuilderExt, SerialStream, StopBits};
+use tokio_serial::{DataBits, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
 use crate::config::Parity;
 
@@ -22,6 +22,9 @@ const READ_BYTES: usize = 1024;
 const STALE_READS_MAX: usize = 16;
 /// A link that has no line speed of its own.
 const NO_SPEED: u32 = 115_200;
+/// What a serial server on the network, or a USB adapter, takes beyond the line's own time.
+const NETWORK_LATENCY: Duration = Duration::from_millis(300);
+const ADAPTER_LATENCY: Duration = Duration::from_millis(50);
 
 /// A way to meters.
 #[derive(Debug)]
@@ -37,18 +40,26 @@ enum Wire {
     /// Text lines of another program; nothing is ever sent.
     Pipe(pipe::Receiver),
     Stdin(Stdin),
+    Udp(UdpSocket),
+}
+
+/// What the way to `port` takes beyond the line's own time, unless configured: to be added to every
+/// limit of a session.
+pub fn usual_latency(port: &str) -> Duration {
+    if port.starts_with("tcp://") || port.starts_with("udp://") { NETWORK_LATENCY } else { ADAPTER_LATENCY }
 }
 
 impl Link {
-    /// Opens `tcp://host:port`, or else a serial port.
+    /// Opens `tcp://host:port` or `udp://host:port`, or else a serial port.
     pub async fn open(port: &str, baud: u32, parity: Parity) -> io::Result<Self> {
-        let wire = match port.strip_prefix("tcp://") {
-            Some(address) => {
-                let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
-                stream.set_nodelay(true)?;
-                Wire::Tcp(stream)
-            }
-            None => Wire::Serial(Box::new(open_serial(port, baud, parity)?)),
+        let wire = if let Some(address) = port.strip_prefix("tcp://") {
+            let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+            stream.set_nodelay(true)?;
+            Wire::Tcp(stream)
+        } else if let Some(address) = port.strip_prefix("udp://") {
+            Wire::Udp(timeout(CONNECT_TIMEOUT, open_udp(address)).await??)
+        } else {
+            Wire::Serial(Box::new(open_serial(port, baud, parity)?))
         };
         Ok(Self { wire, bits_per_second: baud })
     }
@@ -67,6 +78,23 @@ impl Link {
             }
         };
         Ok(Self { wire, bits_per_second: NO_SPEED })
+    }
+
+    /// Changes the speed of a serial port.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] on a network link: the serial server keeps the line's speed.
+    pub fn set_speed(&mut self, bits_per_second: u32) -> io::Result<()> {
+        match &mut self.wire {
+            Wire::Serial(port) => port.set_baud_rate(bits_per_second)?,
+            _ if bits_per_second != self.bits_per_second => {
+                let what = format!("the speed is {bits_per_second} baud: it is set at the serial server, not from here");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+            }
+            _ => {}
+        }
+        self.bits_per_second = bits_per_second;
+        Ok(())
     }
 
     /// Throws away what came while nobody had asked.
@@ -89,6 +117,8 @@ impl Link {
             Wire::Tcp(stream) => stream.read(buffer).await?,
             Wire::Pipe(pipe) => pipe.read(buffer).await?,
             Wire::Stdin(stdin) => stdin.read(buffer).await?,
+            // An empty datagram is no end.
+            Wire::Udp(socket) => return socket.recv(buffer).await,
         };
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the port is gone"));
@@ -104,6 +134,10 @@ impl Link {
             Wire::Tcp(stream) => timeout(WRITE_TIMEOUT, stream.write_all(bytes)).await??,
             Wire::Pipe(_) | Wire::Stdin(_) => {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, "a pipe can't be written to"));
+            }
+            // A datagram goes whole or not at all.
+            Wire::Udp(socket) => {
+                timeout(WRITE_TIMEOUT, socket.send(bytes)).await??;
             }
         }
         if let Wire::Serial(_) = self.wire {
@@ -125,6 +159,9 @@ pub async fn drive<S: Session>(session: &mut S, link: &mut Link, mut on_event: i
     loop {
         while let Some(event) = session.poll_event() {
             on_event(event);
+        }
+        if let Some(bits_per_second) = session.poll_speed() {
+            link.set_speed(bits_per_second)?;
         }
         if let Some(transmit) = session.poll_transmit() {
             link.write(&transmit.bytes).await?;
@@ -157,6 +194,19 @@ pub async fn drive<S: Session>(session: &mut S, link: &mut Link, mut on_event: i
 fn time_on_the_wire(bytes: usize, bits_per_second: u32) -> Duration {
     let bits = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(11);
     Duration::from_micros(bits.saturating_mul(1_000_000) / u64::from(bits_per_second.max(1)))
+}
+
+async fn open_udp(address: &str) -> io::Result<UdpSocket> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for remote in lookup_host(address).await? {
+        let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any).await?;
+        match socket.connect(remote).await {
+            Ok(()) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn open_serial(port: &str, baud: u32, parity: Parity) -> io::Result<SerialStream> {

@@ -21,7 +21,7 @@ use crate::{
     clock::unix_ms,
     config::{self, Select},
     journal::{Journal, JournalError},
-    link::{Link, drive},
+    link::{Link, drive, usual_latency},
     normalise::mbus::{NormaliseError, record},
     schedule::{Schedule, Skipped, Turn},
     status::{Board, Bus as BusStatus, Point, rfc3339},
@@ -31,9 +31,6 @@ use crate::{
 pub const QUESTIONS_MAX: usize = 16;
 /// A meter that has been silent is asked again only so often.
 const SILENT_RETRIES: u8 = 1;
-/// What a serial server on the network, or a USB adapter, takes beyond the line's own time.
-const TCP_LATENCY: Duration = Duration::from_millis(300);
-const ADAPTER_LATENCY: Duration = Duration::from_millis(50);
 /// How long a port that failed is left alone at least, and at most.
 const REOPEN_MIN: Duration = Duration::from_millis(500);
 const REOPEN_MAX: Duration = Duration::from_secs(30);
@@ -349,7 +346,7 @@ impl MeterOnBus {
         let millis = |ms: u32| Duration::from_millis(ms.into());
         config.reply_timeout = timing.reply_timeout_ms.map(millis);
         config.gap_timeout = timing.gap_timeout_ms.map(millis);
-        config.extra_latency = if bus.port.starts_with("tcp://") { TCP_LATENCY } else { ADAPTER_LATENCY };
+        config.extra_latency = bus.latency_ms.map_or_else(|| usual_latency(&bus.port), millis);
         config.retries = timing.retries.unwrap_or(config.retries);
         config.telegrams_max = timing.telegrams_max.unwrap_or(config.telegrams_max).min(TELEGRAM_COUNT_MAX);
         config.select_with_fcb = bus.select == Select::WithFcb;

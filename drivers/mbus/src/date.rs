@@ -125,6 +125,39 @@ impl DateTime {
         }
     }
 
+    /// As type F (32 bits), least significant byte first; the seconds are left out. `None` unless this
+    /// [is exact](Self::is_exact) and has a date and a time.
+    #[must_use]
+    pub fn to_type_f(&self) -> Option<[u8; 4]> {
+        let (year, [low, high]) = self.date_bytes()?;
+        // Bits 5 and 6 of the hours count the centuries since 1900.
+        let century = u8::try_from(year.checked_sub(1900)? / 100).ok().filter(|century| *century < 4)?;
+        let daylight_saving = if self.daylight_saving { 0x80 } else { 0 };
+        Some([self.minute, self.hour | century << 5 | daylight_saving, low, high])
+    }
+
+    /// As type I (48 bits), least significant byte first, without the day and number of the week.
+    /// `None` unless this [is exact](Self::is_exact), has a date and a time, and lies in the years
+    /// 2000 to 2080, which the type's two digits name.
+    #[must_use]
+    pub fn to_type_i(&self) -> Option<[u8; 6]> {
+        let (year, [low, high]) = self.date_bytes()?;
+        if !(2000..=2000 + u16::from(PIVOT_YEAR)).contains(&year) {
+            return None;
+        }
+        let daylight_saving = if self.daylight_saving { 0x40 } else { 0 };
+        let second = if self.precision == Precision::Second { self.second } else { 0 };
+        Some([second | daylight_saving, self.minute, self.hour, low, high, 0])
+    }
+
+    /// The year, and the two bytes of the date that types F and I share.
+    fn date_bytes(&self) -> Option<(u16, [u8; 2])> {
+        let timed = matches!(self.precision, Precision::Minute | Precision::Second);
+        let year = self.year.filter(|_| timed && self.is_exact())?;
+        let digits = u8::try_from(year % 100).ok()?;
+        Some((year, [self.day | (digits & 0x07) << 5, self.month | (digits & 0x78) << 1]))
+    }
+
     /// The date of two bytes that types F, G and I share: `yyyddddd YYYYmmmm`.
     fn with_date(mut self, [low, high]: [u8; 2], century: u8) -> Self {
         let year = ((low & 0xE0) >> 5) | ((high & 0xF0) >> 1);

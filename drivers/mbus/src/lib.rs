@@ -70,6 +70,7 @@ mod modifier;
 mod obis;
 mod quantity;
 mod record;
+mod search;
 mod secondary;
 mod session;
 mod telegram;
@@ -88,9 +89,12 @@ pub use header::{
 pub use modifier::{Modifier, Modifiers, RecordStatus};
 pub use quantity::Quantity;
 pub use record::{DIFE_COUNT_MAX, DataField, Function, Record, RecordError, VIFE_COUNT_MAX};
+pub use search::{
+    FoundMeter, Place, Progress, SCAN_FRAME_COUNT_MAX, SPEEDS, Scan, ScanConfig, ScanEnd, ScanEvent, SpeedAnswer,
+};
 pub use secondary::{SecondaryAddress, select};
 pub use session::{
-    End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent, ReadFailure, ReadMeter, ReceivedTelegram,
+    ClockType, Command, CommandError, CommandEvent, End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent, ReadFailure, ReadMeter, ReceivedTelegram,
     TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
 };
 pub use telegram::{

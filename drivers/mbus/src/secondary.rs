@@ -28,6 +28,9 @@ pub struct SecondaryAddress {
 }
 
 impl SecondaryAddress {
+    /// Every slave.
+    pub const ANY: Self = Self::from_id(Identification(u32::MAX));
+
     /// Any slave with these eight digits.
     #[must_use]
     pub const fn from_id(id: Identification) -> Self {

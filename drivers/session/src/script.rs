@@ -120,6 +120,9 @@ impl Script {
             while let Some(event) = session.poll_event() {
                 run.events.push((now, event));
             }
+            if let Some(speed) = session.poll_speed() {
+                self.bits_per_second = speed;
+            }
             if let Some(transmit) = session.poll_transmit() {
                 now = self.transmit(session, transmit, now, &mut run)?;
                 continue;

@@ -19,8 +19,8 @@ pub struct Transmit {
 ///   [`handle_transmitted`](Self::handle_transmitted), [`handle_input`](Self::handle_input),
 ///   [`handle_timeout`](Self::handle_timeout);
 /// - **commands** of the application: inherent methods of the session's own type;
-/// - **polls** take work out: [`poll_transmit`](Self::poll_transmit) and
-///   [`poll_event`](Self::poll_event).
+/// - **polls** take work out: [`poll_transmit`](Self::poll_transmit),
+///   [`poll_speed`](Self::poll_speed) and [`poll_event`](Self::poll_event).
 ///
 /// # The loop
 ///
@@ -28,6 +28,7 @@ pub struct Transmit {
 /// session.start(now)
 /// loop:
 ///     while poll_event()      -> hand to the application
+///     if poll_speed()         -> set the port to that speed
 ///     while poll_transmit()   -> write, wait for the last bit, handle_transmitted(now)
 ///     if is_finished()        -> stop
 ///     wait for bytes, or for poll_timeout()
@@ -68,6 +69,15 @@ pub trait Session {
     /// The next bytes to send, if any. Call again after every happening, until `None`.
     #[must_use = "bytes taken and not sent are lost"]
     fn poll_transmit(&mut self) -> Option<Transmit>;
+
+    /// The speed, in bits per second, that the line must have before the next [`Transmit`]; `None`
+    /// leaves it as it is. Only a session that looks for a meter's speed, or changes it, asks for
+    /// this. A link whose speed is set elsewhere, as behind a serial server, cannot follow: its loop
+    /// must refuse, for a session that hears nothing at the wrong speed would report silence.
+    #[must_use = "a speed that is not set leaves the meters unheard"]
+    fn poll_speed(&mut self) -> Option<u32> {
+        None
+    }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called next; `None` when nothing waits
     /// for time.

@@ -23,11 +23,25 @@ impl Calendar {
     }
 }
 
+/// A byte of noise that begins 24 bit times after each n-th write of the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noise {
+    /// How often: 1 for each write.
+    pub every: u32,
+    /// The byte.
+    pub byte: u8,
+}
+
 /// Slaves on one pair of wires.
 #[derive(Debug)]
 pub struct Bus {
     /// The level converter returns the master's own bytes.
     pub echo: bool,
+    /// The level converter is wired the wrong way round: the master hears its own bytes inverted,
+    /// and the slaves hear rubbish.
+    pub reversed: bool,
+    /// A disturbance that meets the answers.
+    pub noise: Option<Noise>,
     /// The meters' clocks.
     pub calendar: Calendar,
     speed: LineSpeed,
@@ -39,6 +53,8 @@ pub struct Bus {
 #[derive(Debug)]
 struct Fitted {
     slave: Slave,
+    /// The speed at which it hears and talks.
+    speed: LineSpeed,
     /// Until when it is answering, and deaf.
     busy_until: Duration,
 }
@@ -55,15 +71,32 @@ impl Bus {
     /// An empty bus whose meters' clocks begin at `calendar`.
     #[must_use]
     pub fn new(speed: LineSpeed, calendar: Calendar) -> Self {
-        Self { echo: false, calendar, speed, receiver: Receiver::new(speed), fitted: Vec::new(), last_refused: None }
+        Self {
+            echo: false,
+            reversed: false,
+            noise: None,
+            calendar, speed, receiver: Receiver::new(speed), fitted: Vec::new(), last_refused: None }
     }
 
     /// Puts a slave on the line. Two of one address collide, as they would.
     pub fn fit(&mut self, slave: Slave) {
-        self.fitted.push(Fitted { slave, busy_until: Duration::ZERO });
+        self.fitted.push(Fitted { slave, speed: self.speed, busy_until: Duration::ZERO });
     }
 
-    /// The speed at which the slaves talk.
+    /// Puts a slave of another speed on the line.
+    pub fn fit_at(&mut self, speed: LineSpeed, slave: Slave) {
+        self.fitted.push(Fitted { slave, speed, busy_until: Duration::ZERO });
+    }
+
+    /// The master talks at `speed`: the slaves of that speed hear it, if there are any.
+    pub(crate) fn tune(&mut self, speed: LineSpeed) {
+        if speed != self.speed && self.fitted.iter().any(|fitted| fitted.speed == speed) {
+            self.speed = speed;
+            self.receiver = Receiver::new(speed);
+        }
+    }
+
+    /// The speed at which the slaves talk that the master last reached.
     #[must_use]
     pub fn speed(&self) -> LineSpeed {
         self.speed
@@ -108,8 +141,11 @@ impl Bus {
         };
         let unix_s = self.calendar.unix_s(at);
         let speed = self.speed;
-        let answers = self.fitted.iter_mut().filter(|fitted| fitted.busy_until <= at).filter_map(|fitted| {
-            let bytes = fitted.slave.answer(&frame, unix_s)?;
+        let answers = self.fitted.iter_mut().filter(|fitted| fitted.busy_until <= at && fitted.speed == speed);
+        let answers = answers.filter_map(|fitted| {
+            let bytes = fitted.slave.answer(&frame, unix_s);
+            fitted.speed = fitted.slave.take_new_speed().unwrap_or(fitted.speed);
+            let bytes = bytes?;
             let late = Duration::from_millis(fitted.slave.faults.late_ms.into());
             let begin = at + speed.bits(fitted.slave.response_bits.into()) + late;
             fitted.busy_until = begin + speed.bytes(bytes.len());

@@ -34,9 +34,14 @@
 //!   holds the line open and could not see its owner leave.
 //! - The local mode ECHONL, without effect in raw mode, is set on the port after
 //!   each write, so that the C library lets the next client ask for parity.
-//! - Switching the speed by command (CI B8..BF), encryption, application
-//!   select and the extended selection (DIF 0C, VIF 78) are absent: a slave
-//!   stays silent, or answers as if it did not know them.
+//! - A slave that was told to change its speed (CI B8..BF) stays there; it does
+//!   not fall back by itself.
+//! - After an application reset with subcode 2x (simple billing) a live meter
+//!   sends its first telegram only; other subcodes change nothing. Selections
+//!   for readout know a DIF and a VIF each, no extensions.
+//! - Slaves of different speeds never talk at the same moment: those hear the
+//!   master whose speed it has.
+//! - Encryption is absent.
 //! - Voltages, loads, wire lengths and repeaters do not exist.
 
 pub mod file;
@@ -54,7 +59,7 @@ mod uart;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use bus::{Bus, Calendar};
+pub use bus::{Bus, Calendar, Noise};
 pub use line::{Counters, Line, Transmission};
 pub use pty::PtyLine;
 pub use street::{Street, StreetMeter, street};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Bytes of a master that the wire still has to carry, at most; more are lost.
 const MASTER_BACKLOG_BYTES_MAX: usize = 8192;
+/// When a disturbance begins, after the master's last bit.
+const NOISE_AFTER_BITS: u64 = 24;
 
 /// A slave's (or an echo's) bytes, sent one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct Line {
     master_speed: LineSpeed,
     /// When the last byte of the master leaves the wire.
     master_until: Duration,
+    /// Writes of the master so far.
+    writes: u32,
     on_air: Vec<Overlap>,
 }
 
@@ -69,7 +73,14 @@ impl Line {
     #[must_use]
     pub fn new(bus: Bus) -> Self {
         let master_speed = bus.speed();
-        Self { bus, counters: Counters::default(), master_speed, master_until: Duration::ZERO, on_air: Vec::new() }
+        Self {
+            bus,
+            counters: Counters::default(),
+            master_speed,
+            master_until: Duration::ZERO,
+            writes: 0,
+            on_air: Vec::new(),
+        }
     }
 
     /// What went over the line.
@@ -100,6 +111,12 @@ impl Line {
             return;
         }
         self.master_until = begin + self.master_speed.bytes(carried.len());
+        self.bus.tune(self.master_speed);
+        self.disturb_answer();
+        if self.bus.reversed {
+            let inverted = carried.iter().map(|byte| !byte).collect();
+            return self.add(Transmission { begin, bytes: inverted });
+        }
         let mut wire = Waveform::default();
         wire.overlay(0, carried);
         self.counters.speed_mismatches += u64::from(self.master_speed != self.bus.speed());
@@ -142,6 +159,16 @@ impl Line {
     pub fn disturb(&mut self, bytes: &[u8], begin: Duration) {
         if !bytes.is_empty() {
             self.add(Transmission { begin, bytes: bytes.to_vec() });
+        }
+    }
+
+    fn disturb_answer(&mut self) {
+        self.writes = self.writes.wrapping_add(1);
+        if let Some(noise) = self.bus.noise
+            && self.writes.is_multiple_of(noise.every)
+        {
+            let begin = self.master_until + self.bus.speed().bits(NOISE_AFTER_BITS);
+            self.add(Transmission { begin, bytes: vec![noise.byte] });
         }
     }
 

@@ -12,7 +12,7 @@ const LONG_EXTRA_BYTES: usize = 6;
 
 /// Why bytes that came back are no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Damage {
+pub(crate) enum Damage {
     /// A whole frame with a wrong sum.
     Checksum {
         /// The sum that came.
@@ -79,6 +79,16 @@ impl Answer {
 
     pub(super) const fn acks(&self) -> usize {
         self.acks
+    }
+
+    /// Whether a frame has begun behind what was found.
+    pub(super) const fn is_unfinished(&self) -> bool {
+        self.at < self.bytes.len()
+    }
+
+    /// Everything since the request, as it came.
+    pub(super) fn all(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub(super) fn frame(&self, start: usize, end: usize) -> &[u8] {

@@ -1,7 +1,7 @@
 use super::answer::{Answer, Damage, Found};
 use super::config::{ReadConfig, TELEGRAM_COUNT_MAX, Target};
 use super::failure::{Failing, ReadFailure};
-use crate::frame::{Address, FRAME_BYTES_MAX, Frame, req_ud2, snd_nke};
+use crate::frame::{Address, Control, FRAME_BYTES_MAX, Frame, PAYLOAD_BYTES_MAX, req_ud2, snd_nke};
 use crate::secondary::{SecondaryAddress, select};
 use crate::telegram::{Body, Telegram};
 use alloc::collections::VecDeque;
@@ -11,12 +11,14 @@ use plomb_session::{Instant, Session, Transmit};
 
 /// How long a babbling line is waited for to fall silent before the next try.
 const BABBLE_MAX: Duration = Duration::from_secs(1);
+pub(super) const CI_APPLICATION_RESET: u8 = 0x50;
+pub(super) const CI_SEND_RECORDS: u8 = 0x51;
 
 /// Reads one meter: initialises its link, selects it if it is meant by identity, and asks for its
 /// data until it says that no more follows.
 ///
 /// ```text
-/// SND_NKE ─► [select ─►] REQ_UD2 (FCB 1) ─► telegram ─► more? REQ_UD2 (FCB toggled) ─► … ─► Done
+/// SND_NKE ─► [select ─►] [reset, selection of records ─►] REQ_UD2 (FCB 1) ─► telegram ─► more? REQ_UD2 (FCB toggled) ─► … ─► Done
 /// ```
 /// - The link is initialised at the same address that is read, else a stale frame count bit would
 ///   give an old telegram. Not every meter acknowledges this; its silence is no failure.
@@ -29,6 +31,8 @@ const BABBLE_MAX: Duration = Duration::from_secs(1);
 pub struct ReadMeter {
     target: Target,
     config: ReadConfig,
+    /// What is sent before the data is asked for: CI and payload.
+    before: Vec<(u8, Vec<u8>)>,
     state: State,
     request: Request,
     sent: Vec<u8>,
@@ -92,6 +96,8 @@ pub enum End {
 enum Request {
     Initialise,
     Select,
+    /// The n-th of what is sent before.
+    Before(usize),
     Data,
 }
 
@@ -123,6 +129,7 @@ impl ReadMeter {
         Self {
             target,
             config,
+            before: Vec::new(),
             state: State::Idle,
             request: Request::Initialise,
             sent: Vec::new(),
@@ -137,6 +144,24 @@ impl ReadMeter {
             noise_bytes: 0,
             events: VecDeque::new(),
         }
+    }
+
+    /// Resets the application first (CI 50). The subcode, where given, chooses which telegrams the
+    /// readout has: 00 all, 10 user data, 20 simple billing, … (EN 13757-3, table 4).
+    #[must_use]
+    pub fn with_application_reset(mut self, subcode: Option<u8>) -> Self {
+        self.before.push((CI_APPLICATION_RESET, subcode.into_iter().collect()));
+        self
+    }
+
+    /// Asks only for what `records` name (CI 51): data selection records, each a DIF with data field
+    /// 8 ("selection for readout"), its VIF, and their extensions (EN 13757-3, clause 6.4). Records
+    /// beyond [`PAYLOAD_BYTES_MAX`](crate::PAYLOAD_BYTES_MAX) bytes are left out.
+    #[must_use]
+    pub fn with_selected_records(mut self, records: &[u8]) -> Self {
+        let fits = records.get(..PAYLOAD_BYTES_MAX).unwrap_or(records);
+        self.before.push((CI_SEND_RECORDS, fits.to_vec()));
+        self
     }
 
     /// Whom this reads.
@@ -155,6 +180,12 @@ impl ReadMeter {
         match (self.request, &self.target) {
             (Request::Initialise, _) => snd_nke(address),
             (Request::Select, Target::Secondary(secondary)) => select(secondary, self.config.select_with_fcb),
+            (Request::Before(nth), _) => {
+                let control = Control::SndUd { fcb: self.fcb };
+                let frame = self.before.get(nth).map(|(ci, payload)| Frame::Long { control, address, ci: *ci, payload });
+                // What is sent before has been cut to what a frame carries.
+                frame.and_then(|frame| frame.emit().ok()).unwrap_or_default()
+            }
             (Request::Select | Request::Data, _) => req_ud2(address, self.fcb),
         }
     }
@@ -181,6 +212,12 @@ impl ReadMeter {
                 // A second acknowledgement may come a moment later: several slaves. Only the gap
                 // tells, so a selection is judged when the line falls silent.
                 (_, Found::Ack) => {}
+                (Request::Before(_), Found::Response { start, end }) => {
+                    let telegram = Telegram::parse(self.answer.frame(start, end));
+                    if let Ok(Telegram { body: Body::ApplicationError(error), .. }) = telegram {
+                        return self.fail(ReadFailure::Refused { target: self.target, error });
+                    }
+                }
                 (Request::Data, Found::Response { start, end }) => {
                     let frame = self.answer.frame(start, end).to_vec();
                     if let Some(Found::Response { .. }) = self.answer.find(&self.sent, complete) {
@@ -201,17 +238,26 @@ impl ReadMeter {
     fn silent(&mut self, now: Instant) {
         match self.request {
             Request::Initialise => self.initialised(now),
-            Request::Select if self.answer.acks() == 1 => self.ask(Request::Data, now),
-            Request::Select | Request::Data => self.try_again(self.answer.damage().map(Failing::Damage), now),
+            Request::Select if self.answer.acks() == 1 => self.ask(self.after_address(0), now),
+            Request::Before(nth) if self.answer.acks() == 1 => {
+                self.fcb = !self.fcb;
+                self.ask(self.after_address(nth.saturating_add(1)), now);
+            }
+            Request::Select | Request::Before(_) | Request::Data => self.try_again(self.answer.damage().map(Failing::Damage), now),
         }
     }
 
     fn initialised(&mut self, now: Instant) {
         self.fcb = true;
         match self.target {
-            Target::Primary(_) => self.ask(Request::Data, now),
+            Target::Primary(_) => self.ask(self.after_address(0), now),
             Target::Secondary(_) => self.ask(Request::Select, now),
         }
+    }
+
+    /// What follows when the meter is addressed, and `sent` of what is sent before.
+    fn after_address(&self, sent: usize) -> Request {
+        if sent < self.before.len() { Request::Before(sent) } else { Request::Data }
     }
 
     /// Judges a whole answer.

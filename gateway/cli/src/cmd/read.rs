@@ -98,6 +98,7 @@ fn of_line(line: &ReadMbusArgs) -> (Bus, Meter) {
             args::Parity::None => Parity::None,
             args::Parity::Odd => Parity::Odd,
         },
+        latency_ms: None,
         reply_timeout_ms: line.timeout_ms,
         gap_timeout_ms: None,
         retries: None,

@@ -92,6 +92,13 @@ fn with_more_following(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
+/// Makes the records end as if no telegram followed.
+pub(super) fn without_more(records: &mut [u8]) {
+    if let Some(dif) = tail_offset(records).and_then(|tail| records.get_mut(tail)) {
+        *dif = DIF_TAIL;
+    }
+}
+
 /// Where among records the manufacturer's own bytes begin with their DIF.
 fn tail_offset(records: &[u8]) -> Option<usize> {
     let mut rest = records;
@@ -103,6 +110,29 @@ fn tail_offset(records: &[u8]) -> Option<usize> {
             _ => rest = record_rest(dif, after)?,
         }
     }
+}
+
+/// The records whose first VIF, without its extension bit, is one of `vifs`.
+pub(super) fn only_with(records: &[u8], vifs: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut rest = records;
+    while let Some((&dif, after)) = rest.split_first() {
+        let next = match dif {
+            DIF_TAIL | DIF_TAIL_AND_MORE => break,
+            DIF_FILLER => after,
+            _ => match record_rest(dif, after) {
+                Some(next) => next,
+                None => break,
+            },
+        };
+        let record = rest.get(..rest.len() - next.len()).unwrap_or_default();
+        let vif = extensions_rest(dif, after).and_then(<[u8]>::first);
+        if dif != DIF_FILLER && vif.is_some_and(|vif| vifs.contains(&(vif & 0x7F))) {
+            kept.extend(record);
+        }
+        rest = next;
+    }
+    kept
 }
 
 /// What follows the record whose DIF was just taken.

@@ -1,10 +1,11 @@
 //! One slave: addressing, selection, frame count bit, telegrams.
 
-use super::faults::repair;
+use super::faults::{only_with, repair, without_more};
 use super::{
     ACK, ADDRESS_BROADCAST, ADDRESS_PRIMARY_MAX, ADDRESS_SELECTED, ADDRESS_TEST, Faults, Identity, MasterFrame,
     long_frame,
 };
+use crate::LineSpeed;
 use crate::live::Meter;
 use std::collections::VecDeque;
 
@@ -24,7 +25,16 @@ const RSP_UD: u8 = 0x08;
 const CI_APPLICATION_RESET: u8 = 0x50;
 const CI_SEND_RECORDS: u8 = 0x51;
 const CI_SELECT: u8 = 0x52;
+const CI_SPEED_FIRST: u8 = 0xB8;
+const CI_SPEED_LAST: u8 = 0xBF;
+/// What B8, B9, … mean, in bits a second.
+const SPEEDS: [u32; 8] = [300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400];
+/// Application reset, subcode 2x: simple billing. These meters then send their first telegram only.
+const APPLICATION_SIMPLE_BILLING: u8 = 0x20;
+/// An 8-digit fabrication number: DIF 0C, VIF 78.
+const FABRICATION_RECORD: [u8; 2] = [0x0C, 0x78];
 const CI_APPLICATION_ERROR: u8 = 0x70;
+const CI_ALARM: u8 = 0x71;
 /// Application error 8: too busy to handle the request (EN 13757-3).
 const ERROR_TOO_BUSY: u8 = 8;
 
@@ -47,6 +57,15 @@ pub struct Slave {
     /// Bit times from the end of a request to the begin of the answer
     /// (EN 13757-2: 11 to 330, plus 50 ms).
     pub response_bits: u32,
+    /// The fabrication number, eight BCD digits, which telegrams then carry and the extended
+    /// selection asks for. A slave without one does not know the extended selection.
+    pub fabrication: Option<u32>,
+    /// Acknowledges a command to change its speed (CI B8 to BF); else does not know it.
+    pub knows_speeds: bool,
+    /// Obeys such a command; else it acknowledges and stays.
+    pub obeys_speeds: bool,
+    /// The alarm byte that a request for alarms (REQ_UD1) earns, in a telegram with CI 71.
+    pub alarm: Option<u8>,
     address: u8,
     identity: Identity,
     source: Source,
@@ -55,6 +74,11 @@ pub struct Slave {
     direct: Dialogue,
     through_selection: Dialogue,
     access: u8,
+    /// The subcode of the last application reset.
+    application: u8,
+    /// The VIFs that the master selected for readout; empty for all.
+    wanted_vifs: Vec<u8>,
+    new_speed: Option<LineSpeed>,
     answers: u32,
     served: VecDeque<Vec<u8>>,
 }
@@ -97,6 +121,10 @@ impl Slave {
             // Slaves differ a little, so that two on one address do not
             // answer in the same bit.
             response_bits: 22 + identity.id % 29,
+            fabrication: None,
+            knows_speeds: true,
+            obeys_speeds: true,
+            alarm: None,
             address,
             identity,
             source,
@@ -105,6 +133,9 @@ impl Slave {
             direct: Dialogue::default(),
             through_selection: Dialogue::default(),
             access: 0,
+            application: 0,
+            wanted_vifs: Vec::new(),
+            new_speed: None,
             answers: 0,
             served: VecDeque::new(),
         }
@@ -160,6 +191,11 @@ impl Slave {
         Some(bytes)
     }
 
+    /// The speed to which the last command changed the slave; to be asked for after each answer.
+    pub(crate) fn take_new_speed(&mut self) -> Option<LineSpeed> {
+        self.new_speed.take()
+    }
+
     fn hears(&self, address: u8) -> bool {
         match address {
             ADDRESS_SELECTED => self.selected,
@@ -184,8 +220,11 @@ impl Slave {
                 }
                 Some(vec![ACK])
             }
-            // No alarm data: the acknowledgement says so (EN 13757-3).
-            REQ_UD1 => Some(vec![ACK]),
+            // Without alarm data the acknowledgement says so (EN 13757-3).
+            REQ_UD1 => match self.alarm {
+                Some(alarm) => long_frame(RSP_UD, self.address, &[CI_ALARM, alarm]),
+                None => Some(vec![ACK]),
+            },
             REQ_UD2 if address != ADDRESS_BROADCAST => {
                 let fcb = (control & FCV != 0).then_some(control & FCB != 0);
                 self.telegram(address, fcb, unix_s)
@@ -205,8 +244,15 @@ impl Slave {
             return None;
         }
         match (ci, payload) {
-            (CI_APPLICATION_RESET, _) => {
-                *self.dialogue(address) = Dialogue::default();
+            (CI_APPLICATION_RESET, subcode) => {
+                self.application = subcode.first().copied().unwrap_or_default();
+                self.wanted_vifs.clear();
+                self.dialogue(address).rest.clear();
+                Some(vec![ACK])
+            }
+            (CI_SPEED_FIRST..=CI_SPEED_LAST, []) if self.knows_speeds => {
+                let speed = SPEEDS.get(usize::from(ci - CI_SPEED_FIRST)).copied().map(LineSpeed);
+                self.new_speed = speed.filter(|_| self.obeys_speeds);
                 Some(vec![ACK])
             }
             // DIF 01, VIF 7A: the new primary address.
@@ -214,13 +260,27 @@ impl Slave {
                 self.address = *new;
                 Some(vec![ACK])
             }
+            // Data field 8: selected for readout, each a DIF and a VIF here.
+            (CI_SEND_RECORDS, selections) if selections.len() % 2 == 0 && is_selections(selections) => {
+                self.wanted_vifs = selections.iter().skip(1).step_by(2).copied().collect();
+                self.dialogue(address).rest.clear();
+                Some(vec![ACK])
+            }
             _ => None,
         }
     }
 
     fn select(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
-        let wanted = <[u8; 8]>::try_from(payload).ok().map(Identity::from_bytes)?;
-        self.selected = self.identity.matches(&wanted);
+        let (wanted, extension) = payload.split_first_chunk::<8>()?;
+        let extended = match (extension, self.fabrication) {
+            ([], _) => true,
+            (&[dif, vif, a, b, c, d], Some(own)) if [dif, vif] == FABRICATION_RECORD => {
+                let number = Identity { id: own, ..self.identity };
+                number.matches(&Identity { id: u32::from_le_bytes([a, b, c, d]), ..self.identity })
+            }
+            _ => false,
+        };
+        self.selected = extended && self.identity.matches(&Identity::from_bytes(*wanted));
         if !self.selected {
             return None;
         }
@@ -263,9 +323,31 @@ impl Slave {
             Source::Live(meter) => {
                 let telegrams = meter.telegrams(unix_s, self.access);
                 self.access = self.access.wrapping_add(u8::try_from(telegrams.len()).unwrap_or(1));
-                telegrams.iter().filter_map(|user| long_frame(RSP_UD, self.address, user)).collect()
+                let count = if self.application & 0xF0 == APPLICATION_SIMPLE_BILLING { 1 } else { telegrams.len() };
+                let sent = telegrams.iter().take(count).map(|user| self.as_asked(user));
+                sent.filter_map(|user| long_frame(RSP_UD, self.address, &user)).collect()
             }
         }
+    }
+
+    /// A live meter's telegram with what the master selected, and the fabrication number.
+    fn as_asked(&self, user: &[u8]) -> Vec<u8> {
+        let (header, records) = user.split_at(user.len().min(HEADER_BYTES));
+        let mut asked = header.to_vec();
+        if let Some(number) = self.fabrication {
+            asked.extend(FABRICATION_RECORD);
+            asked.extend(number.to_le_bytes());
+        }
+        if self.wanted_vifs.is_empty() {
+            let mut records = records.to_vec();
+            if self.application & 0xF0 == APPLICATION_SIMPLE_BILLING {
+                without_more(&mut records);
+            }
+            asked.extend(records);
+        } else {
+            asked.extend(only_with(records, &self.wanted_vifs));
+        }
+        asked
     }
 
     fn remember(&mut self, telegram: &[u8]) {
@@ -274,6 +356,14 @@ impl Slave {
         }
         self.served.push_back(telegram.to_vec());
     }
+}
+
+/// CI and the twelve bytes of the long header.
+const HEADER_BYTES: usize = 13;
+
+/// Whether each DIF has the data field 8.
+fn is_selections(records: &[u8]) -> bool {
+    records.iter().step_by(2).all(|dif| dif & 0x8F == 0x08)
 }
 
 /// The frame with another A field and a checksum that fits.
