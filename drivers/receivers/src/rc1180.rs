@@ -76,7 +76,8 @@ enum Step {
 pub(crate) struct Rc1180 {
     step: Step,
     identify: bool,
-    left_first: bool,
+    /// Times that the configuration mode was left before it was entered.
+    left_first: u8,
     address: Vec<u8>,
     rssi_attached: bool,
 }
@@ -174,7 +175,7 @@ fn mode(config: &ListenConfig) -> u8 {
 impl Dialect for Rc1180 {
     fn begin(&mut self, config: &ListenConfig, why: Begin) -> Next {
         self.identify = why == Begin::Identify;
-        self.left_first = false;
+        self.left_first = 0;
         self.address.clear();
         self.ask(Step::Enter, config)
     }
@@ -217,9 +218,9 @@ impl Dialect for Rc1180 {
     }
 
     fn unanswered(&mut self, config: &ListenConfig) -> Option<Next> {
-        let again = self.step == Step::Enter && !self.left_first;
+        let again = self.step == Step::Enter && self.left_first < config.retries;
         again.then(|| {
-            self.left_first = true;
+            self.left_first = self.left_first.saturating_add(1);
             self.ask(Step::LeaveFirst, config)
         })
     }
@@ -243,6 +244,8 @@ impl Dialect for Rc1180 {
         }
         match self.telegram(config, bytes) {
             Ok(None) => Taken::More,
+            // What looks like a telegram inside a cut one is none, unless the quiet ends it too.
+            Ok(Some((_, length))) if ended && length != bytes.len() => Taken::Noise(1, NoiseReason::CutShort),
             Ok(Some((telegram, length))) => Taken::Telegram(length, telegram),
             Err(reason) => Taken::Noise(1, reason),
         }

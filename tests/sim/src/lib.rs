@@ -3,7 +3,8 @@
 //! A [`Bus`] holds [`mbus::Slave`]s. [`Line`] puts the bus behind a wire of a
 //! given speed, without I/O and without a clock. [`PtyLine`] serves a line on
 //! a pseudo-terminal, so that any serial program can read the meters; [`tcp`]
-//! serves one on a socket. [`street()`] builds a bus of live meters.
+//! serves one on a socket. [`street()`] builds a bus of live meters. [`radio`] has
+//! wireless meters and the receivers that hear them.
 //!
 //! This crate shares no code with the project's drivers. Every frame and
 //! record is made by hand, so that simulator and client cannot agree on the
@@ -47,6 +48,7 @@
 pub mod file;
 pub mod live;
 pub mod mbus;
+pub mod radio;
 pub mod tcp;
 
 mod bus;

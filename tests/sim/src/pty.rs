@@ -98,7 +98,7 @@ impl PtyLine {
             // The task owns the terminal: it is closed when the task has ended.
             let _aborted = task.await;
         }
-        self.remove_link();
+        remove_link(self.link.as_deref(), &self.device);
         lock(&self.line).cut();
     }
 
@@ -123,14 +123,14 @@ impl PtyLine {
         }));
         Ok(())
     }
+}
 
-    fn remove_link(&self) {
-        if let Some(link) = &self.link {
-            let ours = std::fs::read_link(link).is_ok_and(|target| target == self.device);
-            if ours {
-                let _gone_already = std::fs::remove_file(link);
-            }
-        }
+/// Removes the link if it still leads to `device`.
+pub(crate) fn remove_link(link: Option<&Path>, device: &Path) {
+    if let Some(link) = link
+        && std::fs::read_link(link).is_ok_and(|target| target == device)
+    {
+        let _gone_already = std::fs::remove_file(link);
     }
 }
 
@@ -139,12 +139,12 @@ impl Drop for PtyLine {
         if let Some(task) = &self.task {
             task.abort();
         }
-        self.remove_link();
+        remove_link(self.link.as_deref(), &self.device);
     }
 }
 
 /// Makes the link in one step, so that nobody sees it half made.
-fn place_link(device: &Path, link: &Path) -> Result<(), SimError> {
+pub(crate) fn place_link(device: &Path, link: &Path) -> Result<(), SimError> {
     let failed = |source| SimError::Link { path: link.to_owned(), source };
     if std::fs::symlink_metadata(link).is_ok_and(|there| !there.file_type().is_symlink()) {
         return Err(failed(io::ErrorKind::AlreadyExists.into()));
@@ -157,7 +157,7 @@ fn place_link(device: &Path, link: &Path) -> Result<(), SimError> {
 
 /// Both ends of a pseudo-terminal.
 #[derive(Debug)]
-struct PtyPort {
+pub(crate) struct PtyPort {
     from_client: pipe::Receiver,
     to_client: pipe::Sender,
     /// Held open, so that the line doesn't hang up when a client leaves.
@@ -165,7 +165,7 @@ struct PtyPort {
 }
 
 impl PtyPort {
-    fn open() -> Result<(Self, PathBuf), SimError> {
+    pub(crate) fn open() -> Result<(Self, PathBuf), SimError> {
         let failed = |step| move |error: rustix::io::Errno| SimError::Pty { step, source: error.into() };
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags).map_err(failed("openpt"))?;

@@ -4,6 +4,7 @@ use crate::LineSpeed;
 use crate::line::Line;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -20,22 +21,63 @@ pub(crate) trait Port {
     fn master_speed(&self) -> Option<LineSpeed>;
 }
 
+/// What is behind a port: it hears the master and answers in time, without I/O.
+pub(crate) trait Wire {
+    /// The master set its own port to this speed.
+    fn set_master_speed(&mut self, speed: LineSpeed);
+    /// The master writes bytes at `now`.
+    fn master_sends(&mut self, bytes: &[u8], now: Duration);
+    /// When there may be bytes for the master.
+    fn next_deadline(&self) -> Option<Duration>;
+    /// The bytes for the master that are due by `now`.
+    fn take_due(&mut self, now: Duration) -> Vec<u8>;
+    /// So many bytes found no room on the master's side.
+    fn lose(&mut self, bytes: usize);
+}
+
+impl Wire for Line {
+    fn set_master_speed(&mut self, speed: LineSpeed) {
+        self.set_master_speed(speed);
+    }
+
+    fn master_sends(&mut self, bytes: &[u8], now: Duration) {
+        self.master_sends(bytes, now);
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.next_deadline()
+    }
+
+    fn take_due(&mut self, now: Duration) -> Vec<u8> {
+        self.take_due(now)
+    }
+
+    fn lose(&mut self, bytes: usize) {
+        self.lose(bytes);
+    }
+}
+
 /// A line that its user and its loop share.
 pub(crate) type Shared = Arc<Mutex<Line>>;
 
 /// A panic elsewhere cannot leave a line half changed in a way that matters
 /// to a simulator: go on with it.
-pub(crate) fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
-    line.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn lock<W>(wire: &Mutex<W>) -> MutexGuard<'_, W> {
+    wire.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves the line on the port until the master has gone. Every instant is
+/// Serves the wire on the port until the master has gone. Every instant is
 /// counted from `start`, so that late wake-ups don't add up. `changed` tells
-/// that somebody else put bytes on the line.
-pub(crate) async fn serve(port: &impl Port, line: &Shared, changed: &Notify, start: Instant) -> io::Result<()> {
+/// that somebody else put bytes on it.
+pub(crate) async fn serve<W: Wire>(
+    port: &impl Port,
+    wire: &Mutex<W>,
+    changed: &Notify,
+    start: Instant,
+) -> io::Result<()> {
     let mut bytes = [0; READ_BYTES_MAX];
     loop {
-        let deadline = lock(line).next_deadline();
+        let deadline = lock(wire).next_deadline();
         let wake = sleep_until(start + deadline.unwrap_or_default());
         tokio::select! {
             read = port.read(&mut bytes) => {
@@ -43,29 +85,29 @@ pub(crate) async fn serve(port: &impl Port, line: &Shared, changed: &Notify, sta
                 if count == 0 {
                     return Ok(());
                 }
-                let mut line = lock(line);
-                port.master_speed().into_iter().for_each(|speed| line.set_master_speed(speed));
-                line.master_sends(bytes.get(..count).unwrap_or_default(), start.elapsed());
+                let mut wire = lock(wire);
+                port.master_speed().into_iter().for_each(|speed| wire.set_master_speed(speed));
+                wire.master_sends(bytes.get(..count).unwrap_or_default(), start.elapsed());
             }
             () = changed.notified() => {}
             () = wake, if deadline.is_some() => {
-                let mut line = lock(line);
-                port.master_speed().into_iter().for_each(|speed| line.set_master_speed(speed));
-                let due = line.take_due(start.elapsed());
-                hand_over(port, &mut line, &due)?;
+                let mut wire = lock(wire);
+                port.master_speed().into_iter().for_each(|speed| wire.set_master_speed(speed));
+                let due = wire.take_due(start.elapsed());
+                hand_over(port, &mut *wire, &due)?;
             }
         }
     }
 }
 
-fn hand_over(port: &impl Port, line: &mut Line, due: &[u8]) -> io::Result<()> {
+fn hand_over(port: &impl Port, wire: &mut impl Wire, due: &[u8]) -> io::Result<()> {
     let mut rest = due;
     while !rest.is_empty() {
         match port.try_write(rest) {
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
             Err(full) if full.kind() == io::ErrorKind::WouldBlock => {
                 // A receiver that nobody empties overruns, as a real one does.
-                line.lose(rest.len());
+                wire.lose(rest.len());
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -78,7 +120,6 @@ fn hand_over(port: &impl Port, line: &mut Line, due: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::{Calendar, street};
-    use std::time::Duration;
     use tokio::sync::{Mutex as Waiting, mpsc};
 
     /// A port whose client is a test.

@@ -10,7 +10,7 @@ use serde::Serialize;
 const KINDS: [Kind; 5] = [Kind::Heat, Kind::Water, Kind::Electricity, Kind::WarmWater, Kind::Gas];
 
 /// Codes of makers that do not exist: PLA, PLB, PLC.
-const MANUFACTURERS: [u16; 3] = [0x4181, 0x4182, 0x4183];
+pub(crate) const MANUFACTURERS: [u16; 3] = [0x4181, 0x4182, 0x4183];
 
 /// A bus of live meters, and who is on it.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ fn street_meter(address: u8, kind: Kind, identity: Identity) -> StreetMeter {
 }
 
 /// The last eight decimal digits of a number as BCD.
-fn bcd(number: u64) -> u32 {
+pub(crate) fn bcd(number: u64) -> u32 {
     (0..8)
         .fold((0, number), |(bcd, rest), nibble| {
             let digit = u32::try_from(rest % 10).unwrap_or_default();

@@ -115,6 +115,15 @@ impl Meter {
             .collect()
     }
 
+    /// The records of a radio telegram at `unix_s`, and the numbers in them: those of a readout's
+    /// first telegram, without the word that more follow.
+    #[must_use]
+    pub fn radio_records(&self, unix_s: u64) -> (Vec<u8>, Vec<Expected>) {
+        let first = self.written(unix_s).into_iter().next().unwrap_or_default();
+        let bytes = first.bytes.strip_suffix(&[records::MORE_FOLLOWS]).unwrap_or(&first.bytes).to_vec();
+        (bytes, first.expected)
+    }
+
     fn written(&self, unix_s: u64) -> Vec<Telegram> {
         let now = &self.consumption.at(unix_s);
         match self.kind {

@@ -5,7 +5,7 @@ use super::calendar::Date;
 use super::registers::Now;
 
 /// DIF 1F: more records follow in the next telegram.
-const MORE_FOLLOWS: u8 = 0x1F;
+pub(super) const MORE_FOLLOWS: u8 = 0x1F;
 /// DIF 0F: the manufacturer's own bytes follow.
 const MANUFACTURER_SPECIFIC: u8 = 0x0F;
 

@@ -85,7 +85,7 @@ fn with_more_following(mut frame: Vec<u8>) -> Vec<u8> {
     } else if frame.get(1).is_some_and(|length| *length < u8::MAX) {
         frame.insert(records_end, DIF_TAIL_AND_MORE);
         for length in frame.iter_mut().skip(1).take(2) {
-            *length += 1;
+            *length = length.saturating_add(1);
         }
     }
     repair(&mut frame);
