@@ -158,4 +158,16 @@ impl Opener {
             }
         }
     }
+
+    /// The bytes that the extended link layer sealed, decrypted, from its CRC on.
+    pub(crate) fn unseal(
+        &self,
+        telegram: &Telegram<'_>,
+        bytes: &[u8],
+        state: &MeterState,
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenError> {
+        let attempt = Attempt { options: self.options, bearer: telegram.bearer, state };
+        attempt.unseal(telegram.ell.as_ref(), bytes, out).map(|_| ())
+    }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod annex_n;
+mod annotations;
 mod compact;
 mod fragments;
 mod mutation;
