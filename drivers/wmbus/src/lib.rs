@@ -108,6 +108,6 @@ pub use key::{KEY_BYTES, Key, KeyError, KeyTag};
 pub use link::{FRAME_BYTES_MAX, Format, Link, LinkControl, LinkError, LinkFrame, PAYLOAD_BYTES_MAX};
 pub use open::{Content, MeterState, OpenError, OpenOptions, Opened, Opener};
 pub use proprietary::ManufacturerPayload;
-pub use security::{COUNTER_COUNT_MAX, Counters, MessageCounter, Protection, Security};
+pub use security::{COUNTER_COUNT_MAX, Counters, MAC_BYTES_MIN, MessageCounter, Protection, Security};
 pub use telegram::{Bearer, Telegram, TelegramError, Upper};
 pub use transport::{Application, Extension, SecurityMode, Transport, TransportHeader};
