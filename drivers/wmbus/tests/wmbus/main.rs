@@ -5,6 +5,7 @@ mod annex_n;
 mod annotations;
 mod compact;
 mod fragments;
+mod frames;
 mod mutation;
 mod properties;
 mod refusals;
