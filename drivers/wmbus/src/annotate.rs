@@ -191,9 +191,9 @@ fn application(out: &mut Annotations, transport: &Transport<'_>, opened: &Opened
     }
     match opened.content {
         Content::Records(restored) if transport.application() == Application::Compact => {
-            compact(out, transport, opened, Some(restored), plain_end);
+            compact(out, opened, Some(restored), plain_end);
         }
-        Content::Compact(..) => compact(out, transport, opened, None, plain_end),
+        Content::Compact(..) => compact(out, opened, None, plain_end),
         Content::Records(records) => out.records(records, opened.meter.medium, plain_end),
         Content::Format(_) => rest(out, plain_end, "format", "information blocks without values"),
         Content::Manufacturer(_) => rest(out, plain_end, "manufacturer's data", ""),
@@ -212,14 +212,10 @@ fn rest(out: &mut Annotations, end: usize, field: &'static str, meaning: &str) {
 }
 
 /// Signature, CRC, and the values in the order of the restored records.
-fn compact(
-    out: &mut Annotations,
-    transport: &Transport<'_>,
-    opened: &Opened<'_>,
-    restored: Option<Records<'_>>,
-    end: usize,
-) {
-    let Ok(frame) = Compact::read(opened.plain, transport.payload_at) else {
+fn compact(out: &mut Annotations, opened: &Opened<'_>, restored: Option<Records<'_>>, end: usize) {
+    let at = out.offset();
+    let bytes = opened.plain.get(at.saturating_sub(opened.plain_at)..).unwrap_or_default();
+    let Ok(frame) = Compact::read(bytes, at) else {
         return rest(out, end, "not read", "the compact frame ends inside its head");
     };
     out.push(2, RECORD, "format signature", format_args!("{:04x}", frame.signature));

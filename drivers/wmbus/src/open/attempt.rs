@@ -228,16 +228,20 @@ fn content<'a>(
     full: &'a mut Vec<u8>,
 ) -> Result<Content<'a>, OpenError> {
     let at = transport.payload_at;
+    let encrypted = transport.header.mode() != SecurityMode::PLAIN;
+    // The check bytes are filler between records, and belong to no compact or format frame.
+    let unchecked = plain.strip_prefix(&CHECK_BYTES).filter(|_| encrypted).unwrap_or(plain);
+    let unchecked_at = at.saturating_add(plain.len().saturating_sub(unchecked.len()));
     Ok(match transport.application() {
         Application::Full => Content::Records(Records::from_bytes(plain, at)),
         Application::Compact => {
-            let compact = Compact::read(plain, at)?;
+            let compact = Compact::read(unchecked, unchecked_at)?;
             match compact.restore(formats, full) {
                 Ok(()) => Content::Records(Records::from_bytes(full, 0)),
                 Err(error) => Content::Compact(compact, error),
             }
         }
-        Application::Format => Content::Format(format_of(plain)?),
+        Application::Format => Content::Format(format_of(unchecked)?),
         Application::Manufacturer => {
             Content::Manufacturer(ManufacturerPayload { meter, ci: transport.ci, bytes: plain, offset: at })
         }

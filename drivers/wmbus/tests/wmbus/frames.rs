@@ -108,3 +108,27 @@ fn what_is_no_frame_is_told_with_its_place() {
         assert_eq!((found, place), (block, offset), "{at}");
     }
 }
+
+#[test]
+fn encrypted_wired_telegrams_open_with_either_header() {
+    use crate::{METER, RECORDS, draft, key, long};
+    use plomb_mbus::{Address, Control, Frame};
+    let state = MeterState::new(Security::encrypted(key()));
+    for mode in [5, 7, 10] {
+        for named in [true, false] {
+            let configuration = if mode == 10 { 0x2AFF } else { mode << 8 };
+            let (ci, header) = if named { (0x72, long(configuration)) } else { (0x7A, draft(mode).header) };
+            let upper = plomb_wmbus::Draft { ci, header, ..draft(mode) }.upper(Some(&key())).unwrap();
+            let control = Control::RspUd { acd: false, dfc: false };
+            let frame = Frame::Long { control, address: Address(1), ci: upper[0], payload: &upper[1..] };
+            let bytes = frame.emit().unwrap();
+            let mut opener = Opener::new();
+            let telegram = Telegram::parse_wired(&bytes, Some(METER)).unwrap();
+            let opened = opener.open(&telegram, &state).unwrap();
+            assert!(opened.plain.windows(RECORDS.len()).any(|window| window == RECORDS), "mode {mode}");
+            let unnamed = Telegram::parse_wired(&bytes, None).unwrap();
+            let expected = if named { Ok(()) } else { Err(OpenError::MeterUnknown) };
+            assert_eq!(opener.open(&unnamed, &state).map(|_| ()), expected);
+        }
+    }
+}
