@@ -5,6 +5,7 @@ use crate::compact::CompactError;
 use crate::security::Protection;
 use crate::telegram::TelegramError;
 use crate::transport::SecurityMode;
+use plomb_mbus::MeterId;
 use thiserror::Error;
 
 /// Why a telegram is refused. Nothing of the meter's state has changed.
@@ -75,6 +76,18 @@ pub enum OpenError {
         /// What came.
         found: Protection,
     },
+    /// The telegram is protected less than expected, and carries no reading (OMS: ACC_NR): no forgery
+    /// that could do harm, and nothing to be had.
+    #[error("the telegram carries nothing and nothing protects it: it only shows that somebody is there")]
+    PresenceOnly,
+    /// Behind the extended link layer, under the sender's key, the telegram names another meter.
+    #[error("sealed under the key of {}, the telegram is of {}", sender.id, named.id)]
+    OtherMeter {
+        /// Who sent it.
+        sender: MeterId,
+        /// Whom it names.
+        named: MeterId,
+    },
     /// The header says encrypted and the payload is in clear: anyone can make such a telegram.
     #[error("the header says {mode}, the payload is in clear")]
     PlainUnderEncryption {
@@ -120,6 +133,8 @@ impl OpenError {
             Self::ModeUnsupported(_) | Self::LinkEncryptionUnsupported { .. } => "mode unsupported",
             Self::DerivationUnsupported { .. } => "derivation unsupported",
             Self::Weaker { .. } => "weaker than expected",
+            Self::PresenceOnly => "presence only",
+            Self::OtherMeter { .. } => "other meter",
             Self::PlainUnderEncryption { .. } => "plain under encryption",
             Self::Truncated { .. } => "truncated",
             Self::Fragment => "fragment",
