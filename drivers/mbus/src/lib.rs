@@ -59,8 +59,8 @@
 //! # What is absent
 //!
 //! Decryption and wireless M-Bus (an encrypted telegram is [`TelegramError::Encrypted`]; the crate
-//! `plomb-wmbus` opens it), compact profiles beyond their names, searching a bus, and everything a
-//! profile of one meter model would know.
+//! `plomb-wmbus` opens it), searching a bus, and everything a profile of one meter model would
+//! know. A compact profile is [`Record::profile`]; its differences are not summed up.
 #![no_std]
 
 extern crate alloc;
@@ -74,6 +74,7 @@ mod frame;
 mod header;
 mod modifier;
 mod obis;
+mod profile;
 mod quantity;
 mod record;
 mod search;
@@ -94,6 +95,7 @@ pub use header::{
     Status,
 };
 pub use modifier::{Modifier, Modifiers, RecordStatus};
+pub use profile::{Increment, Profile, Spacing};
 pub use quantity::Quantity;
 pub use record::{DIFE_COUNT_MAX, DataField, Function, Record, RecordError, VIFE_COUNT_MAX};
 pub use search::{

@@ -147,7 +147,7 @@ impl Attempt<'_> {
                 copied: true,
                 sample: false,
             }),
-            Err(OpenError::KeyWrong { .. } | OpenError::MacFailed { key_fits: Some(false) | None }) if clear => {
+            Err(OpenError::KeyWrong { .. } | OpenError::MacFailed { key_fits: None }) if clear => {
                 self.sample(mode).map(|()| Body { sample: true, ..Body::PLAIN })
             }
             Err(error) => Err(error),

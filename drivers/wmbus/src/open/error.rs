@@ -17,8 +17,9 @@ pub enum OpenError {
         /// How.
         mode: SecurityMode,
     },
-    /// The key gives no sensible plaintext: another meter's, or the meter was given a new one.
-    #[error("the key does not fit: {check} is wrong after decryption")]
+    /// The key gives no sensible plaintext: another meter's, or the meter was given a new one. A forgery
+    /// looks the same, so one such telegram says nothing about the key; only that none opens does.
+    #[error("the key does not fit: {check} came out wrong")]
     KeyWrong {
         /// What was checked.
         check: &'static str,
@@ -26,8 +27,8 @@ pub enum OpenError {
     /// The message authentication code is wrong.
     #[error("the MAC is wrong: the telegram was changed on its way, or the key is another's")]
     MacFailed {
-        /// Whether the key opens the telegram all the same, so that only a change explains it. `None`
-        /// where the mode cannot tell.
+        /// `Some(true)` when the key opens the telegram all the same, so that only a change explains it;
+        /// `None` where the mode cannot tell.
         key_fits: Option<bool>,
     },
     /// The mode demands a MAC and the telegram has none.

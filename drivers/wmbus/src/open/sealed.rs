@@ -76,7 +76,11 @@ impl Sealed<'_> {
             _ => Ok(()),
         };
         if !right {
-            return Err(OpenError::MacFailed { key_fits: Some(opened.is_ok()).filter(|_| self.encrypted > 0) });
+            // Both wrong: a key that was never this meter's, which whoever typed it should be told.
+            return Err(match opened {
+                Err(_) => OpenError::KeyWrong { check: "the MAC, and 2F2F" },
+                Ok(()) => OpenError::MacFailed { key_fits: Some(true).filter(|_| self.encrypted > 0) },
+            });
         }
         opened?;
         let counted = self.count(counter, counters)?;

@@ -28,7 +28,7 @@ fn encrypted() -> MeterState {
 
 #[test]
 fn each_mode_opens_with_the_right_key_only() {
-    for (mode, check) in [(5, "2F2F"), (7, ""), (10, "")] {
+    for (mode, check) in [(5, "2F2F"), (7, "the MAC, and 2F2F"), (10, "")] {
         let frame = emit(&draft(mode), Some(&key()));
         let protection = if mode == 5 { Protection::Encrypted } else { Protection::Authenticated };
         assert_eq!(open(&frame, &encrypted()), Ok((protection, (mode != 5).then_some(1000))));
@@ -36,8 +36,7 @@ fn each_mode_opens_with_the_right_key_only() {
         assert_eq!(open(&frame, &MeterState::default()), Err(OpenError::KeyMissing { mode: number }));
         let wrong = open(&frame, &MeterState::new(Security::encrypted(other_key())));
         let expected = match mode {
-            5 => OpenError::KeyWrong { check },
-            7 => OpenError::MacFailed { key_fits: Some(false) },
+            5 | 7 => OpenError::KeyWrong { check },
             _ => OpenError::MacFailed { key_fits: None },
         };
         assert_eq!(wrong, Err(expected));
@@ -105,7 +104,8 @@ fn a_counter_is_accepted_once_and_only_upwards() {
         let mut forged = frame(u32::MAX);
         let last = forged.len() - 1;
         forged[last] ^= 1;
-        assert!(matches!(accept(&mut state, &forged), Err(OpenError::MacFailed { .. })));
+        let refused = accept(&mut state, &forged);
+        assert!(matches!(refused, Err(OpenError::MacFailed { .. } | OpenError::KeyWrong { .. })), "{refused:?}");
         assert_eq!(state.counters.last(key().tag()), Some(1000));
         assert_eq!(accept(&mut state, &frame(1001)), Ok(()));
         // A new key begins a new count, and the old one's mark stays.
