@@ -150,7 +150,21 @@ impl Link {
 /// Drives a session to its end. Each event goes to `on_event` as it comes.
 ///
 /// The session never sees the link or the clock; this loop sees nothing of the protocol.
-pub async fn drive<S: Session>(session: &mut S, link: &mut Link, mut on_event: impl FnMut(S::Event)) -> io::Result<()> {
+pub async fn drive<S: Session>(session: &mut S, link: &mut Link, on_event: impl FnMut(S::Event)) -> io::Result<()> {
+    drive_until(session, link, std::future::pending(), |_| {}, on_event).await
+}
+
+/// As [`drive`]; when `stop` comes first, `on_stop` may ask the session to end early. The session
+/// then still leaves the line as it should be.
+pub async fn drive_until<S: Session>(
+    session: &mut S,
+    link: &mut Link,
+    stop: impl Future<Output = ()>,
+    on_stop: impl FnOnce(&mut S),
+    mut on_event: impl FnMut(S::Event),
+) -> io::Result<()> {
+    tokio::pin!(stop);
+    let mut on_stop = Some(on_stop);
     let origin = tokio::time::Instant::now();
     let now = || Instant::from_duration(origin.elapsed());
     let mut buffer = [0; READ_BYTES];
@@ -171,20 +185,17 @@ pub async fn drive<S: Session>(session: &mut S, link: &mut Link, mut on_event: i
         if session.is_finished() {
             return Ok(());
         }
-        let wait = session.poll_timeout().map(|deadline| Duration::from_micros(deadline.as_micros()));
-        match wait {
-            Some(until) => {
-                tokio::select! {
-                    read = link.read(&mut buffer) => {
-                        let read = read?;
-                        session.handle_input(buffer.get(..read).unwrap_or_default(), now());
-                    }
-                    () = sleep_until(origin + until) => session.handle_timeout(now()),
-                }
-            }
-            None => {
-                let read = link.read(&mut buffer).await?;
+        let deadline = session.poll_timeout().map(|deadline| origin + Duration::from_micros(deadline.as_micros()));
+        tokio::select! {
+            read = link.read(&mut buffer) => {
+                let read = read?;
                 session.handle_input(buffer.get(..read).unwrap_or_default(), now());
+            }
+            () = sleep_until(deadline.unwrap_or(origin)), if deadline.is_some() => session.handle_timeout(now()),
+            () = &mut stop, if on_stop.is_some() => {
+                if let Some(on_stop) = on_stop.take() {
+                    on_stop(session);
+                }
             }
         }
     }

@@ -355,7 +355,8 @@ impl MeterOnBus {
     }
 }
 
-/// Reads `12345678` or `12345678.ACW.0E.07`, parts left out or `*` for any.
+/// Reads `12345678`, `12345678.ACW.0E.07` or `12345678.ACW.0E.07.87654321` (with the fabrication number),
+/// parts left out or `*` for any.
 pub fn secondary(text: &str) -> Result<SecondaryAddress, String> {
     let wrong =
         || format!("\"{text}\" is no secondary address: write 12345678, or 12345678.ACW.0E.07 with * for any part");
@@ -372,10 +373,11 @@ pub fn secondary(text: &str) -> Result<SecondaryAddress, String> {
     let byte = |part: Option<&str>| part.map(|hex| u8::from_str_radix(hex, 16)).transpose().map_err(|_| wrong());
     let version = byte(part())?;
     let medium = byte(part())?.map(Medium);
+    let fabrication = part().map(|digits| digits.parse().map_err(|_| wrong())).transpose()?;
     if parts.next().is_some() {
         return Err(wrong());
     }
-    Ok(SecondaryAddress { id, manufacturer, version, medium })
+    Ok(SecondaryAddress { id, manufacturer, version, medium, fabrication })
 }
 
 fn reason_of(failure: &ReadFailure) -> Reason {

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 const CI_SELECT: u8 = 0x52;
+/// Eight BCD digits, fabrication number.
+pub(crate) const FABRICATION_RECORD: [u8; 2] = [0x0C, 0x78];
 const WILDCARD_NIBBLE: u32 = 0x0F;
 const WILDCARD_BYTE: u8 = 0xFF;
 const WILDCARD_WORD: u16 = 0xFFFF;
@@ -25,6 +27,10 @@ pub struct SecondaryAddress {
     pub version: Option<u8>,
     /// The medium.
     pub medium: Option<Medium>,
+    /// The fabrication number, F for any digit, for slaves that know the extended selection; `None`
+    /// for the common selection. A telegram may or may not tell it, so it is not compared by
+    /// [`matches`](Self::matches).
+    pub fabrication: Option<Identification>,
 }
 
 impl SecondaryAddress {
@@ -34,7 +40,7 @@ impl SecondaryAddress {
     /// Any slave with these eight digits.
     #[must_use]
     pub const fn from_id(id: Identification) -> Self {
-        Self { id, manufacturer: None, version: None, medium: None }
+        Self { id, manufacturer: None, version: None, medium: None, fabrication: None }
     }
 
     /// Whether `meter` is meant.
@@ -61,7 +67,7 @@ impl SecondaryAddress {
         (0..8).any(|digit| self.id.0 >> (4 * digit) & WILDCARD_NIBBLE == WILDCARD_NIBBLE)
     }
 
-    /// The eight bytes that follow CI 52.
+    /// The eight bytes that follow CI 52, without the fabrication number.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 8] {
         let [a, b, c, d] = self.id.0.to_le_bytes();
@@ -79,11 +85,13 @@ impl From<MeterId> for SecondaryAddress {
             manufacturer: Some(meter.manufacturer),
             version: Some(meter.version),
             medium: Some(meter.medium),
+            fabrication: None,
         }
     }
 }
 
-/// `12345678`, followed by `.ACW`, version and medium in hexadecimal where given (`*` where not).
+/// `12345678`, followed by `.ACW`, version and medium in hexadecimal where given (`*` where not), and
+/// by the fabrication number where there is one.
 impl fmt::Display for SecondaryAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
@@ -97,20 +105,30 @@ impl fmt::Display for SecondaryAddress {
                 None => f.write_str(".*")?,
             }
         }
+        if let Some(fabrication) = self.fabrication {
+            write!(f, ".{fabrication}")?;
+        }
         Ok(())
     }
 }
 
 /// Selects the slaves that `secondary` means (SND_UD to 253, CI 52). Each answers with E5.
 ///
+/// A fabrication number makes the selection an extended one: its record (DIF 0C, VIF 78) follows the
+/// eight bytes. Slaves that do not know it stay silent.
+///
 /// The standard leaves the frame count bit open; some meters know only 53 (`fcb` false), others
 /// only 73.
 #[must_use]
 pub fn select(secondary: &SecondaryAddress, fcb: bool) -> Vec<u8> {
-    let payload = secondary.to_bytes();
+    let mut payload = secondary.to_bytes().to_vec();
+    if let Some(fabrication) = secondary.fabrication {
+        payload.extend(FABRICATION_RECORD);
+        payload.extend(fabrication.0.to_le_bytes());
+    }
     let control = Control::SndUd { fcb };
     let frame = Frame::Long { control, address: Address::SELECTED, ci: CI_SELECT, payload: &payload };
-    // Eight bytes always fit in a frame.
+    // Fourteen bytes always fit in a frame.
     frame.emit().unwrap_or_default()
 }
 
@@ -127,6 +145,19 @@ mod tests {
         assert_eq!(select(&any, false), expected);
         assert_eq!(select(&any, true)[4], 0x73);
         assert_eq!(any.to_string(), "1234FFFF.*.*.*");
+    }
+
+    #[test]
+    fn the_extended_selection_of_the_standard() {
+        let any = SecondaryAddress {
+            fabrication: Some(Identification(0x0104_FFF2)),
+            ..SecondaryAddress::from_id(Identification(0x1234_5678))
+        };
+        let frame = select(&any, false);
+        assert_eq!(frame[..4], [0x68, 0x11, 0x11, 0x68]);
+        assert_eq!(frame[7..11], [0x78, 0x56, 0x34, 0x12]);
+        assert_eq!(frame[15..21], [0x0C, 0x78, 0xF2, 0xFF, 0x04, 0x01]);
+        assert_eq!(any.to_string(), "12345678.*.*.*.0104FFF2");
     }
 
     #[test]

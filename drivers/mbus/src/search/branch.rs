@@ -25,6 +25,8 @@ pub(super) enum Part {
     Medium,
     Manufacturer,
     Version,
+    /// A digit of the fabrication number; 0 is the last.
+    Fabrication(u8),
 }
 
 /// Values of one part to try.
@@ -207,13 +209,23 @@ fn part_rounds(
         others.push(Round { part, values: unfits, again: false });
     }
     possible.sort_by_key(|round| round.values.len());
-    possible.into_iter().chain(others).filter(|round| !round.values.is_empty()).collect()
+    let last = fabrication_round(selection);
+    possible.into_iter().chain(others).chain(last).filter(|round| !round.values.is_empty()).collect()
+}
+
+/// The first digit of the fabrication number that is not given. It is the last resort: many meters do
+/// not know the extended selection.
+fn fabrication_round(selection: &SecondaryAddress) -> Option<Round> {
+    let given = selection.fabrication.map_or(u32::MAX, |fabrication| fabrication.0);
+    let wild = |place: &u8| given >> (4 * u32::from(*place)) & 0xF == 0xF;
+    let place = (0..DIGIT_COUNT).find(wild)?;
+    Some(Round { part: Part::Fabrication(place), values: DECIMAL_DIGITS.into(), again: false })
 }
 
 fn may_be(overlay: Overlay, part: Part, value: u16) -> bool {
     let byte = u8::try_from(value).unwrap_or(u8::MAX);
     match part {
-        Part::Digit(_) => true,
+        Part::Digit(_) | Part::Fabrication(_) => true,
         Part::Medium => overlay.medium_possible(byte),
         Part::Manufacturer => overlay.manufacturer_possible(value),
         Part::Version => overlay.version_possible(byte),
@@ -251,13 +263,18 @@ fn without_repeats(values: impl Iterator<Item = u16>) -> Vec<u16> {
 fn with(selection: SecondaryAddress, part: Part, value: u16) -> SecondaryAddress {
     let byte = u8::try_from(value).unwrap_or(u8::MAX);
     match part {
-        Part::Digit(place) => {
-            let shift = 4 * u32::from(place);
-            let digits = selection.id.0 & !(0xF << shift) | u32::from(value & 0xF) << shift;
-            SecondaryAddress { id: Identification(digits), ..selection }
+        Part::Digit(place) => SecondaryAddress { id: with_digit(selection.id, place, value), ..selection },
+        Part::Fabrication(place) => {
+            let number = selection.fabrication.unwrap_or(Identification(u32::MAX));
+            SecondaryAddress { fabrication: Some(with_digit(number, place, value)), ..selection }
         }
         Part::Medium => SecondaryAddress { medium: Some(Medium(byte)), ..selection },
         Part::Manufacturer => SecondaryAddress { manufacturer: Some(Manufacturer(value)), ..selection },
         Part::Version => SecondaryAddress { version: Some(byte), ..selection },
     }
+}
+
+fn with_digit(number: Identification, place: u8, value: u16) -> Identification {
+    let shift = 4 * u32::from(place);
+    Identification(number.0 & !(0xF << shift) | u32::from(value & 0xF) << shift)
 }

@@ -4,8 +4,8 @@ use super::primary::Primary;
 use super::secondary::Secondary;
 use super::speeds::Speeds;
 use crate::frame::{Address, Frame};
-use crate::header::Header;
-use crate::secondary::SecondaryAddress;
+use crate::header::{Header, Identification};
+use crate::secondary::{FABRICATION_RECORD, SecondaryAddress};
 use crate::session::{Ask, Conversation, Heard, Plan, session_of_conversation};
 use crate::telegram::Telegram;
 use alloc::vec::Vec;
@@ -125,6 +125,13 @@ pub(super) fn identity_in(telegram: &[u8]) -> (Option<SecondaryAddress>, Address
         _ => Telegram::parse(telegram).ok().and_then(|telegram| telegram.id()).map(SecondaryAddress::from_id),
     };
     (identity, address)
+}
+
+/// The fabrication number among a telegram's records.
+pub(super) fn fabrication_in(telegram: &[u8]) -> Option<Identification> {
+    let telegram = Telegram::parse(telegram).ok()?;
+    let record = telegram.records().flatten().find(|record| [record.dib, record.vib].concat() == FABRICATION_RECORD)?;
+    record.data.try_into().ok().map(u32::from_le_bytes).map(Identification)
 }
 
 /// The configured speeds, without those that no line has.

@@ -4,9 +4,10 @@ use super::branch::{Branch, Twig};
 use super::config::ScanConfig;
 use super::event::{FoundMeter, Place, ScanEnd, ScanEvent};
 use super::overlay::Overlay;
-use super::scan::identity_in;
+use super::scan::{fabrication_in, identity_in};
 use super::tally::{Tally, WHOLE};
 use crate::frame::{Address, req_ud2, snd_nke};
+use crate::header::Identification;
 use crate::secondary::{SecondaryAddress, select};
 use crate::session::{Ask, Damage, Heard, Plan, Wants};
 use alloc::vec::Vec;
@@ -158,7 +159,10 @@ impl Secondary {
 
     /// A whole telegram came.
     fn judge(&mut self, telegram: Vec<u8>, alone: bool, again: bool, now: Instant) {
-        let (identity, address) = identity_in(&telegram);
+        let (mut identity, address) = identity_in(&telegram);
+        if let (Some(identity), Some(asked)) = (&mut identity, self.selection.fabrication) {
+            identity.fabrication = fabrication_in(&telegram).or((!has_wild(asked)).then_some(asked));
+        }
         let fits = identity.is_some_and(|identity| fits(&self.selection, &identity));
         if !fits && !again {
             self.step = Step::Read { again: true, fcb: true };
@@ -168,7 +172,8 @@ impl Secondary {
             self.unfit(identity, address);
             return self.settled(now);
         };
-        if !alone && is_open(&self.selection) {
+        let nameless = self.selection.fabrication.is_some() && identity.fabrication.is_none();
+        if nameless || (!alone && is_open(&self.selection)) {
             // Another meter spoke up late: the branch holds more than this one.
             return self.collided(Collided { least: 1, overlay: None }, now);
         }
@@ -320,11 +325,18 @@ fn is_open(selection: &SecondaryAddress) -> bool {
         || selection.manufacturer.is_none()
         || selection.version.is_none()
         || selection.medium.is_none()
+        || selection.fabrication.is_some_and(has_wild)
+}
+
+fn has_wild(fabrication: Identification) -> bool {
+    SecondaryAddress::from_id(fabrication).has_wild_digit()
 }
 
 /// Whether a telegram's identity is one that `selection` means. The fixed structure tells only digits.
 fn fits(selection: &SecondaryAddress, identity: &SecondaryAddress) -> bool {
+    let numbers = selection.fabrication.zip(identity.fabrication);
     selection.matches_id(identity.id)
+        && numbers.is_none_or(|(asked, got)| SecondaryAddress::from_id(asked).matches_id(got))
         && (identity.manufacturer.is_none() || selection.manufacturer.is_none_or(|it| Some(it) == identity.manufacturer))
         && (identity.version.is_none() || selection.version.is_none_or(|it| Some(it) == identity.version))
         && (identity.medium.is_none() || selection.medium.is_none_or(|it| Some(it) == identity.medium))

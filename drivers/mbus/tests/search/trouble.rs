@@ -102,6 +102,25 @@ fn meters_with_one_identity_are_a_collision_not_a_meter() {
 }
 
 #[test]
+fn meters_with_one_identity_part_by_their_fabrication_numbers() {
+    let fabricated = |address, number| {
+        let mut slave = slave(address, 0x1234_5678);
+        slave.fabrication = Some(number);
+        slave
+    };
+    let slaves = vec![fabricated(1, 0x0000_1111), fabricated(2, 0x0000_2111), slave(3, 0x1234_5679)];
+    let run = search(&mut line_of(slaves));
+    assert!(others(&run).is_empty(), "{:?}", others(&run));
+    let names: BTreeSet<String> = run.events.iter().filter_map(|event| match event {
+        ScanEvent::Found(meter) => meter.identity.map(|identity| identity.to_string()),
+        _ => None,
+    }).collect();
+    let expected = ["12345678.KAM.01.07.00001111", "12345678.KAM.01.07.00002111", "12345679.KAM.01.07"];
+    assert_eq!(names, expected.map(String::from).into());
+    println!("fabrication: {} frames", run.sent.len());
+}
+
+#[test]
 fn hexadecimal_digits_are_found_when_collisions_remain() {
     let run = search(&mut line_of(vec![slave(1, 0x1234_567A), slave(2, 0x1234_567B)]));
     assert_eq!((found(&run).len(), others(&run).len()), (2, 0));
