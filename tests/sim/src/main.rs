@@ -3,12 +3,13 @@
 use clap::{ArgGroup, Parser};
 use plomb_sim::file::{BusFile, read_folder};
 use plomb_sim::mbus::{Faults, Slave, manufacturer_letters};
+use plomb_sim::radio::{Make, Protection, PtyReceiver, RadioMeter, Station, Twin, demo_air};
 use plomb_sim::tcp::{TcpLine, UNPACED};
 use plomb_sim::{Bus, Calendar, LineSpeed, PtyLine, SimError, street};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Simulated M-Bus meters on a line with true timing.
@@ -28,6 +29,13 @@ struct Options {
     /// This many live meters, at primary addresses from 1
     #[arg(long, value_name = "METERS", group = "source")]
     street: Option<u8>,
+    /// A wireless receiver of this make, with a dozen radio meters around it
+    #[arg(long, value_name = "MAKE", group = "source", conflicts_with_all = ["baud", "tcp", "echo", "fault"])]
+    #[arg(value_parser = ["im871a", "amb8465", "cul", "rc1180", "rtl_wmbus"])]
+    radio: Option<String>,
+    /// Seconds between two telegrams of a radio meter
+    #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    interval: u32,
     /// The line's speed (default: the bus file's, or 2400)
     #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(300..=115_200))]
     baud: Option<u32>,
@@ -54,6 +62,7 @@ Examples:
   plomb-sim --frames telegrams/ --baud 9600 --link /tmp/meters
   plomb-sim --street 5 --tcp 127.0.0.1:10001
   plomb-sim --street 3 --link /tmp/meters --fault 2:silent --fault '*:late_ms=200'
+  plomb-sim --radio im871a --link /tmp/radio --interval 5
 
 Faults: silent, drop_every=N, wrong_checksum, half_frame, noise_before=[BYTES],
 always_more, late_ms=MS, wrong_identity, dies_after=N, busy";
@@ -103,6 +112,15 @@ impl From<SimError> for Failure {
 async fn run(options: &Options) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::Signal)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Signal)?;
+    if let Some(make) = &options.radio {
+        let receiver = PtyReceiver::open(options.link.as_deref(), station(make, options))?;
+        println!("{}", receiver.with_station(|station| described_station(make, station, receiver.path())));
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        return Ok(());
+    }
     let (mut bus, files) = build(options)?;
     bus.echo |= options.echo;
     for fault in &options.fault {
@@ -131,9 +149,53 @@ async fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+fn now_unix_s() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A receiver of the make among the demo's radio meters.
+fn station(make: &str, options: &Options) -> Station {
+    let make = match make {
+        "amb8465" => Make::Amb8465,
+        "cul" => Make::Cul,
+        "rc1180" => Make::Rc1180,
+        "rtl_wmbus" => Make::RtlWmbus,
+        _ => Make::Im871a,
+    };
+    let calendar = Calendar { start_unix_s: now_unix_s(), factor: 1 };
+    Station::new(Twin::new(make), demo_air(options.seed, Duration::from_secs(options.interval.into()), calendar))
+}
+
+fn described_station(make: &str, station: &Station, path: &Path) -> serde_json::Value {
+    let meters: Vec<_> = station.air.meters().map(described_sender).collect();
+    let receiver = json!({"make": make, "path": path, "baud": station.twin.speed()});
+    json!({"schema": "plomb-sim/1", "receiver": receiver, "meters": meters})
+}
+
+/// What an installer would know of a radio meter; keys are secrets of nobody here.
+fn described_sender(sender: &RadioMeter) -> serde_json::Value {
+    let identity = sender.meter.identity();
+    let (profile, key) = match sender.protection {
+        Protection::Plain => ("none", None),
+        Protection::Mode5 { key } => ("A", Some(key)),
+        Protection::Mode7 { key, .. } => ("B", Some(key)),
+    };
+    json!({
+        "id": identity.id_digits(),
+        "manufacturer": manufacturer_letters(identity.manufacturer),
+        "version": identity.version,
+        "medium": identity.medium,
+        "kind": sender.meter.kind(),
+        "profile": profile,
+        "key": key.map(|key| key.iter().map(|byte| format!("{byte:02X}")).collect::<String>()),
+        "trick": format!("{:?}", sender.trick),
+        "mode": format!("{:?}", sender.mode),
+    })
+}
+
 /// The bus, and the file of each slave where it has one.
 fn build(options: &Options) -> Result<(Bus, Vec<PathBuf>), SimError> {
-    let now_unix_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now_unix_s = now_unix_s();
     let calendar = Calendar { start_unix_s: now_unix_s, factor: 1 };
     let speed = |baud: u32| if options.tcp.is_some() { UNPACED } else { LineSpeed(baud) };
     let baud = options.baud.unwrap_or(2400);

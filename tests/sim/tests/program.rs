@@ -98,3 +98,30 @@ async fn the_socket_serves_one_master_after_the_other() {
         assert_eq!([&head[..], &frame].concat(), served);
     }
 }
+
+#[test]
+fn a_receiver_among_radio_meters() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("radio");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_plomb-sim"))
+        .args(["--radio", "rtl_wmbus", "--interval", "1", "--link"])
+        .arg(&link)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut table = String::new();
+    BufReader::new(program.stdout.take().unwrap()).read_line(&mut table).unwrap();
+    let table: Value = serde_json::from_str(&table).unwrap();
+    assert_eq!(table["receiver"]["path"], link.to_str().unwrap());
+    assert_eq!(table["meters"].as_array().unwrap().len(), 12);
+    assert_eq!((&table["meters"][0]["profile"], &table["meters"][11]["profile"]), (&"none".into(), &"B".into()));
+    assert_eq!(table["meters"][11]["key"].as_str().unwrap().len(), 32);
+    // Its lines come by themselves.
+    let mut line = String::new();
+    BufReader::new(std::fs::File::open(&link).unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains(";1;1;20") || !line.starts_with('T'), "{line}");
+    assert!(line.trim_end().rsplit(';').next().unwrap().starts_with("0x"), "{line}");
+    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+    assert!(program.wait().unwrap().success());
+    assert!(!link.exists());
+}

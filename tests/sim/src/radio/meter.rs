@@ -120,3 +120,44 @@ impl RadioMeter {
         telegram
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Kind;
+    use crate::mbus::Identity;
+
+    const IDENTITY: Identity = Identity { id: 0x1234_5678, manufacturer: 0x4181, version: 1, medium: 7 };
+    const KEY: Key = [7; 16];
+
+    fn meter(protection: Protection, trick: Trick) -> RadioMeter {
+        let meter = Meter::new(Kind::Water, IDENTITY, 1);
+        RadioMeter { trick, ..RadioMeter::new(meter, protection, Duration::from_secs(10)) }
+    }
+
+    #[test]
+    fn counters_count_and_a_forged_telegram_differs_where_it_should() {
+        let protection = Protection::Mode7 { key: KEY, counter: 41 };
+        let mut honest = meter(protection, Trick::Honest);
+        let (first, second) = (honest.send(1_795_423_325).stripped, honest.send(1_795_423_335).stripped);
+        assert_eq!((&first[18..22], &second[18..22]), (&[41, 0, 0, 0][..], &[42, 0, 0, 0][..]));
+        let forged = meter(protection, Trick::WrongMac).send(1_795_423_325).stripped;
+        let differing: Vec<usize> = (0..first.len()).filter(|at| first[*at] != forged[*at]).collect();
+        assert_eq!(differing, [22], "one byte of the MAC");
+        let stolen = meter(protection, Trick::WrongKey).send(1_795_423_325).stripped;
+        assert_eq!(stolen[..22], first[..22]);
+        assert_ne!(stolen[22..30], first[22..30]);
+    }
+
+    #[test]
+    fn every_kind_fits_in_a_telegram() {
+        for kind in [Kind::Heat, Kind::Water, Kind::WarmWater, Kind::Electricity, Kind::Gas] {
+            let meter = Meter::new(kind, IDENTITY, 1);
+            let (records, expected) = meter.radio_records(1_795_423_325);
+            assert!(!expected.is_empty() && records.last() != Some(&0x1F));
+            let protection = Protection::Mode5 { key: KEY };
+            let sent = RadioMeter::new(meter, protection, Duration::from_secs(10)).send(1_795_423_325).stripped;
+            assert!(sent.len() < 200 && usize::from(sent[0]) + 1 == sent.len());
+        }
+    }
+}
