@@ -370,6 +370,28 @@ impl Config {
 }
 
 impl Bus {
+    /// A line with nothing but defaults; its port is still to be named.
+    pub fn new(name: &str, protocol: Protocol) -> Self {
+        Self {
+            name: name.into(),
+            protocol,
+            port: String::new(),
+            baud: default::baud(),
+            parity: Parity::default(),
+            reply_timeout_ms: None,
+            gap_timeout_ms: None,
+            latency_ms: None,
+            retries: None,
+            telegrams_max: None,
+            silent_percent: default::silent_percent(),
+            select: Select::default(),
+            receiver: None,
+            modes: None,
+            c_format: None,
+            silence_s: None,
+        }
+    }
+
     /// The configured receiver, if one is named.
     pub fn receiver_kind(&self) -> Result<Option<plomb_receivers::Kind>, String> {
         let Some(name) = &self.receiver else { return Ok(None) };

@@ -27,6 +27,7 @@ use crate::{
     export::{self, Selection},
     journal::{Journal, Position},
     poll::Question,
+    scan::{LINES_MAX, ScanOptions, ScanOrder},
     view,
 };
 
@@ -61,6 +62,13 @@ pub enum Request {
     Read {
         /// The point.
         point: String,
+    },
+    /// Finds the meters on a port of this gateway: polling stops there, and goes on afterwards.
+    Scan {
+        /// The port, as the configuration names it or by another path.
+        port: String,
+        /// What to look for.
+        options: ScanOptions,
     },
     /// An export.
     Export {
@@ -119,6 +127,8 @@ pub struct Desk {
     pub snapshot: Box<dyn Fn() -> crate::status::Snapshot + Send + Sync>,
     /// The lines by their points.
     pub questions: Vec<(Name, mpsc::Sender<Question>)>,
+    /// The ports, and who scans them.
+    pub scanners: Vec<(String, mpsc::Sender<ScanOrder>)>,
     /// For exports; without it there are none.
     pub credential: Option<Credential>,
     /// Who may have meters read, beside root and the daemon's own user: group ids.
@@ -208,9 +218,10 @@ async fn answer(stream: UnixStream, desk: &Desk, stop: watch::Receiver<bool>) ->
             put(&mut write, format!("{snapshot}\n").as_bytes()).await
         }
         Request::Tail { past } => tail(&mut write, desk, past, stop).await,
-        Request::Read { .. } if !administrator => {
-            refuse(&mut write, "only administrators of this gateway may have a meter read: run it as root, or as a member of the administrators' group").await
+        Request::Read { .. } | Request::Scan { .. } if !administrator => {
+            refuse(&mut write, "only administrators of this gateway may have meters read or searched: run it as root, or as a member of the administrators' group").await
         }
+        Request::Scan { port, options } => scan(&mut write, desk, &port, options).await,
         Request::Read { point } => read_now(&mut write, desk, &point).await,
         Request::Export { .. } => send_export(&mut write, desk, &request).await,
     }
@@ -265,6 +276,29 @@ async fn read_now(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, point: 
         Ok(Err(_)) => refuse(write, "the daemon is stopping").await,
         Err(_) => refuse(write, "the meter was not reached in time; see `plomb status`").await,
     }
+}
+
+async fn scan(
+    write: &mut (impl AsyncWriteExt + Unpin),
+    desk: &Desk,
+    port: &str,
+    options: ScanOptions,
+) -> io::Result<()> {
+    let real = |port: &str| fs::canonicalize(port).unwrap_or_else(|_| port.into());
+    let wanted = real(port);
+    let Some((_, scanner)) = desk.scanners.iter().find(|(known, _)| known == port || real(known) == wanted) else {
+        return refuse(write, "not a port of this gateway").await;
+    };
+    let (lines, mut scanned) = mpsc::channel(LINES_MAX);
+    if scanner.try_send(ScanOrder { options, lines }).is_err() {
+        return refuse(write, "another scan of this port is under way; try again later").await;
+    }
+    accept(write).await?;
+    // When whoever asked is gone, the write fails, the receiver goes, and the scan ends.
+    while let Some(line) = scanned.recv().await {
+        put(write, format!("{}\n", serde_json::to_string(&line)?).as_bytes()).await?;
+    }
+    Ok(())
 }
 
 async fn send_export(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, request: &Request) -> io::Result<()> {

@@ -28,6 +28,7 @@ use crate::{
     keys::Keys,
     poll::{BusTask, QUESTIONS_MAX, Question},
     radio::RadioTask,
+    scan::ScanOrder,
     snapshot::Snapshots,
     status::Board,
     uplink::{ClientFiles, Uplink, client_config},
@@ -39,6 +40,8 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 pub const JOURNAL_WAIT: Duration = Duration::from_secs(10);
 /// How long between two tries at it.
 const JOURNAL_RETRY: Duration = Duration::from_millis(50);
+/// Scans of one port that are under way or wait.
+const SCANS_MAX: usize = 1;
 /// How often the clock is compared with its own running.
 const CLOCK_PERIOD: Duration = Duration::from_secs(10);
 
@@ -78,6 +81,12 @@ pub fn run(path: &Path) -> Result<(), Fatal> {
     runtime.block_on(Daemon::start(config, config_hash)?.run())
 }
 
+/// Ways to ask the tasks that hold the ports.
+struct Lines {
+    questions: Vec<(Name, mpsc::Sender<Question>)>,
+    scanners: Vec<(String, mpsc::Sender<ScanOrder>)>,
+}
+
 struct Daemon {
     config: Config,
     config_hash: Hash,
@@ -109,11 +118,11 @@ impl Daemon {
         let (stop_lines, lines_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let questions = self.start_lines(&journal, &board, &lines_stopped, &mut tasks)?;
+        let lines = self.start_lines(&journal, &board, &lines_stopped, &mut tasks)?;
         tasks.spawn(batcher::run(journal.clone(), self.config.batch.clone(), anchoring.clone(), rest_stopped.clone()));
         tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
         let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
-        let control = self.start_control(&journal, &board, questions, &rest_stopped)?;
+        let control = self.start_control(&journal, &board, lines, &rest_stopped)?;
         notify(&[sd_notify::NotifyState::Ready]);
         let watchdog = tokio::spawn(feed_watchdog(journal.clone()));
         info!(gateway = %self.gateway, meters = self.config.meter.len(), "plombd runs");
@@ -212,8 +221,8 @@ impl Daemon {
         board: &Arc<Board>,
         stop: &watch::Receiver<bool>,
         tasks: &mut JoinSet<Result<(), JournalError>>,
-    ) -> Result<Vec<(Name, mpsc::Sender<Question>)>, Fatal> {
-        let mut questions = Vec::new();
+    ) -> Result<Lines, Fatal> {
+        let (mut questions, mut scanners) = (Vec::new(), Vec::new());
         let keys = match &self.config.gateway.meter_keys {
             Some(path) => Keys::load(path).map_err(Fatal::Config)?,
             None => Keys::default(),
@@ -224,19 +233,21 @@ impl Daemon {
                 let point = meter.point.parse().map_err(|error| Fatal::Config(format!("{error}")))?;
                 questions.push((point, ask.clone()));
             }
+            let (order, ordered) = mpsc::channel(SCANS_MAX);
+            scanners.push((bus.port.clone(), order));
             let (meters, journal, board, stop) = (&self.config.meter, journal.clone(), board.clone(), stop.clone());
             match bus.protocol {
                 Protocol::Mbus => {
-                    let line = BusTask::new(bus, meters, journal, board, asked, stop);
+                    let line = BusTask::new(bus, meters, journal, board, (asked, ordered), stop);
                     tasks.spawn(line.map_err(Fatal::Config)?.run());
                 }
                 Protocol::Wmbus => {
-                    let receiver = RadioTask::new(bus, meters, &keys, journal, board, asked, stop);
+                    let receiver = RadioTask::new(bus, meters, &keys, journal, board, (asked, ordered), stop);
                     tasks.spawn(receiver.map_err(Fatal::Config)?.run());
                 }
             }
         }
-        Ok(questions)
+        Ok(Lines { questions, scanners })
     }
 
     fn start_uplink(
@@ -270,7 +281,7 @@ impl Daemon {
         &self,
         journal: &Journal,
         board: &Arc<Board>,
-        questions: Vec<(Name, mpsc::Sender<Question>)>,
+        Lines { questions, scanners }: Lines,
         stop: &watch::Receiver<bool>,
     ) -> Result<Option<JoinHandle<()>>, Fatal> {
         let path = self.config.socket_path();
@@ -289,6 +300,7 @@ impl Daemon {
             journal: journal.clone(),
             snapshot: Box::new(move || snapshots.take()),
             questions,
+            scanners,
             credential: self.trust.as_ref().map(|(credential, _)| credential.clone()),
             admin_gid: group_id(&self.config.control.admin_group),
         };

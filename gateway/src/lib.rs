@@ -29,6 +29,7 @@ pub mod link;
 pub mod normalise;
 pub mod poll;
 pub mod radio;
+pub mod scan;
 pub mod schedule;
 pub mod snapshot;
 pub mod status;

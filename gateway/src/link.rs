@@ -88,7 +88,8 @@ impl Link {
         match &mut self.wire {
             Wire::Serial(port) => port.set_baud_rate(bits_per_second)?,
             _ if bits_per_second != self.bits_per_second => {
-                let what = format!("the speed is {bits_per_second} baud: it is set at the serial server, not from here");
+                let what =
+                    format!("the speed is {bits_per_second} baud: it is set at the serial server, not from here");
                 return Err(io::Error::new(io::ErrorKind::Unsupported, what));
             }
             _ => {}

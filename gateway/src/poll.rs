@@ -23,6 +23,7 @@ use crate::{
     journal::{Journal, JournalError},
     link::{Link, drive, usual_latency},
     normalise::mbus::{NormaliseError, record},
+    scan::{ScanLine, ScanOrder, wired_on},
     schedule::{Schedule, Skipped, Turn},
     status::{Board, Bus as BusStatus, Point, rfc3339},
 };
@@ -52,6 +53,7 @@ pub struct BusTask {
     journal: Journal,
     board: Arc<Board>,
     questions: mpsc::Receiver<Question>,
+    scans: mpsc::Receiver<ScanOrder>,
     stop: watch::Receiver<bool>,
     link: Option<Link>,
     reopen_after: Duration,
@@ -77,7 +79,7 @@ impl BusTask {
         meters: &[config::Meter],
         journal: Journal,
         board: Arc<Board>,
-        questions: mpsc::Receiver<Question>,
+        (questions, scans): (mpsc::Receiver<Question>, mpsc::Receiver<ScanOrder>),
         stop: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
@@ -107,6 +109,7 @@ impl BusTask {
             journal,
             board,
             questions,
+            scans,
             stop,
             link: None,
             reopen_after: REOPEN_MIN,
@@ -122,6 +125,9 @@ impl BusTask {
             while let Ok(question) = self.questions.try_recv() {
                 self.take_question(question, &mut waiting);
             }
+            if let Ok(order) = self.scans.try_recv() {
+                self.scan(order).await;
+            }
             match self.schedule.turn(self.started.elapsed()) {
                 Turn::Ask { meter, due, silent } => self.ask(meter, due, silent, &mut waiting).await?,
                 Turn::Skip { meter, due, why } => self.skip(meter, due, why).await?,
@@ -131,6 +137,7 @@ impl BusTask {
                         () = sleep(pause) => {}
                         _ = self.stop.changed() => {}
                         Some(question) = self.questions.recv() => self.take_question(question, &mut waiting),
+                        Some(order) = self.scans.recv() => self.scan(order).await,
                     }
                 }
             }
@@ -248,6 +255,43 @@ impl BusTask {
         }
     }
 
+    /// Searches the line. Meanwhile no meter is read; readings that fall due are entered as absent.
+    async fn scan(&mut self, order: ScanOrder) {
+        let ScanOrder { options, lines } = order;
+        if let Err(detail) = self.open().await {
+            return tell_end(&lines, "failed", detail).await;
+        }
+        let Some(link) = &mut self.link else { return };
+        info!(bus = self.config.name, "searching the line; polling pauses");
+        let mut stop = self.stop.clone();
+        let given_up = async {
+            tokio::select! {
+                () = lines.closed() => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        };
+        let mut told = Vec::new();
+        let scanned = wired_on(link, &self.config, &options, given_up, |line| match line {
+            // Whoever is slow misses progress, never a meter.
+            ScanLine::Progress { .. } => drop(lines.try_send(line)),
+            line => {
+                if let Err(mpsc::error::TrySendError::Full(line)) = lines.try_send(self_named(line, &self.meters)) {
+                    told.push(line);
+                }
+            }
+        });
+        let failure = scanned.await.err();
+        for line in told {
+            // Whoever asked may be gone.
+            let _ = lines.send(line).await;
+        }
+        if let Some(error) = failure {
+            let detail = self.close(&error);
+            tell_end(&lines, "failed", detail).await;
+        }
+        info!(bus = self.config.name, "polling goes on");
+    }
+
     async fn open(&mut self) -> Result<(), String> {
         if self.link.is_some() {
             return Ok(());
@@ -332,6 +376,37 @@ pub async fn read_once(meter: &config::Meter, bus: &config::Bus) -> Result<(Reco
     record(&frames).map(|record| (record, frames)).map_err(|error| error.to_string())
 }
 
+/// Names the measuring point that a found meter is configured for.
+fn self_named(line: ScanLine, meters: &[MeterOnBus]) -> ScanLine {
+    let ScanLine::Found(mut found) = line else { return line };
+    let identity = found.identity.as_deref().and_then(|text| secondary(text).ok());
+    let known = meters.iter().find(|meter| match meter.target {
+        Target::Primary(Address(address)) => found.address == Some(address),
+        Target::Secondary(wanted) => identity.is_some_and(|identity| wanted.id == identity.id),
+    });
+    found.point = known.map(|meter| meter.point.to_string());
+    ScanLine::Found(found)
+}
+
+async fn tell_end(lines: &mpsc::Sender<ScanLine>, end: &str, detail: String) {
+    let line = ScanLine::Done { end: end.into(), detail, frames: 0, found: 0, took_s: 0.0 };
+    // Whoever asked may be gone.
+    let _ = lines.send(line).await;
+}
+
+/// The timing of a line, as far as it is configured; the rest comes from the standard.
+pub(crate) fn line_timing(bus: &config::Bus, baud: u32) -> ReadConfig {
+    let millis = |ms: u32| Duration::from_millis(ms.into());
+    let mut config = ReadConfig::new(baud);
+    config.reply_timeout = bus.reply_timeout_ms.map(millis);
+    config.gap_timeout = bus.gap_timeout_ms.map(millis);
+    config.extra_latency = bus.latency_ms.map_or_else(|| usual_latency(&bus.port), millis);
+    config.retries = bus.retries.unwrap_or(config.retries);
+    config.telegrams_max = bus.telegrams_max.unwrap_or(config.telegrams_max).min(TELEGRAM_COUNT_MAX);
+    config.select_with_fcb = bus.select == Select::WithFcb;
+    config
+}
+
 impl MeterOnBus {
     fn new(meter: &config::Meter, bus: &config::Bus) -> Result<Self, String> {
         let target = match (meter.address, &meter.secondary) {
@@ -390,6 +465,11 @@ fn reason_of(failure: &ReadFailure) -> Reason {
         ReadFailure::EndlessTelegrams { .. } => Reason::Endless,
         _ => Reason::Malformed,
     }
+}
+
+/// A port's error in words, with what to do.
+pub fn explain(port: &str, error: &io::Error) -> String {
+    format!("{port}: {error}; {}", advice(error))
 }
 
 pub(crate) fn advice(error: &io::Error) -> &'static str {

@@ -103,8 +103,8 @@ pub use search::{
 };
 pub use secondary::{SecondaryAddress, select};
 pub use session::{
-    ClockType, Command, CommandError, CommandEvent, End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent, ReadFailure, ReadMeter, ReceivedTelegram,
-    TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
+    ClockType, Command, CommandError, CommandEvent, End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent,
+    ReadFailure, ReadMeter, ReceivedTelegram, TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
 };
 pub use telegram::{
     ApplicationError, Body, DecodeError, Decoded, Records, ShortHeader, Telegram, TelegramError, decode, decode_strict,

@@ -10,6 +10,8 @@ pub(crate) const BAD: u8 = 1;
 pub(crate) const DOWN: u8 = 2;
 /// `verify`: incomplete.
 pub(crate) const INCOMPLETE: u8 = 3;
+/// `scan`: no meter was found.
+pub(crate) const NONE_FOUND: u8 = 4;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;
 /// `decode`: no line could be decoded.

@@ -214,6 +214,12 @@ impl Listener {
         self.meters.get(meter).map(|meter| &meter.reception)
     }
 
+    /// The meter that is configured for an identity.
+    pub fn meter_of(&self, id: &MeterId) -> Option<usize> {
+        let mut same_id = self.by_id.get(&id.id)?.iter().copied();
+        same_id.find(|index| self.meters.get(*index).is_some_and(|meter| meter.address.matches(id)))
+    }
+
     /// Senders that are not configured, the latest first.
     pub fn strangers(&self) -> Vec<Stranger> {
         self.strangers.list()

@@ -12,6 +12,7 @@ pub mod listener;
 pub mod reception;
 pub mod strangers;
 
+mod air_scan;
 mod receive;
 mod task;
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Strangers {
 }
 
 /// How a telegram says that it is protected.
-fn protection(telegram: &Telegram<'_>) -> String {
+pub(crate) fn protection(telegram: &Telegram<'_>) -> String {
     match telegram.upper {
         Upper::Sealed { .. } => "encrypted (extended link layer)".into(),
         Upper::Fragment { .. } => "a fragment".into(),

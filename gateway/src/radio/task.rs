@@ -11,6 +11,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    air_scan::AirScan,
     listener::{Heard, Listener, Missing, Outcome},
     receive::{self, EVENTS_MAX, FromReceiver},
 };
@@ -20,6 +21,7 @@ use crate::{
     journal::{Journal, JournalError},
     keys::Keys,
     poll::{Question, telling_value},
+    scan::ScanOrder,
     status::{Board, Bus as BusStatus, Point, rfc3339},
 };
 
@@ -41,6 +43,8 @@ pub struct RadioTask {
     journal: Journal,
     board: Arc<Board>,
     questions: mpsc::Receiver<Question>,
+    scans: mpsc::Receiver<ScanOrder>,
+    scan: Option<AirScan>,
     stop: watch::Receiver<bool>,
     started: Instant,
     waiting: Vec<Question>,
@@ -57,7 +61,7 @@ impl RadioTask {
         keys: &Keys,
         journal: Journal,
         board: Arc<Board>,
-        questions: mpsc::Receiver<Question>,
+        (questions, scans): (mpsc::Receiver<Question>, mpsc::Receiver<ScanOrder>),
         stop: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
@@ -87,6 +91,8 @@ impl RadioTask {
             journal,
             board,
             questions,
+            scans,
+            scan: None,
             stop,
             started: Instant::now(),
             waiting: Vec::new(),
@@ -106,6 +112,7 @@ impl RadioTask {
                 Some(event) = events.recv() => self.take(event).await?,
                 _ = tick.tick() => self.look_at_time().await?,
                 Some(question) = self.questions.recv() => self.take_question(question),
+                Some(order) = self.scans.recv(), if self.scan.is_none() => self.scan = Some(AirScan::begin(order)),
                 _ = self.stop.changed() => {}
             }
         }
@@ -150,6 +157,10 @@ impl RadioTask {
     }
 
     async fn hear(&mut self, received: &Received) -> Result<(), JournalError> {
+        if let Some(scan) = &mut self.scan {
+            let (listener, points) = (&self.listener, &self.points);
+            scan.hear(received, |identity| Some(points.get(listener.meter_of(identity)?)?.to_string()));
+        }
         let now = self.started.elapsed();
         match self.listener.hear(&received.bytes, received.rssi_dbm, now) {
             Outcome::Due(heard) => self.good(*heard, received, true).await,
@@ -233,6 +244,9 @@ impl RadioTask {
     }
 
     async fn look_at_time(&mut self) -> Result<(), JournalError> {
+        if self.scan.as_ref().is_some_and(AirScan::is_over) {
+            self.scan.take().map(AirScan::end);
+        }
         let now = self.started.elapsed();
         for Missing { meter, due, reason, detail } in self.listener.missing(now) {
             let Some(point) = self.points.get(meter).cloned() else { continue };

@@ -32,10 +32,13 @@ async fn search(set: Set, count: usize, speed: u32, seed: u64) -> Row {
     let mut link = Link::open(pty.path().to_str().unwrap(), speed, Parity::Even).await.unwrap();
     let mut events = Vec::new();
     drive(&mut Scan::secondary(config(speed)), &mut link, |event| events.push(event)).await.unwrap();
-    let told: Vec<[u8; 8]> = events.iter().filter_map(|event| match event {
-        ScanEvent::Found(meter) => Some(meter.identity.unwrap().to_bytes()),
-        _ => None,
-    }).collect();
+    let told: Vec<[u8; 8]> = events
+        .iter()
+        .filter_map(|event| match event {
+            ScanEvent::Found(meter) => Some(meter.identity.unwrap().to_bytes()),
+            _ => None,
+        })
+        .collect();
     let fitted: BTreeSet<[u8; 8]> = meters.iter().map(|(identity, _)| identity.bytes()).collect();
     assert_eq!(told.iter().copied().collect::<BTreeSet<_>>(), fitted, "{set:?}, {count}, {speed} baud, seed {seed}");
     assert_eq!(told.len(), fitted.len(), "one was told twice");
@@ -97,7 +100,10 @@ async fn campaign() {
         println!("skipped: PLOMB_CAMPAIGN=1 searches lines of 2, 10 and 40 meters in real time (some minutes)");
         return;
     }
-    println!("{:<20} {:>6} {:>6} {:>7} {:>9} {:>9} {:>6}", "set", "meters", "baud", "frames", "time s", "needed s", "ratio");
+    println!(
+        "{:<20} {:>6} {:>6} {:>7} {:>9} {:>9} {:>6}",
+        "set", "meters", "baud", "frames", "time s", "needed s", "ratio"
+    );
     let mut lines = Vec::new();
     for count in [2, 10, 40] {
         for speed in [2400, 9600] {

@@ -1,0 +1,44 @@
+//! A scan of the air while the receiver goes on serving the points.
+
+use plomb_mbus::MeterId;
+use plomb_receivers::Heard;
+use tokio::time::{Duration, Instant};
+
+use crate::scan::{Ear, ScanLine, ScanOrder};
+
+/// Who was heard since somebody asked.
+pub(super) struct AirScan {
+    order: ScanOrder,
+    ear: Ear,
+    begun: Instant,
+}
+
+impl AirScan {
+    pub(super) fn begin(order: ScanOrder) -> Self {
+        Self { order, ear: Ear::default(), begun: Instant::now() }
+    }
+
+    /// Tells a sender that was not heard since the begin, with the point that is configured for it.
+    pub(super) fn hear(&mut self, heard: &Heard, point: impl Fn(&MeterId) -> Option<String>) {
+        let line = self.ear.hear(&heard.bytes, heard.rssi_dbm);
+        if let Some((meter, ScanLine::Found(mut found))) = line {
+            found.point = point(&meter);
+            // The queue holds more than a table of strangers can in the time that a reader may take.
+            let _ = self.order.lines.try_send(ScanLine::Found(found));
+        }
+        let _ = self.order.lines.try_send(self.ear.progress(self.begun.elapsed(), self.lasts()));
+    }
+
+    /// Whether the time is over, or whoever asked is gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.begun.elapsed() >= self.lasts() || self.order.lines.is_closed()
+    }
+
+    pub(super) fn end(self) {
+        let _ = self.order.lines.try_send(self.ear.done("complete", self.begun.elapsed()));
+    }
+
+    fn lasts(&self) -> Duration {
+        Duration::from_secs(self.order.options.lasts_s)
+    }
+}

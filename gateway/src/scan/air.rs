@@ -1,0 +1,126 @@
+//! Listening for whoever sends.
+
+use std::{collections::HashSet, future::Future, time::Duration};
+
+use plomb_mbus::{MeterId, SecondaryAddress};
+use plomb_receivers::{Receiver, ReceiverEvent};
+use plomb_wmbus::{MeterState, Opener, Security, Telegram};
+
+use super::{Found, ScanLine};
+use crate::{
+    config,
+    link::{Link, drive},
+    normalise::wmbus::record,
+    poll::{advice, telling_value},
+    radio::{
+        find, listen_config,
+        strangers::{STRANGERS_MAX, protection},
+    },
+};
+
+/// Listens through a receiver that nobody uses, for `lasts`, and tells each sender once.
+pub async fn air(
+    bus: &config::Bus,
+    lasts: Duration,
+    stop: impl Future<Output = ()>,
+    mut tell: impl FnMut(ScanLine),
+) -> Result<(), String> {
+    let port = |error: std::io::Error| format!("{}: {error}; {}", bus.port, advice(&error));
+    let kind = match bus.receiver_kind()? {
+        Some(kind) => kind,
+        None => find(&bus.port).await?,
+    };
+    let mut session = Receiver::new(kind, listen_config(bus, Some(kind))?);
+    let mut link = Link::open_receiver(&bus.port, kind.bits_per_second()).await.map_err(port)?;
+    let begun = tokio::time::Instant::now();
+    let mut ear = Ear::default();
+    let mut failure = None;
+    let driven = drive(&mut session, &mut link, |event| match event {
+        ReceiverEvent::Heard(heard) => {
+            if let Some((_, line)) = ear.hear(&heard.bytes, heard.rssi_dbm) {
+                tell(line);
+            }
+            tell(ear.progress(begun.elapsed(), lasts));
+        }
+        ReceiverEvent::Failed(why) => failure = Some(why.to_string()),
+        _ => {}
+    });
+    let end = tokio::select! {
+        driven = driven => {
+            driven.map_err(port)?;
+            "failed"
+        }
+        () = tokio::time::sleep(lasts) => "complete",
+        () = stop => "cancelled",
+    };
+    if let Some(failure) = failure {
+        return Err(format!("{}: {failure}", bus.port));
+    }
+    tell(ear.done(end, begun.elapsed()));
+    Ok(())
+}
+
+/// Knows who was heard.
+#[derive(Default)]
+pub(crate) struct Ear {
+    known: HashSet<MeterId>,
+    telegrams: u64,
+    link: Vec<u8>,
+}
+
+impl Ear {
+    /// A sender that was not heard before.
+    pub(crate) fn hear(&mut self, bytes: &[u8], rssi_dbm: Option<i16>) -> Option<(MeterId, ScanLine)> {
+        let telegram = Telegram::parse(bytes, &mut self.link).ok()?;
+        let meter = telegram.meter()?;
+        self.telegrams += 1;
+        if self.known.len() >= STRANGERS_MAX || !self.known.insert(meter) {
+            return None;
+        }
+        // One that sends in clear shows its value; the others need their key.
+        let state = MeterState::new(Security::plain());
+        let mut opener = Opener::new();
+        let opened = opener.open(&telegram, &state).ok();
+        let said = opened.and_then(|opened| record(&opened, bytes, None).ok());
+        let found = Found {
+            protocol: "wmbus".into(),
+            identity: Some(SecondaryAddress::from(meter).to_string()),
+            id: Some(meter.id.to_string()),
+            manufacturer: Some(meter.manufacturer.to_string()),
+            version: Some(meter.version),
+            medium: Some(meter.medium.to_string()),
+            value: said.as_ref().and_then(|(record, _)| telling_value(record)),
+            protection: Some(protection(&telegram)),
+            rssi_dbm,
+            ..Found::default()
+        };
+        Some((meter, ScanLine::Found(found)))
+    }
+
+    pub(crate) fn progress(&self, passed: Duration, lasts: Duration) -> ScanLine {
+        let done = passed.as_millis().saturating_mul(1000) / lasts.as_millis().max(1);
+        ScanLine::Progress {
+            frames: self.telegrams,
+            found: self.known.len() as u64,
+            done_per_mille: u16::try_from(done.min(1000)).unwrap_or(1000),
+            remaining_s: Some(lasts.saturating_sub(passed).as_secs_f64()),
+        }
+    }
+
+    pub(crate) fn done(&self, end: &str, took: Duration) -> ScanLine {
+        let detail = match (end, self.known.len()) {
+            ("complete", 0) => {
+                "nothing was heard: check the antenna and the modes; many meters send only every few minutes"
+            }
+            ("complete", _) => "heard for as long as asked; meters that send rarely may be missing: listen longer",
+            _ => "ended early: there may be more meters",
+        };
+        ScanLine::Done {
+            end: if self.known.is_empty() && end == "complete" { "nobody-answers".into() } else { end.into() },
+            detail: detail.into(),
+            frames: self.telegrams,
+            found: self.known.len() as u64,
+            took_s: took.as_secs_f64(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Searching a wire.
+
+use std::{future::Future, io, pin::Pin, time::Duration};
+
+use plomb_mbus::{Address, FoundMeter, Place, SPEEDS, Scan, ScanConfig, ScanEnd, ScanEvent, SpeedAnswer};
+
+use super::{Found, How, ScanLine, ScanOptions};
+use crate::{
+    config,
+    link::{Link, drive_until},
+    normalise::mbus::record,
+    poll::{line_timing, secondary, telling_value},
+};
+
+/// What a USB adapter takes beyond the line's own time. Each silence of a search costs it.
+const ADAPTER_LATENCY: Duration = Duration::from_millis(20);
+
+/// Searches a wire over a port that nobody uses.
+pub async fn wired(
+    bus: &config::Bus,
+    options: &ScanOptions,
+    stop: impl Future<Output = ()>,
+    tell: impl FnMut(ScanLine),
+) -> io::Result<()> {
+    let mut link = Link::open(&bus.port, bus.baud, bus.parity).await?;
+    wired_on(&mut link, bus, options, stop, tell).await
+}
+
+/// Searches a wire over an open link. Leaves the link at the line's speed.
+pub async fn wired_on(
+    link: &mut Link,
+    bus: &config::Bus,
+    options: &ScanOptions,
+    stop: impl Future<Output = ()>,
+    mut tell: impl FnMut(ScanLine),
+) -> io::Result<()> {
+    let mut stop = Stop { coming: Box::pin(stop), came: false };
+    let mut total = Total::default();
+    let speeds = match options.speeds {
+        false => vec![bus.baud],
+        true => {
+            let mut answering = Vec::new();
+            let mut scan = Scan::speeds(&SPEEDS, config_at(bus, bus.baud));
+            drive_until(&mut scan, link, stop.wait(), Scan::cancel, |event| match event {
+                ScanEvent::Speed { bits_per_second: baud, answer } => {
+                    let word = match answer {
+                        SpeedAnswer::Silence => "silence",
+                        SpeedAnswer::Clean => "clean",
+                        SpeedAnswer::Garbled => "garbled",
+                    };
+                    if answer != SpeedAnswer::Silence {
+                        answering.push(baud);
+                    }
+                    tell(ScanLine::Speed { baud, answer: word.into() });
+                }
+                event => total.take(event, bus.baud, &mut tell),
+            })
+            .await?;
+            answering
+        }
+    };
+    for baud in speeds {
+        if stop.came || total.is_over() {
+            break;
+        }
+        link.set_speed(baud)?;
+        let mut scan = search(options, config_at(bus, baud))?;
+        drive_until(&mut scan, link, stop.wait(), Scan::cancel, |event| total.take(event, baud, &mut tell)).await?;
+    }
+    link.set_speed(bus.baud)?;
+    tell(total.done());
+    Ok(())
+}
+
+/// A wish to stop, for several searches in a row: a future must not be asked again once it has come.
+struct Stop<F> {
+    coming: Pin<Box<F>>,
+    came: bool,
+}
+
+impl<F: Future<Output = ()>> Stop<F> {
+    async fn wait(&mut self) {
+        if self.came {
+            return std::future::pending().await;
+        }
+        self.coming.as_mut().await;
+        self.came = true;
+    }
+}
+
+fn config_at(bus: &config::Bus, baud: u32) -> ScanConfig {
+    let mut config = ScanConfig::new(baud);
+    config.line = line_timing(bus, baud);
+    if !bus.port.contains("://") && bus.latency_ms.is_none() {
+        config.line.extra_latency = ADAPTER_LATENCY;
+    }
+    config
+}
+
+fn search(options: &ScanOptions, config: ScanConfig) -> io::Result<Scan> {
+    Ok(match &options.how {
+        How::Secondary { mask: None } => Scan::secondary(config),
+        How::Secondary { mask: Some(mask) } => {
+            let within = secondary(mask).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+            Scan::within(within, config)
+        }
+        How::Primary { first, last } => Scan::primary(*first..=*last, config),
+    })
+}
+
+/// What several searches gave together.
+#[derive(Default)]
+struct Total {
+    frames: u64,
+    found: u64,
+    took: Duration,
+    end: Option<ScanEnd>,
+}
+
+impl Total {
+    fn take(&mut self, event: ScanEvent, baud: u32, tell: &mut impl FnMut(ScanLine)) {
+        match event {
+            ScanEvent::Found(meter) => tell(ScanLine::Found(found(&meter, baud))),
+            ScanEvent::Collision { place } => {
+                let what = match place {
+                    Place::Primary(_) => "several meters share this address: search by identity, or readdress one",
+                    Place::Selection(_) => "several meters answer and no question tells them apart",
+                };
+                tell(ScanLine::Trouble { place: place.to_string(), what: what.into() });
+            }
+            ScanEvent::Unfit { place, got, address } => {
+                let says = got.map_or_else(|| address.to_string(), |got| got.to_string());
+                let what = format!("the answer is of another meter, {says}: it is not counted");
+                tell(ScanLine::Trouble { place: place.to_string(), what });
+            }
+            ScanEvent::Mute { place } => {
+                let what = "it acknowledges and sends no telegram: try `plomb read mbus` with a longer --timeout-ms";
+                tell(ScanLine::Trouble { place: place.to_string(), what: what.into() });
+            }
+            ScanEvent::Progress(progress) => tell(ScanLine::Progress {
+                frames: self.frames + u64::from(progress.frames),
+                found: self.found + u64::from(progress.found),
+                done_per_mille: progress.done_per_mille,
+                remaining_s: progress.remaining.map(|remaining| remaining.as_secs_f64()),
+            }),
+            ScanEvent::Speed { .. } => {}
+            ScanEvent::Done { end, frames, found, took } => {
+                self.frames += u64::from(frames);
+                self.found += u64::from(found);
+                self.took += took;
+                // A search that found something outweighs a silent one at another speed.
+                let weighs = self.end.is_none() || !matches!(end, ScanEnd::NobodyAnswers);
+                if weighs {
+                    self.end = Some(end);
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.end, Some(ScanEnd::Cancelled))
+    }
+
+    fn done(&self) -> ScanLine {
+        let (end, detail) = match self.end {
+            Some(ScanEnd::Complete) if self.found > 0 => ("complete", "every identity was asked for".to_string()),
+            Some(ScanEnd::Complete | ScanEnd::NobodyAnswers) | None => (
+                "nobody-answers",
+                "nobody answers: check power, wiring and polarity of the level converter; try --speeds".into(),
+            ),
+            Some(ScanEnd::Noise { bytes }) => (
+                "noise",
+                format!(
+                    "{bytes} bytes of noise came back whatever was asked: check polarity, speed, parity, and whether \
+                     the adapter echoes"
+                ),
+            ),
+            Some(ScanEnd::FrameLimit) => ("frame-limit", "too many frames: narrow the search with --mask".into()),
+            Some(ScanEnd::Cancelled) => ("cancelled", "cancelled before the end: there may be more meters".into()),
+        };
+        let took_s = self.took.as_secs_f64();
+        ScanLine::Done { end: end.into(), detail, frames: self.frames, found: self.found, took_s }
+    }
+}
+
+fn found(meter: &FoundMeter, baud: u32) -> Found {
+    let Address(address) = meter.address;
+    let mut found = Found {
+        protocol: "mbus".into(),
+        identity: meter.identity.map(|identity| identity.to_string()),
+        // 0 is an address that was never set, 253 and above are no addresses of one meter.
+        address: (1..=250).contains(&address).then_some(address),
+        id: meter.identity.map(|identity| identity.id.to_string()),
+        manufacturer: meter.identity.and_then(|identity| identity.manufacturer).map(|letters| letters.to_string()),
+        version: meter.identity.and_then(|identity| identity.version),
+        medium: meter.identity.and_then(|identity| identity.medium).map(|medium| medium.to_string()),
+        baud: Some(baud),
+        ..Found::default()
+    };
+    if let Ok(record) = record(std::slice::from_ref(&meter.telegram)) {
+        found.value = telling_value(&record);
+    }
+    found
+}
