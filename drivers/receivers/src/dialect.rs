@@ -19,6 +19,11 @@ pub(crate) trait Dialect: core::fmt::Debug + Send {
     /// A pause is over.
     fn paused(&mut self, config: &ListenConfig) -> Next;
 
+    /// Whether the step that was sent last may be sent again when no answer comes.
+    fn may_repeat(&self) -> bool {
+        true
+    }
+
     /// No answer came, in all tries. `None` when there is no other way.
     fn unanswered(&mut self, config: &ListenConfig) -> Option<Next>;
 

@@ -59,6 +59,8 @@ const ADDRESS_BYTES: usize = 8;
 enum Step {
     /// An `X` for a module that an earlier program left in its configuration mode.
     LeaveFirst,
+    /// Leaves the memory and the configuration mode after an unanswered write.
+    Abandon,
     #[default]
     Enter,
     Address(usize),
@@ -76,8 +78,8 @@ enum Step {
 pub(crate) struct Rc1180 {
     step: Step,
     identify: bool,
-    /// Times that the configuration mode was left before it was entered.
-    left_first: u8,
+    /// Times that the configuration mode was left in order to begin anew.
+    ways_out: u8,
     address: Vec<u8>,
     rssi_attached: bool,
 }
@@ -88,6 +90,7 @@ impl Rc1180 {
         let parameter = |nth: usize| PARAMETERS.get(nth).copied().unwrap_or_default();
         Next::Ask(match step {
             Step::LeaveFirst => return Next::Tell([EXIT].to_vec(), FORGETTING),
+            Step::Abandon => return Next::Tell([MEMORY_END, EXIT].to_vec(), FORGETTING),
             Step::Exit => return Next::Tell([EXIT].to_vec(), LEAVING),
             Step::Enter => [ENTER].to_vec(),
             Step::Address(nth) => [b'Y', MANUFACTURER + u8::try_from(nth).unwrap_or(0)].to_vec(),
@@ -175,14 +178,14 @@ fn mode(config: &ListenConfig) -> u8 {
 impl Dialect for Rc1180 {
     fn begin(&mut self, config: &ListenConfig, why: Begin) -> Next {
         self.identify = why == Begin::Identify;
-        self.left_first = 0;
+        self.ways_out = 0;
         self.address.clear();
         self.ask(Step::Enter, config)
     }
 
     fn step(&self) -> &'static str {
         match self.step {
-            Step::LeaveFirst | Step::Exit => "leave the configuration mode",
+            Step::LeaveFirst | Step::Abandon | Step::Exit => "leave the configuration mode",
             Step::Enter => "enter the configuration mode",
             Step::Address(_) => "read its address",
             Step::Read(_) | Step::ReadBack(_) => "read a parameter",
@@ -214,15 +217,29 @@ impl Dialect for Rc1180 {
     }
 
     fn paused(&mut self, config: &ListenConfig) -> Next {
-        if self.step == Step::Exit { Next::Ready(self.identity()) } else { self.ask(Step::Enter, config) }
+        if self.step == Step::Exit {
+            return Next::Ready(self.identity());
+        }
+        self.address.clear();
+        self.ask(Step::Enter, config)
+    }
+
+    fn may_repeat(&self) -> bool {
+        // Behind an `M` whose prompt was lost, another one would be a position to write to.
+        !matches!(self.step, Step::BeginWrite(_) | Step::Write(_))
     }
 
     fn unanswered(&mut self, config: &ListenConfig) -> Option<Next> {
-        let again = self.step == Step::Enter && self.left_first < config.retries;
-        again.then(|| {
-            self.left_first = self.left_first.saturating_add(1);
-            self.ask(Step::LeaveFirst, config)
-        })
+        let way_out = match self.step {
+            Step::Enter => Step::LeaveFirst,
+            Step::BeginWrite(_) | Step::Write(_) => Step::Abandon,
+            _ => return None,
+        };
+        if self.ways_out >= config.retries {
+            return None;
+        }
+        self.ways_out = self.ways_out.saturating_add(1);
+        Some(self.ask(way_out, config))
     }
 
     fn take(&mut self, config: &ListenConfig, bytes: &[u8], ended: bool, asked: bool) -> Taken {

@@ -166,7 +166,7 @@ impl Receiver {
     }
 
     fn unanswered(&mut self, now: Instant) {
-        if self.attempt < self.config.retries {
+        if self.attempt < self.config.retries && self.dialect.may_repeat() {
             self.attempt += 1;
             self.state = State::Ready { pause: None };
             return;

@@ -77,6 +77,21 @@ fn a_parameter_is_written_once_and_in_one_piece() {
 }
 
 #[test]
+fn a_write_whose_prompt_is_lost_is_not_repeated_blindly() {
+    let mut line = receiver(Kind::Rc1180, Modes::T);
+    entered(&mut line);
+    for (position, value) in [(0x36, 0), (0x12, 1), (0x05, 0)] {
+        line.exchange(&[b'Y', position], &[value, b'>']);
+    }
+    line.expect(b"M");
+    line.wait();
+    // A second M would be taken for a position in flash; FF leaves the memory.
+    line.expect(&[0xFF, b'X']);
+    assert!(line.wait() >= Duration::from_secs(2));
+    set_up(&mut line, 1);
+}
+
+#[test]
 fn a_module_that_was_left_in_its_configuration_mode() {
     let mut line = receiver(Kind::Rc1180, Modes::T);
     for _ in 0..3 {

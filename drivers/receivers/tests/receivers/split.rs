@@ -75,7 +75,7 @@ proptest! {
         let whole = events(kind, &stream, &[]);
         prop_assert_eq!(&events(kind, &stream, &cuts), &whole);
         prop_assert_eq!(&events(kind, &stream, &vec![1; stream.len()]), &whole);
-        // Nothing is lost: noise and telegrams account for every byte that is not an end of line.
+        // No byte is told twice.
         let noise: usize = whole.iter().map(|event| match event {
             ReceiverEvent::Noise(noise) => noise.bytes.len(),
             _ => 0,
