@@ -67,7 +67,8 @@ impl Link {
         match &mut self.wire {
             Wire::Serial(port) => port.set_baud_rate(bits_per_second)?,
             Wire::Tcp(_) | Wire::Udp(_) if bits_per_second != self.bits_per_second => {
-                let what = format!("the speed is {bits_per_second} baud: it is set at the serial server, not from here");
+                let what =
+                    format!("the speed is {bits_per_second} baud: it is set at the serial server, not from here");
                 return Err(io::Error::new(io::ErrorKind::Unsupported, what));
             }
             Wire::Tcp(_) | Wire::Udp(_) => {}
@@ -161,6 +162,8 @@ pub async fn drive_until<S: Session>(
         }
         let deadline = session.poll_timeout().map(|deadline| origin + Duration::from_micros(deadline.as_micros()));
         tokio::select! {
+            // When this program was held up, an answer and its deadline wait together: the answer was in time.
+            biased;
             read = link.read(&mut buffer) => {
                 let read = read?;
                 session.handle_input(buffer.get(..read).unwrap_or_default(), now());

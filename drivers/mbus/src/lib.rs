@@ -50,12 +50,20 @@
 //! [`ReadMeter`] is a [`Session`](plomb_session::Session): it is given bytes and times, and gives
 //! bytes, deadlines and [`ReadEvent`]s. [`ReadConfig`] holds what differs from bus to bus; the limits
 //! of the standard are its defaults. [`ReadFailure`] says whose fault a failed readout is.
+//! [`Command`] is a session that sets a clock, resets an application, asks for alarms, or changes a
+//! meter's speed.
+//!
+//! # Finding meters
+//!
+//! [`Scan`] is a session, too: by primary address, by identity, or through the speeds. It tells
+//! [`ScanEvent`]s, can be cancelled, and leaves no meter selected.
+//!
 //! [`snd_nke`], [`req_ud2`], [`req_ud1`] and [`select`] make the frames for anyone else.
 //!
 //! # What is absent
 //!
 //! Decryption (an encrypted telegram is [`TelegramError::Encrypted`]), compact profiles beyond their
-//! names, wireless M-Bus, searching a bus, and everything a profile of one meter model would know.
+//! names, wireless M-Bus, and everything a profile of one meter model would know.
 #![no_std]
 
 extern crate alloc;
@@ -94,8 +102,8 @@ pub use search::{
 };
 pub use secondary::{SecondaryAddress, select};
 pub use session::{
-    ClockType, Command, CommandError, CommandEvent, End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent, ReadFailure, ReadMeter, ReceivedTelegram,
-    TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
+    ClockType, Command, CommandError, CommandEvent, End, IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, ReadEvent,
+    ReadFailure, ReadMeter, ReceivedTelegram, TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
 };
 pub use telegram::{
     ApplicationError, Body, DecodeError, Decoded, Records, ShortHeader, Telegram, TelegramError, decode, decode_strict,

@@ -75,7 +75,12 @@ impl Bus {
             echo: false,
             reversed: false,
             noise: None,
-            calendar, speed, receiver: Receiver::new(speed), fitted: Vec::new(), last_refused: None }
+            calendar,
+            speed,
+            receiver: Receiver::new(speed),
+            fitted: Vec::new(),
+            last_refused: None,
+        }
     }
 
     /// Puts a slave on the line. Two of one address collide, as they would.

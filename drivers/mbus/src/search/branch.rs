@@ -195,11 +195,7 @@ fn digit_rounds(place: u8, hex_digits: bool) -> VecDeque<Round> {
 
 /// What to try where all digits are given: first what two answers in step leave possible, the
 /// shortest list first; then everything else.
-fn part_rounds(
-    selection: &SecondaryAddress,
-    overlay: Option<Overlay>,
-    found: &[SecondaryAddress],
-) -> VecDeque<Round> {
+fn part_rounds(selection: &SecondaryAddress, overlay: Option<Overlay>, found: &[SecondaryAddress]) -> VecDeque<Round> {
     let mut possible = Vec::new();
     let mut others = Vec::new();
     for (part, values) in open_parts(selection, found) {

@@ -31,10 +31,17 @@ pub(super) struct Primary {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    Call { again: bool },
+    Call {
+        again: bool,
+    },
     /// Nobody is asked; bytes that come back are noise.
-    Listen { tries: u8 },
-    Read { tries: u8, called: Called },
+    Listen {
+        tries: u8,
+    },
+    Read {
+        tries: u8,
+        called: Called,
+    },
     Over,
 }
 
@@ -82,7 +89,8 @@ impl Primary {
             Heard::Garbled(_) | Heard::Telegram { .. } => {
                 self.garbled += 1;
                 let suspect = self.garbled == 1 || self.garbled > GARBLED_COUNT_SUSPECT;
-                self.step = if suspect { Step::Listen { tries: 0 } } else { Step::Read { tries: 0, called: Called::Garbled } };
+                self.step =
+                    if suspect { Step::Listen { tries: 0 } } else { Step::Read { tries: 0, called: Called::Garbled } };
             }
         }
     }

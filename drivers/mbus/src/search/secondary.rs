@@ -53,12 +53,25 @@ struct Crowd {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
-    Select { again: bool },
+    Select {
+        again: bool,
+    },
     /// Nobody is asked; bytes that come back are noise. Then the selection counts as `then`.
-    Listen { tries: u8, then: Collided },
-    Read { again: bool, fcb: bool },
-    Verify { meter: FoundMeter, again: bool },
-    Deselect { end: ScanEnd },
+    Listen {
+        tries: u8,
+        then: Collided,
+    },
+    Read {
+        again: bool,
+        fcb: bool,
+    },
+    Verify {
+        meter: FoundMeter,
+        again: bool,
+    },
+    Deselect {
+        end: ScanEnd,
+    },
     Over,
 }
 
@@ -200,7 +213,7 @@ impl Secondary {
         self.settled(now);
     }
 
-    fn after_verify(&mut self, heard: Heard, meter: FoundMeter, again: bool, now: Instant) {
+    fn after_verify(&mut self, heard: &Heard, meter: FoundMeter, again: bool, now: Instant) {
         match heard {
             Heard::Ack => self.accept(meter, now),
             _ if !again => self.step = Step::Verify { meter, again: true },
@@ -337,7 +350,8 @@ fn fits(selection: &SecondaryAddress, identity: &SecondaryAddress) -> bool {
     let numbers = selection.fabrication.zip(identity.fabrication);
     selection.matches_id(identity.id)
         && numbers.is_none_or(|(asked, got)| SecondaryAddress::from_id(asked).matches_id(got))
-        && (identity.manufacturer.is_none() || selection.manufacturer.is_none_or(|it| Some(it) == identity.manufacturer))
+        && (identity.manufacturer.is_none()
+            || selection.manufacturer.is_none_or(|it| Some(it) == identity.manufacturer))
         && (identity.version.is_none() || selection.version.is_none_or(|it| Some(it) == identity.version))
         && (identity.medium.is_none() || selection.medium.is_none_or(|it| Some(it) == identity.medium))
 }
@@ -373,7 +387,7 @@ impl Plan for Secondary {
             Step::Select { again } => self.after_select(heard, again, now),
             Step::Listen { tries, then } => self.after_listening(&heard, tries, then, now),
             Step::Read { again, fcb } => self.after_read(heard, again, fcb, now),
-            Step::Verify { meter, again } => self.after_verify(heard, meter, again, now),
+            Step::Verify { meter, again } => self.after_verify(&heard, meter, again, now),
             Step::Deselect { end } => {
                 self.step = Step::Over;
                 self.tally.done(end, now);

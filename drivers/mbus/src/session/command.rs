@@ -176,7 +176,9 @@ enum Step {
     Select,
     Ask,
     /// Whether the meter is heard at the new speed, or again at the old.
-    Hear { new: bool },
+    Hear {
+        new: bool,
+    },
     Over,
 }
 

@@ -157,10 +157,8 @@ impl<P: Plan> Conversation<P> {
 
     /// When the answer is over, if nothing more comes after `now`.
     fn answer_ends(&self, deadline: Instant, now: Instant) -> Instant {
-        let latest = self.asked_at
-            + self.config.reply_limit()
-            + BABBLE_MAX
-            + self.config.time_on_the_wire(FRAME_BYTES_MAX);
+        let latest =
+            self.asked_at + self.config.reply_limit() + BABBLE_MAX + self.config.time_on_the_wire(FRAME_BYTES_MAX);
         let whole = match self.wants() {
             Wants::Ack => self.answer.acks() > 0 || !self.telegrams.is_empty(),
             Wants::Telegram => !self.telegrams.is_empty(),
@@ -187,7 +185,9 @@ impl<P: Plan> Conversation<P> {
             (Wants::Ack, [], 1) if noise == 0 => Heard::Ack,
             // An acknowledgement is how a slave says that it has no such data.
             (Wants::Telegram, [], 1) if noise == 0 => Heard::Ack,
-            (_, [telegram], _) => Heard::Telegram { bytes: telegram.clone(), alone: acks == 0 && noise == self.noise_before },
+            (_, [telegram], _) => {
+                Heard::Telegram { bytes: telegram.clone(), alone: acks == 0 && noise == self.noise_before }
+            }
             _ => {
                 let damage = match self.telegrams.as_slice() {
                     [] => self.answer.damage().unwrap_or(Damage::Several),

@@ -182,7 +182,8 @@ impl ReadMeter {
             (Request::Select, Target::Secondary(secondary)) => select(secondary, self.config.select_with_fcb),
             (Request::Before(nth), _) => {
                 let control = Control::SndUd { fcb: self.fcb };
-                let frame = self.before.get(nth).map(|(ci, payload)| Frame::Long { control, address, ci: *ci, payload });
+                let frame =
+                    self.before.get(nth).map(|(ci, payload)| Frame::Long { control, address, ci: *ci, payload });
                 // What is sent before has been cut to what a frame carries.
                 frame.and_then(|frame| frame.emit().ok()).unwrap_or_default()
             }
@@ -243,7 +244,9 @@ impl ReadMeter {
                 self.fcb = !self.fcb;
                 self.ask(self.after_address(nth.saturating_add(1)), now);
             }
-            Request::Select | Request::Before(_) | Request::Data => self.try_again(self.answer.damage().map(Failing::Damage), now),
+            Request::Select | Request::Before(_) | Request::Data => {
+                self.try_again(self.answer.damage().map(Failing::Damage), now);
+            }
         }
     }
 

@@ -7,11 +7,11 @@ mod exchange;
 mod failure;
 mod machine;
 
+pub(crate) use answer::Damage;
 pub use command::{ClockType, Command, CommandError, CommandEvent};
 pub use config::{
     IDLE_BITS_MIN, RETRY_COUNT_DEFAULT, ReadConfig, TELEGRAM_COUNT_MAX, Target, reply_timeout_of_standard,
 };
-pub(crate) use answer::Damage;
 pub(crate) use exchange::{Ask, Conversation, Heard, Plan, Wants, session_of_conversation};
 pub use failure::ReadFailure;
 pub use machine::{End, ReadEvent, ReadMeter, ReceivedTelegram};

@@ -3,8 +3,8 @@
 use crate::sets::line;
 use crate::virtual_line::drive;
 use plomb_mbus::{
-    Address, ClockType, Command, CommandError, CommandEvent, DateTime, Identification, Precision, ReadConfig, ReadEvent,
-    ReadMeter, SecondaryAddress, Target, decode,
+    Address, ClockType, Command, CommandError, CommandEvent, DateTime, Identification, Precision, ReadConfig,
+    ReadEvent, ReadMeter, SecondaryAddress, Target, decode,
 };
 use plomb_session::script::Script;
 use plomb_sim::live::{Kind, Meter};
@@ -38,10 +38,13 @@ fn only(mut command: Command, line: &mut Line) -> CommandEvent {
 fn telegrams(session: &mut ReadMeter, line: &mut Line) -> Vec<Vec<u8>> {
     let run = drive(session, line);
     assert!(matches!(run.events.last(), Some(ReadEvent::Done { .. })), "{:?}", run.events);
-    run.events.into_iter().filter_map(|event| match event {
-        ReadEvent::Telegram(telegram) => Some(telegram.bytes),
-        _ => None,
-    }).collect()
+    run.events
+        .into_iter()
+        .filter_map(|event| match event {
+            ReadEvent::Telegram(telegram) => Some(telegram.bytes),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]
@@ -57,8 +60,15 @@ fn an_alarm_is_told_and_its_absence_too() {
 #[test]
 fn the_clock_is_set_with_the_bytes_of_the_standard() {
     let time = DateTime {
-        precision: Precision::Second, year: Some(2026), month: 11, day: 25, hour: 14, minute: 7, second: 9,
-        invalid: false, daylight_saving: false,
+        precision: Precision::Second,
+        year: Some(2026),
+        month: 11,
+        day: 25,
+        hour: 14,
+        minute: 7,
+        second: 9,
+        invalid: false,
+        daylight_saving: false,
     };
     // 2026: bits 010 into the day, 0011 into the month; century 1 into the hour of type F.
     let minutes = [0x04, 0x6D, 0x07, 0x2E, 0x59, 0x3B];
@@ -66,7 +76,8 @@ fn the_clock_is_set_with_the_bytes_of_the_standard() {
     assert_eq!(DateTime::from_type_f([0x07, 0x2E, 0x59, 0x3B]).to_string(), "2026-11-25T14:07");
     assert_eq!(DateTime::from_type_i([0x09, 0x07, 0x0E, 0x59, 0x3B, 0x00]), time);
     for (kind, record) in [(ClockType::Minutes, &minutes[..]), (ClockType::Seconds, &seconds[..])] {
-        let mut frame = vec![0x68, 3 + record.len() as u8, 3 + record.len() as u8, 0x68, 0x73, 0x01, 0x51];
+        let length = 3 + u8::try_from(record.len()).unwrap();
+        let mut frame = vec![0x68, length, length, 0x68, 0x73, 0x01, 0x51];
         frame.extend(record);
         frame.push(frame[4..].iter().fold(0, |sum, byte| sum.wrapping_add(*byte)));
         frame.push(0x16);
@@ -138,7 +149,8 @@ fn selected_records_come_alone() {
         let some = telegrams(&mut read, &mut line);
         let chosen = decode(&some[0]).unwrap();
         assert!(!chosen.records.is_empty() && chosen.records.len() < whole.records.len());
-        let units: Vec<String> = chosen.records.iter().map(|record| format!("{} {}", record.quantity, record.unit)).collect();
+        let units: Vec<String> =
+            chosen.records.iter().map(|record| format!("{} {}", record.quantity, record.unit)).collect();
         assert!(units.iter().all(|unit| *unit == units[0]), "{units:?}");
     }
 }

@@ -35,7 +35,15 @@ fn search(set: Set, count: usize, speed: u32, seed: u64) -> Row {
     let told = found(&run);
     let fitted: BTreeSet<[u8; 8]> = meters.iter().map(|(identity, _)| identity.bytes()).collect();
     let names = format!("{set:?}, {count} meters, {speed} baud, seed {seed}");
-    assert_eq!(told.iter().copied().collect::<BTreeSet<_>>(), fitted, "{names}: {:?}", run.events.iter().filter(|event| !matches!(event, ScanEvent::Found(_) | ScanEvent::Progress(_))).collect::<Vec<_>>());
+    assert_eq!(
+        told.iter().copied().collect::<BTreeSet<_>>(),
+        fitted,
+        "{names}: {:?}",
+        run.events
+            .iter()
+            .filter(|event| !matches!(event, ScanEvent::Found(_) | ScanEvent::Progress(_)))
+            .collect::<Vec<_>>()
+    );
     assert_eq!(told.len(), fitted.len(), "{names}: one was told twice");
     assert_eq!(end(&run), ScanEnd::Complete, "{names}");
     Row { frames: run.sent.len(), silent: run.silent, took: run.took, needed: run.needed }
@@ -44,17 +52,28 @@ fn search(set: Set, count: usize, speed: u32, seed: u64) -> Row {
 #[test]
 fn every_meter_is_found_and_none_invented() {
     let seeds = 3;
-    println!("{:<20} {:>6} {:>6} {:>7} {:>7} {:>9} {:>9} {:>6}", "set", "meters", "baud", "frames", "silent", "time s", "needed s", "ratio");
+    println!(
+        "{:<20} {:>6} {:>6} {:>7} {:>7} {:>9} {:>9} {:>6}",
+        "set", "meters", "baud", "frames", "silent", "time s", "needed s", "ratio"
+    );
     for count in [2, 10, 40] {
         for speed in [2400, 9600] {
             for set in SETS {
                 let rows: Vec<Row> = (0..seeds).map(|seed| search(set, count, speed, seed)).collect();
-                let seconds = |of: fn(&Row) -> Duration| rows.iter().map(|row| of(row).as_secs_f64()).sum::<f64>() / f64::from(u32::try_from(rows.len()).unwrap());
+                let seconds = |of: fn(&Row) -> Duration| {
+                    rows.iter().map(|row| of(row).as_secs_f64()).sum::<f64>()
+                        / f64::from(u32::try_from(rows.len()).unwrap())
+                };
                 let (took, needed) = (seconds(|row| row.took), seconds(|row| row.needed));
-                println!("{:<20} {count:>6} {speed:>6} {:>7} {:>7} {took:>9.2} {needed:>9.2} {:>6.3}", format!("{set:?}"), rows.iter().map(|row| row.frames).sum::<usize>() / rows.len(), rows.iter().map(|row| row.silent).sum::<usize>() / rows.len(), took / needed);
+                println!(
+                    "{:<20} {count:>6} {speed:>6} {:>7} {:>7} {took:>9.2} {needed:>9.2} {:>6.3}",
+                    format!("{set:?}"),
+                    rows.iter().map(|row| row.frames).sum::<usize>() / rows.len(),
+                    rows.iter().map(|row| row.silent).sum::<usize>() / rows.len(),
+                    took / needed
+                );
                 assert!(took <= 1.3 * needed, "{set:?}");
             }
         }
     }
 }
-

@@ -26,7 +26,12 @@ fn each_address_is_told_with_its_identity() {
     assert_eq!((found(&run), end(&run)), (fitted, ScanEnd::Complete));
     // 251 calls, and one request for each that answers.
     assert_eq!(run.sent.len(), 251 + 10);
-    println!("primary: {} frames, {:.1} s, needed {:.1} s", run.sent.len(), run.took.as_secs_f64(), run.needed.as_secs_f64());
+    println!(
+        "primary: {} frames, {:.1} s, needed {:.1} s",
+        run.sent.len(),
+        run.took.as_secs_f64(),
+        run.needed.as_secs_f64()
+    );
     assert!(run.took < Duration::from_secs(60) && run.took.as_secs_f64() < 1.3 * run.needed.as_secs_f64());
 }
 

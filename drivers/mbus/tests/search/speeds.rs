@@ -19,10 +19,14 @@ fn each_speed_with_a_meter_answers_and_no_other() {
     line.bus.fit_at(LineSpeed(300), slave(1, 0x1111_1111));
     line.bus.fit_at(LineSpeed(9600), slave(2, 0x2222_2222));
     let run = drive(&mut Scan::speeds(&SPEEDS, ScanConfig::new(2400)), &mut line);
-    let answers: Vec<(u32, SpeedAnswer)> = run.events.iter().filter_map(|event| match event {
-        ScanEvent::Speed { bits_per_second, answer } => Some((*bits_per_second, *answer)),
-        _ => None,
-    }).collect();
+    let answers: Vec<(u32, SpeedAnswer)> = run
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            ScanEvent::Speed { bits_per_second, answer } => Some((*bits_per_second, *answer)),
+            _ => None,
+        })
+        .collect();
     assert_eq!(answers.len(), SPEEDS.len());
     for (speed, answer) in answers {
         let expected = if [300, 9600].contains(&speed) { SpeedAnswer::Clean } else { SpeedAnswer::Silence };

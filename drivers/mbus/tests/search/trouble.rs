@@ -28,9 +28,8 @@ fn line_of(slaves: Vec<Slave>) -> Line {
 }
 
 fn others(run: &Run<ScanEvent>) -> Vec<&ScanEvent> {
-    let quiet = |event: &&ScanEvent| {
-        !matches!(event, ScanEvent::Found(_) | ScanEvent::Progress(_) | ScanEvent::Done { .. })
-    };
+    let quiet =
+        |event: &&ScanEvent| !matches!(event, ScanEvent::Found(_) | ScanEvent::Progress(_) | ScanEvent::Done { .. });
     run.events.iter().filter(quiet).collect()
 }
 
@@ -111,10 +110,14 @@ fn meters_with_one_identity_part_by_their_fabrication_numbers() {
     let slaves = vec![fabricated(1, 0x0000_1111), fabricated(2, 0x0000_2111), slave(3, 0x1234_5679)];
     let run = search(&mut line_of(slaves));
     assert!(others(&run).is_empty(), "{:?}", others(&run));
-    let names: BTreeSet<String> = run.events.iter().filter_map(|event| match event {
-        ScanEvent::Found(meter) => meter.identity.map(|identity| identity.to_string()),
-        _ => None,
-    }).collect();
+    let names: BTreeSet<String> = run
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            ScanEvent::Found(meter) => meter.identity.map(|identity| identity.to_string()),
+            _ => None,
+        })
+        .collect();
     let expected = ["12345678.KAM.01.07.00001111", "12345678.KAM.01.07.00002111", "12345679.KAM.01.07"];
     assert_eq!(names, expected.map(String::from).into());
     println!("fabrication: {} frames", run.sent.len());
@@ -137,7 +140,11 @@ fn a_meter_that_tells_another_identity_is_not_told_as_found() {
     liar.faults.wrong_identity = true;
     let run = search(&mut line_of(vec![liar, slave(2, 0x8765_4321)]));
     assert_eq!(found(&run).len(), 1);
-    assert!(others(&run).iter().any(|event| matches!(event, ScanEvent::Unfit { got: Some(got), .. } if got.id.0 == 0x1234_5679)));
+    assert!(
+        others(&run)
+            .iter()
+            .any(|event| matches!(event, ScanEvent::Unfit { got: Some(got), .. } if got.id.0 == 0x1234_5679))
+    );
 }
 
 #[test]
@@ -174,10 +181,14 @@ fn a_limit_and_a_cancel_leave_the_line_clean() {
 #[test]
 fn progress_only_grows_and_ends_at_the_whole() {
     let run = search(&mut line(&identities(Set::Mixed, 40, 4), SPEED));
-    let shares: Vec<u16> = run.events.iter().filter_map(|event| match event {
-        ScanEvent::Progress(progress) => Some(progress.done_per_mille),
-        _ => None,
-    }).collect();
+    let shares: Vec<u16> = run
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            ScanEvent::Progress(progress) => Some(progress.done_per_mille),
+            _ => None,
+        })
+        .collect();
     assert!(shares.is_sorted(), "{shares:?}");
     assert_eq!(shares.last(), Some(&1000));
     assert!(shares.len() > 20);
