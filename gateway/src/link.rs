@@ -188,6 +188,8 @@ pub async fn drive_until<S: Session>(
         }
         let deadline = session.poll_timeout().map(|deadline| origin + Duration::from_micros(deadline.as_micros()));
         tokio::select! {
+            // When this program was held up, an answer and its deadline wait together: the answer was in time.
+            biased;
             read = link.read(&mut buffer) => {
                 let read = read?;
                 session.handle_input(buffer.get(..read).unwrap_or_default(), now());

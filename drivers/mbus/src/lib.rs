@@ -50,6 +50,14 @@
 //! [`ReadMeter`] is a [`Session`](plomb_session::Session): it is given bytes and times, and gives
 //! bytes, deadlines and [`ReadEvent`]s. [`ReadConfig`] holds what differs from bus to bus; the limits
 //! of the standard are its defaults. [`ReadFailure`] says whose fault a failed readout is.
+//! [`Command`] is a session that sets a clock, resets an application, asks for alarms, or changes a
+//! meter's speed.
+//!
+//! # Finding meters
+//!
+//! [`Scan`] is a session, too: by primary address, by identity, or through the speeds. It tells
+//! [`ScanEvent`]s, can be cancelled, and leaves no meter selected.
+//!
 //! [`snd_nke`], [`req_ud2`], [`req_ud1`] and [`select`] make the frames for anyone else.
 //!
 //! # Looking at a frame
@@ -59,7 +67,7 @@
 //! # What is absent
 //!
 //! Decryption and wireless M-Bus (an encrypted telegram is [`TelegramError::Encrypted`]; the crate
-//! `plomb-wmbus` opens it), searching a bus, and everything a profile of one meter model would
+//! `plomb-wmbus` opens it), and everything a profile of one meter model would
 //! know. A compact profile is [`Record::profile`]; its differences are not summed up.
 #![no_std]
 

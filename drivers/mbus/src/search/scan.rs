@@ -8,6 +8,7 @@ use crate::header::{Header, Identification};
 use crate::secondary::{FABRICATION_RECORD, SecondaryAddress};
 use crate::session::{Ask, Conversation, Heard, Plan, session_of_conversation};
 use crate::telegram::Telegram;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use plomb_session::{Instant, Reader};
@@ -22,7 +23,7 @@ pub struct Scan(Conversation<Kind>);
 #[derive(Debug)]
 enum Kind {
     Primary(Primary),
-    Secondary(Secondary),
+    Secondary(Box<Secondary>),
     Speeds(Speeds),
 }
 
@@ -56,7 +57,7 @@ impl Scan {
     /// As [`secondary`](Self::secondary), among the meters that `selection` means.
     #[must_use]
     pub fn within(selection: SecondaryAddress, config: ScanConfig) -> Self {
-        Self::of(Kind::Secondary(Secondary::new(selection, config)), config)
+        Self::of(Kind::Secondary(Box::new(Secondary::new(selection, config))), config)
     }
 
     /// Asks everybody at each of `speeds`, in bits per second and in their order; see

@@ -213,7 +213,7 @@ impl Secondary {
         self.settled(now);
     }
 
-    fn after_verify(&mut self, heard: Heard, meter: FoundMeter, again: bool, now: Instant) {
+    fn after_verify(&mut self, heard: &Heard, meter: FoundMeter, again: bool, now: Instant) {
         match heard {
             Heard::Ack => self.accept(meter, now),
             _ if !again => self.step = Step::Verify { meter, again: true },
@@ -387,7 +387,7 @@ impl Plan for Secondary {
             Step::Select { again } => self.after_select(heard, again, now),
             Step::Listen { tries, then } => self.after_listening(&heard, tries, then, now),
             Step::Read { again, fcb } => self.after_read(heard, again, fcb, now),
-            Step::Verify { meter, again } => self.after_verify(heard, meter, again, now),
+            Step::Verify { meter, again } => self.after_verify(&heard, meter, again, now),
             Step::Deselect { end } => {
                 self.step = Step::Over;
                 self.tally.done(end, now);

@@ -245,7 +245,7 @@ impl ReadMeter {
                 self.ask(self.after_address(nth.saturating_add(1)), now);
             }
             Request::Select | Request::Before(_) | Request::Data => {
-                self.try_again(self.answer.damage().map(Failing::Damage), now)
+                self.try_again(self.answer.damage().map(Failing::Damage), now);
             }
         }
     }

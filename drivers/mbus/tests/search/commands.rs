@@ -76,7 +76,8 @@ fn the_clock_is_set_with_the_bytes_of_the_standard() {
     assert_eq!(DateTime::from_type_f([0x07, 0x2E, 0x59, 0x3B]).to_string(), "2026-11-25T14:07");
     assert_eq!(DateTime::from_type_i([0x09, 0x07, 0x0E, 0x59, 0x3B, 0x00]), time);
     for (kind, record) in [(ClockType::Minutes, &minutes[..]), (ClockType::Seconds, &seconds[..])] {
-        let mut frame = vec![0x68, 3 + record.len() as u8, 3 + record.len() as u8, 0x68, 0x73, 0x01, 0x51];
+        let length = 3 + u8::try_from(record.len()).unwrap();
+        let mut frame = vec![0x68, length, length, 0x68, 0x73, 0x01, 0x51];
         frame.extend(record);
         frame.push(frame[4..].iter().fold(0, |sum, byte| sum.wrapping_add(*byte)));
         frame.push(0x16);
