@@ -244,8 +244,8 @@ impl RadioTask {
     }
 
     async fn look_at_time(&mut self) -> Result<(), JournalError> {
-        if self.scan.as_ref().is_some_and(AirScan::is_over) {
-            self.scan.take().map(AirScan::end);
+        if let Some(scan) = self.scan.take_if(|scan| scan.is_over()) {
+            scan.end();
         }
         let now = self.started.elapsed();
         for Missing { meter, due, reason, detail } in self.listener.missing(now) {
