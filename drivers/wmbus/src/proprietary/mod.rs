@@ -1,6 +1,8 @@
 //! Payloads in a manufacturer's own coding: CI A0 to B7. The standard says nothing of what follows;
 //! who reads it needs to know the manufacturer, the version and the medium.
 
+use crate::cipher;
+use crate::key::Key;
 use plomb_mbus::MeterId;
 
 /// What follows a manufacturer's CI, as sent.
@@ -14,4 +16,12 @@ pub struct ManufacturerPayload<'a> {
     pub bytes: &'a [u8],
     /// Where the first byte is in the frame without its CRCs.
     pub offset: usize,
+}
+
+/// Decrypts a manufacturer's payload that uses the cipher of mode 5 without its header: AES-128-CBC with
+/// the initialisation vector of the meter and its access number. Bytes behind the last whole block stay.
+///
+/// Nothing tells whether the key was right: whoever calls this checks what comes out.
+pub fn decrypt_as_mode_5(key: &Key, meter: MeterId, access: u8, bytes: &mut [u8]) {
+    cipher::cbc_decrypt(key.cipher(), cipher::iv_of_mode_5(meter, access), bytes);
 }
