@@ -8,7 +8,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`poll`], [`schedule`], [`link`] | asks the meters of a line in their turn |
+//! | [`poll`], [`schedule`], [`silence`], [`link`] | asks the meters of a line in their turn |
 //! | [`normalise`] | a protocol's words to a [`Record`](plomb_seal::Record) |
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
@@ -28,6 +28,7 @@ pub mod link;
 pub mod normalise;
 pub mod poll;
 pub mod schedule;
+pub mod silence;
 pub mod snapshot;
 pub mod status;
 pub mod uplink;
