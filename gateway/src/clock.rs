@@ -47,6 +47,19 @@ impl SystemClock {
     }
 }
 
+impl SystemClock {
+    /// Why the time is not known better; nothing while the clock is synchronised.
+    pub fn doubt(&self, state: State) -> Option<String> {
+        let file = self.synced_file.display();
+        let missing = format!("{file} is not there: [clock] synced_file names what the time service keeps");
+        match state {
+            State::Synced { .. } => None,
+            State::Unset => Some(format!("no time service found ({missing})")),
+            State::Holdover { .. } => Some(format!("the time service is gone ({missing})")),
+        }
+    }
+}
+
 /// The system's time, in Unix milliseconds; 0 for a clock before 1970.
 pub fn unix_ms() -> i64 {
     SystemTime::now()

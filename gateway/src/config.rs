@@ -213,7 +213,7 @@ pub struct Timing {
 
 /// The protocols that this version speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Protocol {
     /// Wired M-Bus, EN 13757-2 and -3.
     Mbus,
@@ -245,7 +245,7 @@ pub enum CFormat {
 
 /// Parity of a serial line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Parity {
     /// Even: M-Bus.
     #[default]
@@ -258,14 +258,46 @@ pub enum Parity {
 
 /// The control byte of a selection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Select {
     /// 53.
     #[default]
-    #[serde(rename = "53")]
     Plain,
     /// 73: some meters insist on it.
-    #[serde(rename = "73")]
     WithFcb,
+}
+
+impl TryFrom<String> for Protocol {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "protocols of this version", &[("mbus", Self::Mbus)])
+    }
+}
+
+impl TryFrom<String> for Parity {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "parities", &[("even", Self::Even), ("none", Self::None), ("odd", Self::Odd)])
+    }
+}
+
+impl TryFrom<String> for Select {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "control bytes of a selection", &[("53", Self::Plain), ("73", Self::WithFcb)])
+    }
+}
+
+/// The value that a word stands for; which words there are, if it is none of them.
+fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("\"{text}\" is not known; {what}: {}", words.join(", "))
+    })
 }
 
 impl Config {
@@ -531,3 +563,27 @@ const KNOWN: &[(&str, Known)] = &[
         ]),
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_none_is_told_with_those_that_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plombd.toml");
+        let load = |bus: &str| {
+            let text = format!(
+                "[gateway]\nid = \"gw\"\nstate_dir = \"s\"\nkey = \"k\"\n[[bus]]\nname = \"a\"\nport = \"p\"\n{bus}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            Config::load(&path).map_err(|error| error.to_string())
+        };
+        let error = load("protocol = \"modbus\"").unwrap_err();
+        assert!(error.contains(":8:12: ") && error.contains("protocols of this version: mbus"), "{error}");
+        let error = load("protocol = \"mbus\"\nparity = \"evn\"").unwrap_err();
+        assert!(error.contains("parities: even, none, odd"), "{error}");
+        let good = load("protocol = \"mbus\"\nparity = \"odd\"\nselect = \"73\"").unwrap();
+        assert_eq!((good.bus[0].parity, good.bus[0].select), (Parity::Odd, Select::WithFcb));
+    }
+}

@@ -24,8 +24,8 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    export::{self, Selection},
-    journal::{Journal, Position},
+    export::{self, ExportError, Selection},
+    journal::{Journal, JournalError, Position},
     poll::Question,
     scan::{LINES_MAX, ScanOptions, ScanOrder},
     view,
@@ -56,6 +56,8 @@ pub enum Request {
     Tail {
         /// How many entries of the past come first.
         past: u64,
+        /// One point only.
+        point: Option<String>,
     },
     /// Reads a point's meter now. The record is not entered in the journal on its account alone: it is an
     /// ordinary reading out of turn.
@@ -117,6 +119,21 @@ pub struct Answer {
     /// Why not, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whose fault it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Refusal>,
+}
+
+/// Why a question is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// The question makes no sense here.
+    Usage,
+    /// Whoever asks may not.
+    Permission,
+    /// What was asked for is not there.
+    Unavailable,
 }
 
 /// What the socket needs to answer.
@@ -125,6 +142,8 @@ pub struct Desk {
     pub journal: Journal,
     /// Makes a snapshot of the state.
     pub snapshot: Box<dyn Fn() -> crate::status::Snapshot + Send + Sync>,
+    /// All points that are configured.
+    pub points: Vec<Name>,
     /// The lines by their points.
     pub questions: Vec<(Name, mpsc::Sender<Question>)>,
     /// The ports, and who scans them.
@@ -209,7 +228,10 @@ async fn answer(stream: UnixStream, desk: &Desk, stop: watch::Receiver<bool>) ->
     timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
     let request: Request = match serde_json::from_str(&line) {
         Ok(request) => request,
-        Err(error) => return refuse(&mut write, &format!("this daemon does not know the question: {error}")).await,
+        Err(error) => {
+            let why = format!("this daemon does not know the question: {error}");
+            return refuse(&mut write, Refusal::Usage, &why).await;
+        }
     };
     match request {
         Request::Status {} => {
@@ -217,9 +239,9 @@ async fn answer(stream: UnixStream, desk: &Desk, stop: watch::Receiver<bool>) ->
             let snapshot = serde_json::to_string(&(desk.snapshot)())?;
             put(&mut write, format!("{snapshot}\n").as_bytes()).await
         }
-        Request::Tail { past } => tail(&mut write, desk, past, stop).await,
+        Request::Tail { past, point } => tail(&mut write, desk, past, point.as_deref(), stop).await,
         Request::Read { .. } | Request::Scan { .. } if !administrator => {
-            refuse(&mut write, "only administrators of this gateway may have meters read or searched: run it as root, or as a member of the administrators' group").await
+            refuse(&mut write, Refusal::Permission, "only administrators of this gateway may have meters read or searched: run it as root, or as a member of the administrators' group").await
         }
         Request::Scan { port, options } => scan(&mut write, desk, &port, options).await,
         Request::Read { point } => read_now(&mut write, desk, &point).await,
@@ -231,8 +253,14 @@ async fn tail(
     write: &mut (impl AsyncWriteExt + Unpin),
     desk: &Desk,
     past: u64,
+    point: Option<&str>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    if let Some(point) = point
+        && !desk.knows(point).map_err(io::Error::other)?
+    {
+        return refuse(write, Refusal::Usage, &unknown_point(point)).await;
+    }
     accept(write).await?;
     let mut head = desk.journal.head();
     let now = *head.borrow_and_update();
@@ -245,6 +273,10 @@ async fn tail(
             from = Position { epoch: last.epoch, seq: last.seq + 1 };
             for stored in &found {
                 if let Ok(entry) = Unverified::<Entry>::parse(&stored.bytes) {
+                    let of = entry.claims().body.link().map(|link| link.point.as_str());
+                    if point.is_some() && point != of {
+                        continue;
+                    }
                     let document = view::document(&entry.trust_own());
                     put(write, format!("{document}\n").as_bytes()).await?;
                 }
@@ -259,11 +291,11 @@ async fn tail(
 
 async fn read_now(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, point: &str) -> io::Result<()> {
     let Some((name, line)) = desk.questions.iter().find(|(known, _)| known.as_str() == point) else {
-        return refuse(write, &format!("no point \"{point}\" is configured; `plomb status` lists them")).await;
+        return refuse(write, Refusal::Usage, &unknown_point(point)).await;
     };
     let (answer, asked) = oneshot::channel();
     if line.try_send(Question { point: name.clone(), answer }).is_err() {
-        return refuse(write, "too many questions wait for this line; try again later").await;
+        return refuse(write, Refusal::Unavailable, "too many questions wait for this line; try again later").await;
     }
     match timeout(READ_TIMEOUT, asked).await {
         Ok(Ok(Ok(record))) => {
@@ -272,9 +304,9 @@ async fn read_now(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, point: 
             let document = view::joined(head, view::record_fields(&record));
             put(write, format!("{document}\n").as_bytes()).await
         }
-        Ok(Ok(Err(why))) => refuse(write, &why).await,
-        Ok(Err(_)) => refuse(write, "the daemon is stopping").await,
-        Err(_) => refuse(write, "the meter was not reached in time; see `plomb status`").await,
+        Ok(Ok(Err(why))) => refuse(write, Refusal::Unavailable, &why).await,
+        Ok(Err(_)) => refuse(write, Refusal::Unavailable, "the daemon is stopping").await,
+        Err(_) => refuse(write, Refusal::Unavailable, "the meter was not reached in time; see `plomb status`").await,
     }
 }
 
@@ -287,11 +319,11 @@ async fn scan(
     let real = |port: &str| fs::canonicalize(port).unwrap_or_else(|_| port.into());
     let wanted = real(port);
     let Some((_, scanner)) = desk.scanners.iter().find(|(known, _)| known == port || real(known) == wanted) else {
-        return refuse(write, "not a port of this gateway").await;
+        return refuse(write, Refusal::Usage, "not a port of this gateway").await;
     };
     let (lines, mut scanned) = mpsc::channel(LINES_MAX);
     if scanner.try_send(ScanOrder { options, lines }).is_err() {
-        return refuse(write, "another scan of this port is under way; try again later").await;
+        return refuse(write, Refusal::Unavailable, "another scan of this port is under way; try again later").await;
     }
     accept(write).await?;
     // When whoever asked is gone, the write fails, the receiver goes, and the scan ends.
@@ -304,13 +336,19 @@ async fn scan(
 async fn send_export(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, request: &Request) -> io::Result<()> {
     let selection = match request.selection() {
         Ok(selection) => selection,
-        Err(error) => return refuse(write, &error).await,
+        Err(error) => return refuse(write, Refusal::Usage, &error).await,
     };
     let Some(credential) = desk.credential.clone() else {
-        return refuse(write, "this gateway has no credential yet: without it an export proves nothing").await;
+        return refuse(
+            write,
+            Refusal::Unavailable,
+            "this gateway has no credential yet: without it an export proves nothing",
+        )
+        .await;
     };
     let (chunks, mut ready) = mpsc::channel(2);
     let reader = desk.journal.reader();
+    let scope = selection.scope.clone();
     let made = tokio::task::spawn_blocking(move || {
         let mut out = io::BufWriter::with_capacity(CHUNK_BYTES, ChunkWriter(chunks));
         let written = export::write(&reader, &credential, &selection, &mut out);
@@ -331,11 +369,33 @@ async fn send_export(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, requ
     }
     match made.await.map_err(io::Error::other)? {
         Ok(_) => Ok(()),
+        Err(ExportError::Nothing) => match scope {
+            Scope::Point(point) if !desk.knows(point.as_str()).map_err(io::Error::other)? => {
+                refuse(write, Refusal::Usage, &unknown_point(point.as_str())).await
+            }
+            _ => refuse(write, Refusal::Unavailable, &ExportError::Nothing.to_string()).await,
+        },
         Err(error) => {
             warn!("export: {error}");
-            refuse(write, &error.to_string()).await
+            refuse(write, Refusal::Unavailable, &error.to_string()).await
         }
     }
+}
+
+impl Desk {
+    /// Whether a point is configured, or has entries in this epoch.
+    fn knows(&self, point: &str) -> Result<bool, JournalError> {
+        if self.points.iter().any(|known| known.as_str() == point) {
+            return Ok(true);
+        }
+        let points = self.journal.reader().snapshot()?.points()?;
+        Ok(points.iter().any(|(known, ..)| known.as_str() == point))
+    }
+}
+
+/// What whoever names a point is told that nobody knows.
+pub fn unknown_point(point: &str) -> String {
+    format!("no point \"{point}\" is configured, and there are no entries of it; `plomb status` lists the points")
 }
 
 /// Hands pieces to the connection; waits when it is slow.
@@ -357,8 +417,8 @@ async fn accept(write: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
     put(write, b"{\"ok\":true}\n").await
 }
 
-async fn refuse(write: &mut (impl AsyncWriteExt + Unpin), error: &str) -> io::Result<()> {
-    put(write, format!("{}\n", json!({ "ok": false, "error": error })).as_bytes()).await
+async fn refuse(write: &mut (impl AsyncWriteExt + Unpin), kind: Refusal, error: &str) -> io::Result<()> {
+    put(write, format!("{}\n", json!({ "ok": false, "error": error, "kind": kind })).as_bytes()).await
 }
 
 async fn put(write: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> io::Result<()> {

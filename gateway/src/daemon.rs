@@ -6,7 +6,13 @@
 //!             └────▶ control socket
 //! ```
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use plomb_seal::{Event, Hash, Name, Occurrence, Policy, SigningKey};
 use tokio::{
@@ -42,6 +48,8 @@ pub const JOURNAL_WAIT: Duration = Duration::from_secs(10);
 const JOURNAL_RETRY: Duration = Duration::from_millis(50);
 /// Scans of one port that are under way or wait.
 const SCANS_MAX: usize = 1;
+/// Who may look into a new state directory: its owner and its group.
+const STATE_DIR_MODE: u32 = 0o750;
 /// How often the clock is compared with its own running.
 const CLOCK_PERIOD: Duration = Duration::from_secs(10);
 
@@ -63,7 +71,14 @@ impl Fatal {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Journal(JournalError::Option { .. }) => 78,
+            // The file and the configuration do not belong together: only a person can mend that.
+            Self::Config(_)
+            | Self::Journal(
+                JournalError::Option { .. }
+                | JournalError::OtherKey { .. }
+                | JournalError::OtherGateway { .. }
+                | JournalError::UnknownFormat { .. },
+            ) => 78,
             // Another process has the file, or it can't be opened: a new start would not help.
             Self::Start(_) | Self::Journal(JournalError::InUse | JournalError::Open(_)) => 74,
             Self::Journal(_) => 75,
@@ -178,7 +193,8 @@ impl Daemon {
 
     fn open_journal(&self) -> Result<(Journal, Recovered), Fatal> {
         let folder = &self.config.gateway.state_dir;
-        fs::create_dir_all(folder).map_err(|error| Fatal::Start(format!("{}: {error}", folder.display())))?;
+        let made = DirBuilder::new().recursive(true).mode(STATE_DIR_MODE).create(folder);
+        made.map_err(|error| Fatal::Start(format!("{}: {error}", folder.display())))?;
         let path = self.config.journal_path();
         let options = Options {
             window: Duration::from_secs_f64(self.config.journal.window_s),
@@ -299,6 +315,7 @@ impl Daemon {
         let desk = Desk {
             journal: journal.clone(),
             snapshot: Box::new(move || snapshots.take()),
+            points: self.config.meter.iter().filter_map(|meter| meter.point.parse().ok()).collect(),
             questions,
             scanners,
             credential: self.trust.as_ref().map(|(credential, _)| credential.clone()),

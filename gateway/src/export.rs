@@ -62,12 +62,16 @@ pub enum ExportError {
         /// The sequence number.
         seq: u64,
     },
+    /// Nothing fits the selection: an export of nothing would prove nothing.
+    #[error("nothing to export: the journal holds no entry that fits this selection")]
+    Nothing,
     /// What is stored can't be read.
     #[error("the journal holds something that can't be read: {0}")]
     Stored(#[from] plomb_seal::Malformed),
 }
 
 /// Writes an export. A range of time is widened to whole batches, so that roots can be computed.
+/// Nothing is written before the first entry is found.
 pub fn write(
     reader: &Reader,
     credential: &Credential,
@@ -77,13 +81,15 @@ pub fn write(
     let snapshot = reader.snapshot()?;
     let gateway = snapshot.gateway()?;
     let (writer, begin) = Writer::begin(&gateway, &selection.scope, credential);
-    let mut export = Export { snapshot, selection, writer, out, summary: Summary::default() };
-    export.put(&begin)?;
+    let mut export = Export { snapshot, selection, writer, begin, out, summary: Summary::default() };
     match &selection.scope {
         Scope::Entry { epoch, seq } => export.single(*epoch, *seq)?,
         Scope::All | Scope::Point(_) => export.run()?,
     }
     let Export { writer, mut summary, out, .. } = export;
+    if summary.entries == 0 {
+        return Err(ExportError::Nothing);
+    }
     let end = writer.end();
     out.write_all(&end)?;
     out.flush()?;
@@ -95,6 +101,8 @@ struct Export<'a, W> {
     snapshot: Snapshot,
     selection: &'a Selection,
     writer: Writer,
+    /// The first items, until they are written.
+    begin: Vec<u8>,
     out: &'a mut W,
     summary: Summary,
 }
@@ -174,6 +182,11 @@ impl<W: Write> Export<'_, W> {
 
     fn tail(&mut self, epoch: u32, from_seq: u64) -> Result<(), ExportError> {
         let entries = self.snapshot.entries(epoch, from_seq, TAIL_ENTRIES_MAX)?;
+        if let (Some(since_ms), Some(last)) = (self.selection.since_ms, entries.last())
+            && Unverified::<Entry>::parse(&last.bytes)?.claims().stamp.unix_ms < since_ms
+        {
+            return Ok(());
+        }
         let kept: Vec<&StoredEntry> = match &self.selection.scope {
             Scope::Point(point) => {
                 self.of_point(&entries, point)?.into_iter().filter_map(|index| entries.get(index)).collect()
@@ -240,6 +253,9 @@ impl<W: Write> Export<'_, W> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+        let begin = std::mem::take(&mut self.begin);
+        self.out.write_all(&begin)?;
+        self.summary.bytes += begin.len() as u64;
         self.summary.bytes += bytes.len() as u64;
         Ok(self.out.write_all(bytes)?)
     }

@@ -7,8 +7,9 @@ use plomb_seal::{Credential, Name, Policy, SigningKey};
 
 /// Reads a private key: Ed25519, PKCS#8 PEM, readable by its owner only.
 pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
-    let wrong = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
-    let mode = fs::metadata(path).map_err(|error| wrong(&error))?.permissions().mode();
+    let wrong = |what: &dyn std::fmt::Display| format!("[gateway] key {}: {what}", path.display());
+    let absent = |error: std::io::Error| wrong(&format!("{error}; `plomb-hub certify` makes one"));
+    let mode = fs::metadata(path).map_err(absent)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(wrong(&format!(
             "others can read this key (mode {:03o}); run: chmod 600 {}",
@@ -24,7 +25,7 @@ pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
 
 /// Reads a credential and checks that it is this gateway's, with this key.
 pub fn credential(path: &Path, gateway: &Name, key: &SigningKey) -> Result<(Credential, Policy), String> {
-    let wrong = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let wrong = |what: &dyn std::fmt::Display| format!("[gateway] credential {}: {what}", path.display());
     let bytes = fs::read(path).map_err(|error| wrong(&error))?;
     let credential = Credential::parse(&bytes).map_err(|error| wrong(&error))?;
     let policy = Policy::parse(&credential.policy).map_err(|error| wrong(&error))?;

@@ -8,7 +8,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`poll`], [`schedule`], [`link`] | asks the meters of a line in their turn |
+//! | [`poll`], [`schedule`], [`silence`], [`link`] | asks the meters of a line in their turn |
 //! | [`normalise`] | a protocol's words to a [`Record`](plomb_seal::Record) |
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
@@ -31,6 +31,7 @@ pub mod poll;
 pub mod radio;
 pub mod scan;
 pub mod schedule;
+pub mod silence;
 pub mod snapshot;
 pub mod status;
 pub mod uplink;

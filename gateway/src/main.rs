@@ -11,9 +11,11 @@ use tracing_subscriber::EnvFilter;
     name = "plombd",
     version,
     after_help = "Examples:\n  plombd --config /etc/plomb/plombd.toml\n  RUST_LOG=debug plombd --config plombd.toml\n\n\
-        Any setting can be overridden: PLOMB__JOURNAL__WINDOW_S=1 plombd --config plombd.toml\n\n\
-        Exit codes: 0 stopped by a signal, 64 usage, 74 something can't be opened, 75 the journal failed\n\
-        (start again), 78 wrong configuration."
+        Any setting but those in lists can be overridden from the environment:\n  \
+        PLOMB__JOURNAL__WINDOW_S=1 plombd --config plombd.toml\n\n\
+        Exit codes: 0 stopped by a signal, 64 usage, 74 something can't be opened,\n\
+        75 the journal failed (start again), 78 wrong configuration, or a journal of another\n\
+        gateway, key or format."
 )]
 struct Arguments {
     /// The configuration file.

@@ -25,6 +25,7 @@ use crate::{
     normalise::mbus::{NormaliseError, record},
     scan::{ScanLine, ScanOrder, wired_on},
     schedule::{Schedule, Skipped, Turn},
+    silence::{Silence, Turned},
     status::{Board, Bus as BusStatus, Point, rfc3339},
 };
 
@@ -48,6 +49,7 @@ pub struct Question {
 pub struct BusTask {
     config: config::Bus,
     meters: Vec<MeterOnBus>,
+    silences: Vec<Silence>,
     schedule: Schedule,
     started: Instant,
     journal: Journal,
@@ -104,6 +106,7 @@ impl BusTask {
         Ok(Self {
             schedule: Schedule::new(&intervals, bus.silent_percent),
             config: bus.clone(),
+            silences: vec![Silence::default(); on_bus.len()],
             meters: on_bus,
             started,
             journal,
@@ -174,7 +177,8 @@ impl BusTask {
             Ok(_) => self.schedule.answered(index),
             Err(_) => self.schedule.failed(index, begun.elapsed()),
         }
-        self.note(&meter.point, &outcome, self.schedule.failures(index));
+        self.note(index, &meter.point, &outcome);
+        self.tell_silence(index, &meter.point, &outcome);
         for question in waiting.extract_if(.., |question| question.point == meter.point) {
             let answer = outcome.as_ref().map(|(record, _)| record.clone()).map_err(|(_, detail)| detail.clone());
             // Whoever asked may be gone.
@@ -195,7 +199,7 @@ impl BusTask {
             meter.point.clone(),
             match why {
                 Skipped::Silent(times) => {
-                    (Reason::Timeout, format!("not asked: it failed {times} times in a row and is asked less often"))
+                    (Reason::NotAsked, format!("it failed {times} times in a row and is asked less often"))
                 }
                 Skipped::NoTime => {
                     (Reason::Busy, "not asked: the line had no time before the next reading was due".to_string())
@@ -329,7 +333,29 @@ impl BusTask {
         detail
     }
 
-    fn note(&self, point: &Name, outcome: &Outcome, failures: u32) {
+    /// One line in the log when a meter turns silent, and one when it is back. A port that is gone says so
+    /// itself, once for all its meters.
+    fn tell_silence(&mut self, index: usize, point: &Name, outcome: &Outcome) {
+        let Some(silence) = self.silences.get_mut(index) else { return };
+        let turned = match outcome {
+            Ok(_) => silence.answered(),
+            Err((Reason::Port, _)) => None,
+            Err(_) => silence.failed(),
+        };
+        match (turned, outcome) {
+            (Some(Turned::Silent), Err((reason, detail))) => {
+                warn!(bus = self.config.name, %point, "the meter is silent: {}: {detail}", reason.name());
+            }
+            (Some(Turned::Back { failures }), _) => {
+                info!(bus = self.config.name, %point, failures, "the meter answers again");
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&self, index: usize, point: &Name, outcome: &Outcome) {
+        let (now, failures) = (self.started.elapsed(), self.schedule.failures(index));
+        let next = self.schedule.asked_next(index).filter(|_| failures > 0);
         let mut written = self.board.update();
         if let Some(bus) = written.buses.get_mut(&self.config.name) {
             match outcome {
@@ -339,6 +365,10 @@ impl BusTask {
         }
         let Some(status) = written.points.get_mut(point.as_str()) else { return };
         status.failures_in_a_row = failures;
+        status.asked_again = next.map(|next| {
+            let wait_ms = i64::try_from(next.saturating_sub(now).as_millis()).unwrap_or(i64::MAX);
+            rfc3339(unix_ms().saturating_add(wait_ms))
+        });
         match outcome {
             Ok((record, _)) => {
                 status.answered += 1;

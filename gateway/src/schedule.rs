@@ -1,10 +1,12 @@
 //! When which meter of a line is asked. Pure: times come in, turns go out.
 //!
 //! Rules:
-//! - Each meter is due every interval; the meters of a line are staggered over it.
+//! - Each meter is asked once right after the start: whoever fits a meter sees at once whether it answers.
+//! - From then on each is due every interval; the meters of a line are staggered over it.
 //! - Of the meters that are due, those that answered last time come first, the longest due before others.
 //! - A meter that was silent [`SILENT_AFTER`] times is asked at every second due time, then every fourth,
 //!   up to every [`BACKOFF_MAX`]th; the due times between are reported as skipped.
+//! - A person's question ([`Schedule::ask_soon`]) comes first, and the backoff begins anew with it.
 //! - Silent meters together may take only a share of the line's time. The rest belongs to those that answer.
 //! - A due time that passes without a turn is reported, never dropped.
 
@@ -69,9 +71,13 @@ struct Slot {
     interval: Duration,
     due: Elapsed,
     failures: u32,
+    /// How often the backoff was lengthened already.
+    backoffs: u32,
     /// Due times still to be skipped in the present backoff.
     skips: u32,
     urgent: bool,
+    /// Not asked since the start.
+    fresh: bool,
 }
 
 impl Schedule {
@@ -85,8 +91,10 @@ impl Schedule {
                 interval: (*interval).max(Duration::from_millis(1)),
                 due: *interval * index / count,
                 failures: 0,
+                backoffs: 0,
                 skips: 0,
                 urgent: false,
+                fresh: true,
             })
             .collect();
         Self { slots, silent_percent, savings: SILENT_SAVINGS, saved_at: Duration::ZERO }
@@ -102,11 +110,11 @@ impl Schedule {
             return turn;
         }
         let (savings, mut best) = (self.savings, None);
-        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.due <= now) {
+        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.fresh || slot.due <= now) {
             if slot.silent() && savings.is_zero() {
                 continue;
             }
-            let key = (slot.failures > 0, slot.due);
+            let key = (!slot.fresh, slot.failures > 0, slot.due);
             if best.is_none_or(|(_, least)| key < least) {
                 best = Some((index, key));
             }
@@ -120,7 +128,7 @@ impl Schedule {
     /// The meter answered.
     pub fn answered(&mut self, meter: usize) {
         if let Some(slot) = self.slots.get_mut(meter) {
-            (slot.failures, slot.skips) = (0, 0);
+            (slot.failures, slot.backoffs, slot.skips) = (0, 0, 0);
         }
     }
 
@@ -131,16 +139,22 @@ impl Schedule {
             self.savings = self.savings.saturating_sub(cost);
         }
         slot.failures = slot.failures.saturating_add(1);
-        if let Some(beyond) = slot.failures.checked_sub(SILENT_AFTER) {
-            slot.skips = (2u32 << beyond.min(8)).min(BACKOFF_MAX) - 1;
+        if slot.silent() {
+            slot.skips = (2u32 << slot.backoffs.min(8)).min(BACKOFF_MAX) - 1;
+            slot.backoffs = slot.backoffs.saturating_add(1);
         }
     }
 
-    /// Asks a meter at the next turn, whatever its due time.
+    /// Asks a meter at the next turn, whatever its due time. Its backoff begins anew.
     pub fn ask_soon(&mut self, meter: usize) {
         if let Some(slot) = self.slots.get_mut(meter) {
-            slot.urgent = true;
+            (slot.urgent, slot.backoffs, slot.skips) = (true, 0, 0);
         }
+    }
+
+    /// When the meter is asked next, as things stand: its backoff is counted in, other meters are not.
+    pub fn asked_next(&self, meter: usize) -> Option<Elapsed> {
+        self.slots.get(meter).map(|slot| slot.due + slot.interval * slot.skips)
     }
 
     /// How often the meter failed in a row.
@@ -150,11 +164,11 @@ impl Schedule {
 
     fn ask(&mut self, meter: usize, now: Elapsed) -> Turn {
         let Some(slot) = self.slots.get_mut(meter) else { return Turn::Wait(now) };
-        let (due, silent) = (slot.due.min(now), slot.silent());
-        if !slot.urgent || slot.due <= now {
+        let (due, silent) = (slot.due.min(now), slot.silent() && !slot.urgent);
+        if slot.due <= now {
             slot.due += slot.interval;
         }
-        slot.urgent = false;
+        (slot.urgent, slot.fresh) = (false, false);
         Turn::Ask { meter, due, silent }
     }
 
@@ -233,12 +247,25 @@ mod tests {
     }
 
     #[test]
-    fn meters_are_staggered_and_read_every_interval() {
-        let mut schedule = Schedule::new(&[60 * SECOND; 4], 25);
-        assert_eq!(schedule.turn(Duration::ZERO), Turn::Ask { meter: 0, due: Duration::ZERO, silent: false });
-        schedule.answered(0);
-        assert_eq!(schedule.turn(SECOND), Turn::Wait(15 * SECOND));
-        assert_eq!(run(&mut Schedule::new(&[60 * SECOND; 4], 25), 3600 * SECOND, |_| SECOND, |_| true), [(60, 0); 4]);
+    fn meters_are_asked_once_at_the_start_then_staggered_over_every_interval() {
+        let mut schedule = Schedule::new(&[900 * SECOND; 4], 25);
+        for (meter, now) in [0, 1, 2, 3].into_iter().zip([0, 1, 2, 3]) {
+            let now = now * SECOND;
+            let due = if meter == 0 { Duration::ZERO } else { now };
+            assert_eq!(schedule.turn(now), Turn::Ask { meter, due, silent: false });
+            schedule.answered(meter);
+        }
+        assert_eq!(schedule.turn(4 * SECOND), Turn::Wait(225 * SECOND));
+        assert!(matches!(schedule.turn(225 * SECOND), Turn::Ask { meter: 1, .. }));
+        let counts = run(&mut Schedule::new(&[60 * SECOND; 4], 25), 3600 * SECOND, |_| SECOND, |_| true);
+        assert_eq!(counts, [(60, 0), (61, 0), (61, 0), (61, 0)]);
+    }
+
+    #[test]
+    fn dead_meters_do_not_keep_others_from_their_first_question() {
+        let mut schedule = Schedule::new(&[900 * SECOND; 40], 25);
+        let counts = run(&mut schedule, 240 * SECOND, |_| 6 * SECOND, |_| false);
+        assert!(counts.iter().all(|(asked, _)| *asked >= 1), "{counts:?}");
     }
 
     #[test]
@@ -257,7 +284,8 @@ mod tests {
             } else {
                 assert!((5..60).contains(&asked), "dead meter {meter} asked {asked} times");
             }
-            assert!((238..=240).contains(&(asked + skipped)), "meter {meter}: {asked} + {skipped}");
+            // The question at the start comes on top of the due times.
+            assert!((239..=241).contains(&(asked + skipped)), "meter {meter}: {asked} + {skipped}");
         }
     }
 
@@ -278,6 +306,40 @@ mod tests {
                 }
                 Turn::Wait(until) => now = until,
                 Turn::Skip { why, .. } => assert_eq!(why, Skipped::NoTime),
+            }
+        }
+    }
+
+    #[test]
+    fn a_person_s_question_resets_the_backoff() {
+        let mut schedule = Schedule::new(&[10 * SECOND], 100);
+        run(&mut schedule, 2000 * SECOND, |_| SECOND, |_| false);
+        let now = 2001 * SECOND;
+        let next = schedule.asked_next(0).unwrap();
+        schedule.ask_soon(0);
+        assert!(
+            matches!(schedule.turn(now), Turn::Ask { meter: 0, silent: false, .. }),
+            "asked now, and as insistently as one that answers"
+        );
+        schedule.failed(0, SECOND);
+        let again = schedule.asked_next(0).unwrap();
+        assert!(again < next && again <= now + 20 * SECOND, "{next:?} {again:?}");
+    }
+
+    #[test]
+    fn it_is_told_when_a_silent_meter_is_asked_again() {
+        let mut schedule = Schedule::new(&[10 * SECOND], 100);
+        let mut now = Duration::ZERO;
+        let mut told = None;
+        for _ in 0..200 {
+            match schedule.turn(now) {
+                Turn::Ask { .. } => {
+                    assert!(told.is_none_or(|told| told == now), "told {told:?}, asked at {now:?}");
+                    schedule.failed(0, Duration::ZERO);
+                    told = schedule.asked_next(0);
+                }
+                Turn::Skip { .. } => {}
+                Turn::Wait(until) => now = until,
             }
         }
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use crate::{
     clock::{SystemClock, state_name, unix_ms},
     journal,
-    status::{Board, Journal, Point, SCHEMA, Snapshot, rfc3339},
+    silence::is_silent,
+    status::{Board, Bus, Journal, Point, SCHEMA, Snapshot, rfc3339},
 };
 
 /// From this share of the quota on the gateway calls itself degraded, in percent.
 pub const QUOTA_WARNING_PERCENT: u64 = 70;
-/// A point that was silent for this many intervals is a trouble.
-pub const LATE_INTERVALS: f64 = 3.0;
 
 /// What snapshots are made from.
 pub struct Snapshots {
@@ -39,6 +38,7 @@ impl Snapshots {
             let board = self.board.update();
             (board.hub.clone(), board.buses.values().cloned().collect(), board.points.values().cloned().collect())
         };
+        let clock = self.clock.stamp().clock;
         let mut snapshot = Snapshot {
             schema: SCHEMA.into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -46,7 +46,8 @@ impl Snapshots {
             verdict: String::new(),
             troubles: Vec::new(),
             time: rfc3339(unix_ms()),
-            clock: state_name(self.clock.stamp().clock).into(),
+            clock: state_name(clock).into(),
+            clock_doubt: self.clock.doubt(clock),
             started: rfc3339(self.started_ms),
             hub,
             journal,
@@ -97,16 +98,54 @@ impl Snapshots {
                 troubles.push(format!("bus {}: {error}", bus.name));
             }
         }
-        let silent: Vec<&str> =
-            snapshot.points.iter().filter(|point| is_silent(point)).map(|point| point.point.as_str()).collect();
-        if !silent.is_empty() {
-            troubles.push(format!("{} meters silent: {}", silent.len(), silent.join(", ")));
-        }
+        troubles.extend(silences(&snapshot.points, &snapshot.buses));
         troubles
     }
 }
 
-/// A point whose last three due readings are missing.
-fn is_silent(point: &Point) -> bool {
-    f64::from(point.failures_in_a_row) >= LATE_INTERVALS
+/// The meters that do not answer. Where the port is gone, that is the trouble, and not its meters.
+fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
+    let open = |point: &Point| buses.iter().any(|bus| bus.name == point.bus && bus.open);
+    let silent: Vec<&Point> =
+        points.iter().filter(|point| is_silent(point.answered, point.failures_in_a_row) && open(point)).collect();
+    let named = |never: bool| {
+        let names = silent.iter().filter(|point| (point.answered == 0) == never).map(|point| point.point.as_str());
+        names.collect::<Vec<_>>()
+    };
+    let count = |names: &[&str]| match names.len() {
+        1 => "1 meter".into(),
+        many => format!("{many} meters"),
+    };
+    let (never, fell) = (named(true), named(false));
+    let mut troubles = Vec::new();
+    if !never.is_empty() {
+        let what = "silent since the start, check address, baud rate and wiring";
+        troubles.push(format!("{} {what}: {}", count(&never), never.join(", ")));
+    }
+    if !fell.is_empty() {
+        troubles.push(format!("{} silent: {}", count(&fell), fell.join(", ")));
+    }
+    troubles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(name: &str, answered: u64, failures_in_a_row: u32) -> Point {
+        Point { point: name.into(), bus: "cellar".into(), answered, failures_in_a_row, ..Point::default() }
+    }
+
+    #[test]
+    fn a_meter_that_never_answered_is_a_trouble_from_its_first_failure() {
+        let mut bus = Bus { name: "cellar".into(), open: true, ..Bus::default() };
+        let points = [point("good", 5, 0), point("late", 5, 2), point("dead", 0, 1), point("gone", 5, 3)];
+        assert_eq!(
+            silences(&points, std::slice::from_ref(&bus)),
+            ["1 meter silent since the start, check address, baud rate and wiring: dead", "1 meter silent: gone"]
+        );
+        assert_eq!(silences(&points[..2], std::slice::from_ref(&bus)), Vec::<String>::new());
+        bus.open = false;
+        assert_eq!(silences(&points, &[bus]), Vec::<String>::new(), "the port is the trouble");
+    }
 }

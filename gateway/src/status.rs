@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub time: String,
     /// The state of the clock: `synced`, `holdover` or `unset`.
     pub clock: String,
+    /// Why the clock is not synchronised.
+    pub clock_doubt: Option<String>,
     /// Since when the daemon runs, RFC 3339.
     pub started: String,
     /// The link to the hub.
@@ -159,6 +161,8 @@ pub struct Point {
     pub failures_in_a_row: u32,
     /// Why the last one failed.
     pub last_failure: Option<String>,
+    /// While it fails: when it is asked again by itself, RFC 3339. `plomb read --point` asks now.
+    pub asked_again: Option<String>,
     /// The status words of the meter.
     pub status: Vec<String>,
     /// Wireless: how it is received.

@@ -87,6 +87,8 @@ pub enum Reason {
     Endless,
     /// The meter reported an error instead of values.
     Refused,
+    /// It was due and nobody asked: the meter failed so often before that it is asked less often.
+    NotAsked,
     /// A code of a later version.
     Other(u16),
 }
@@ -281,7 +283,7 @@ impl Link {
 }
 
 impl Reason {
-    const NAMED: [(Self, u16, &'static str); 11] = [
+    const NAMED: [(Self, u16, &'static str); 12] = [
         (Self::Timeout, 1, "timeout"),
         (Self::Checksum, 2, "checksum"),
         (Self::Key, 3, "key"),
@@ -293,6 +295,7 @@ impl Reason {
         (Self::Port, 9, "port"),
         (Self::Endless, 10, "endless"),
         (Self::Refused, 11, "refused"),
+        (Self::NotAsked, 12, "not-asked"),
     ];
 
     /// In one word.

@@ -34,6 +34,7 @@ pub mod policy;
 pub mod proof;
 pub mod reading;
 pub mod receipt;
+mod report;
 mod stamp;
 pub mod topic;
 pub mod transaction;

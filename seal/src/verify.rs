@@ -9,6 +9,8 @@ use alloc::{
 
 use core::fmt::Display;
 
+pub use crate::report::{Expect, Fault, Report, Rollback, Trust, Verdict};
+
 use crate::{
     Anchor, Batch, BatchError, Body, Entry, Hash, LogProof, Malformed, Name, Policy, PublicKey, Signed, Unverified,
     cbor::Decoder,
@@ -19,90 +21,8 @@ use crate::{
     tree,
 };
 
-/// Whose policy decides.
-#[derive(Debug, Clone, Copy)]
-pub enum Trust<'a> {
-    /// The verifier's own: the verdict holds against whoever made the file.
-    Own(&'a Policy),
-    /// The one in the file: the verdict says that the file agrees with itself and with the keys that it
-    /// names. Compare those with keys got elsewhere.
-    File,
-}
-
-/// What the verifier knows from outside about how long the chain must be. Truncation is invisible from
-/// within.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Expect {
-    /// The export must reach at least this entry (epoch, sequence number).
-    pub reaches: Option<(u32, u64)>,
-}
-
-/// The outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every entry is signed, in its place, and anchored on the ledger.
-    Proved,
-    /// Something was changed, left out or made up.
-    Tampered,
-    /// Nothing is wrong, but something is not proved: entries without a receipt, or missing ones.
-    Incomplete,
-}
-
-/// What an export proves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// The outcome.
-    pub verdict: Verdict,
-    /// The gateway.
-    pub gateway: Option<Name>,
-    /// The ledger.
-    pub origin: Option<String>,
-    /// What the export claims to hold.
-    pub scope: Option<Scope>,
-    /// How many entries were checked.
-    pub entries: u64,
-    /// How many of them are records.
-    pub records: u64,
-    /// How many of them say that a reading is missing.
-    pub absent: u64,
-    /// How many of them are events.
-    pub events: u64,
-    /// How many readings the records hold.
-    pub readings: u64,
-    /// Holes: places where the ledger or the chain says that entries exist which the file does not hold.
-    pub gaps: u64,
-    /// How many batches.
-    pub batches: u64,
-    /// How many entries have a receipt.
-    pub anchored: u64,
-    /// How many raw frames were checked against their records.
-    pub frames: u64,
-    /// The first and last entry: epoch and sequence number.
-    pub span: Option<((u32, u64), (u32, u64))>,
-    /// Not before: when the checkpoint was witnessed that the first batch names (Unix seconds).
-    pub not_before_s: Option<u64>,
-    /// Not after: when the last receipt's checkpoint was witnessed (Unix seconds).
-    pub not_after_s: Option<u64>,
-    /// The first thing that is wrong.
-    pub first_bad: Option<Fault>,
-    /// What is not proved, in words.
-    pub shortfalls: Vec<String>,
-}
-
-/// Something wrong in an export.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Which check failed; the names are those of `docs/evidence.md`.
-    pub check: &'static str,
-    /// The item of the file, from 0.
-    pub item: u64,
-    /// Where the item begins, in bytes.
-    pub offset: usize,
-    /// The entry concerned: epoch and sequence number.
-    pub entry: Option<(u32, u64)>,
-    /// What was seen.
-    pub detail: String,
-}
+/// The event by which a gateway enters that its journal was older than the ledger.
+const ROLLBACK: &str = "rollback-noticed";
 
 /// Verifies a whole export.
 pub fn verify(bytes: &[u8], trust: Trust<'_>, expect: Expect) -> Report {
@@ -115,6 +35,9 @@ pub fn verify(bytes: &[u8], trust: Trust<'_>, expect: Expect) -> Report {
             Ok(item) => verifier.item(item),
             Err(Malformed::Encoding { offset, what: "the bytes end too early" }) if offset >= bytes.len() => {
                 Err(Wrong::new("end", "the file ends before its last item: it was cut"))
+            }
+            Err(error) if verifier.items == 0 => {
+                Err(Wrong::new("format", format!("the beginning is not that of a plomb export ({error})")))
             }
             Err(error) => Err(Wrong::new("format", error)),
         };
@@ -192,6 +115,7 @@ impl<'a> Verifier<'a> {
             anchored: 0,
             frames: 0,
             span: None,
+            rollbacks: Vec::new(),
             not_before_s: None,
             not_after_s: None,
             first_bad: None,
@@ -496,7 +420,13 @@ impl<'a> Verifier<'a> {
                     self.report.readings += record.readings.len() as u64;
                 }
                 Body::Absent(..) => self.report.absent += 1,
-                Body::Event(_) => self.report.events += 1,
+                Body::Event(event) => {
+                    self.report.events += 1;
+                    if event.name == ROLLBACK {
+                        let (epoch, seq) = place;
+                        self.report.rollbacks.push(Rollback { epoch, seq, unix_ms: entry.stamp.unix_ms });
+                    }
+                }
             }
         }
         let count = entries.len() as u64;
@@ -534,7 +464,8 @@ impl<'a> Verifier<'a> {
     fn finish(mut self, expect: Expect) -> Report {
         let report = &mut self.report;
         if self.unanchored > 0 {
-            report.shortfalls.push(format!("{} entries have no receipt of the ledger yet", self.unanchored));
+            let entries = if self.unanchored == 1 { "entry has" } else { "entries have" };
+            report.shortfalls.push(format!("{} {entries} no receipt of the ledger yet", self.unanchored));
         }
         if report.entries == 0 {
             report.shortfalls.push("the export holds no entries".to_string());
@@ -581,16 +512,5 @@ fn of_batch(error: &BatchError, anchor: &[u8]) -> Wrong {
     match (Unverified::<Anchor>::parse(anchor), index) {
         (Ok(anchor), Some(index)) => wrong.about(anchor.claims().epoch, anchor.claims().first_seq + index as u64),
         _ => wrong,
-    }
-}
-
-impl Verdict {
-    /// In one word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Proved => "proved",
-            Self::Tampered => "tampered",
-            Self::Incomplete => "incomplete",
-        }
     }
 }

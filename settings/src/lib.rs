@@ -1,11 +1,13 @@
 //! Configuration files that refuse what they do not know, and say where.
 //!
 //! A file is read twice. First its keys are held against a table of the known ones: a misspelt key is
-//! named with file, line, column and the nearest known key. Then the `config` crate merges the file with
-//! overrides from the environment and gives the typed settings; a value of the wrong type is traced back
-//! to its line.
+//! named with file, line, column and the nearest known key. So are the overrides from the environment,
+//! each by its variable. Then the `config` crate merges both and gives the typed settings; a value of the
+//! wrong type is traced back to its line or its variable.
 
 use std::{
+    env,
+    ffi::OsString,
     fmt, fs, io,
     path::{Path, PathBuf},
 };
@@ -50,7 +52,15 @@ pub enum SettingsError {
         /// What, and what would be right.
         what: String,
     },
-    /// Something is wrong that has no place in the file, such as a missing key or an override.
+    /// An override in the environment is wrong.
+    #[error("{variable} in the environment: {what}")]
+    Override {
+        /// The variable.
+        variable: String,
+        /// What, and what would be right.
+        what: String,
+    },
+    /// Something is wrong that has no place in the file, such as a missing key.
     #[error("{path}: {what}", path = path.display())]
     Whole {
         /// The file.
@@ -83,6 +93,15 @@ pub fn load<T: DeserializeOwned>(
     known: &'static [(&'static str, Known)],
     prefix: &str,
 ) -> Result<T, SettingsError> {
+    load_with(path, known, prefix, env::vars_os())
+}
+
+fn load_with<T: DeserializeOwned>(
+    path: &Path,
+    known: &'static [(&'static str, Known)],
+    prefix: &str,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<T, SettingsError> {
     let cannot = |cause| SettingsError::Read { path: path.into(), cause };
     if fs::metadata(path).map_err(cannot)?.len() > FILE_BYTES_MAX {
         return Err(SettingsError::Whole { path: path.into(), what: "the file is larger than 4 MiB".into() });
@@ -92,12 +111,96 @@ pub fn load<T: DeserializeOwned>(
     let document = DeTable::parse(&text)
         .map_err(|error| file.wrong(error.span().map_or(0, |span| span.start), error.message().to_string()))?;
     file.check(document.get_ref(), known, "")?;
+    let overrides = Overrides::collect(prefix, variables)?;
+    overrides.check(known)?;
+    let environment = Environment::with_prefix(prefix).prefix_separator(STEP).separator(STEP).try_parsing(true);
     let merged = Config::builder()
         .add_source(File::from_str(&text, FileFormat::Toml))
-        .add_source(Environment::with_prefix(prefix).prefix_separator("__").separator("__").try_parsing(true))
+        .add_source(environment.source(Some(overrides.named.iter().cloned().collect())))
         .build()
         .and_then(Config::try_deserialize);
-    merged.map_err(|error| file.explain(&error, document.get_ref()))
+    merged.map_err(|error| match overrides.explain(&error) {
+        Some(explained) => explained,
+        None => file.explain(&error, document.get_ref()),
+    })
+}
+
+/// What stands between the steps of a key path in a variable's name.
+const STEP: &str = "__";
+
+/// The variables of the environment that override settings.
+struct Overrides {
+    prefix: String,
+    /// Names and values.
+    named: Vec<(String, String)>,
+}
+
+impl Overrides {
+    fn collect(prefix: &str, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
+        let prefix = format!("{prefix}{STEP}").to_lowercase();
+        let mut named = Vec::new();
+        for (name, value) in variables {
+            let Some(name) = name.to_str().filter(|name| name.to_lowercase().starts_with(&prefix)) else { continue };
+            let wrong = || SettingsError::Override { variable: name.into(), what: "the value is no text".into() };
+            named.push((name.to_string(), value.into_string().map_err(|_| wrong())?));
+        }
+        Ok(Self { prefix, named })
+    }
+
+    /// The key path that a variable names, as `config` has it.
+    fn key(&self, variable: &str) -> String {
+        let lower = variable.to_lowercase();
+        lower.strip_prefix(&self.prefix).unwrap_or_default().replace(STEP, ".")
+    }
+
+    /// Every variable names a value that is known.
+    fn check(&self, known: &[(&str, Known)]) -> Result<(), SettingsError> {
+        for (variable, _) in &self.named {
+            let key = self.key(variable);
+            if let Err(what) = known_value(&key, known) {
+                return Err(SettingsError::Override { variable: variable.clone(), what });
+            }
+        }
+        Ok(())
+    }
+
+    /// The variable whose value an error of the `config` crate is about.
+    fn explain(&self, error: &ConfigError) -> Option<SettingsError> {
+        let (key, what) = told(error);
+        let key = key?;
+        let (variable, _) = self.named.iter().find(|(variable, _)| self.key(variable) == key)?;
+        Some(SettingsError::Override { variable: variable.clone(), what })
+    }
+}
+
+/// Whether a key path leads to a value; what would be right, if not.
+fn known_value(key: &str, known: &[(&str, Known)]) -> Result<(), String> {
+    let (mut known, mut at) = (known, String::new());
+    let mut steps = key.split('.').peekable();
+    while let Some(name) = steps.next() {
+        let Some((_, inner)) = known.iter().find(|(known, _)| *known == name) else {
+            return Err(unknown(name, known, &at));
+        };
+        at = join(&at, name);
+        match (inner, steps.peek()) {
+            (Known::Value, None) => return Ok(()),
+            (Known::Value, Some(_)) => return Err(format!("`{at}` is a value, nothing is below it")),
+            (Known::Tables(_), _) => return Err(format!("`{at}` is a list: it can be set in the file only")),
+            (Known::Table(inner), _) => known = inner,
+        }
+    }
+    Err(format!("`{at}` is a table: name a key below it"))
+}
+
+/// The key that an error of the `config` crate is about, and what it says.
+fn told(error: &ConfigError) -> (Option<String>, String) {
+    match error {
+        ConfigError::At { key: Some(key), error, .. } => (Some(key.clone()), format!("`{key}`: {error}")),
+        ConfigError::Type { key: Some(key), unexpected, expected, .. } => {
+            (Some(key.clone()), format!("`{key}`: {unexpected} is no {expected}"))
+        }
+        other => (None, other.to_string()),
+    }
 }
 
 struct Text<'a> {
@@ -149,11 +252,7 @@ impl Text<'_> {
 
     /// Finds the line for an error of the `config` crate.
     fn explain(&self, error: &ConfigError, document: &DeTable<'_>) -> SettingsError {
-        let key = match error {
-            ConfigError::At { key, .. } | ConfigError::Type { key, .. } => key.clone(),
-            _ => None,
-        };
-        let what = error.to_string();
+        let (key, what) = told(error);
         match key.and_then(|key| find(document, &key)) {
             Some(offset) => self.wrong(offset, what),
             None => SettingsError::Whole { path: self.path.into(), what },
@@ -242,10 +341,15 @@ mod tests {
     ];
 
     fn read(text: &str) -> Result<Example, String> {
+        read_with(text, &[])
+    }
+
+    fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Example, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plombd.toml");
         fs::write(&path, text).unwrap();
-        load(&path, KNOWN, "PLOMB_TEST")
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        load_with(&path, KNOWN, "PLOMB_TEST", variables)
             .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
     }
 
@@ -275,5 +379,23 @@ mod tests {
         assert!(error.contains("address"), "{error}");
         let error = read("[hub\n").unwrap_err();
         assert!(error.starts_with("plombd.toml:1:"), "{error}");
+    }
+
+    #[test]
+    fn overrides_are_as_strict_as_the_file_and_named_by_their_variable() {
+        const GOOD: &str = "[hub]\naddress = \"h:1\"\n[[bus]]\nname = \"a\"\nbaud = 1\n";
+        let other = [("PLOMB_TEST_CONFIG", "x"), ("PLOMB_TEST2__HUB__X", "x"), ("PATH", "/bin")];
+        assert_eq!(read_with(GOOD, &other).unwrap().hub.address, "h:1");
+        assert_eq!(read_with(GOOD, &[("PLOMB_TEST__HUB__ADDRESS", "h:2")]).unwrap().hub.address, "h:2");
+        for (variable, what) in [
+            ("PLOMB_TEST__HUB__ADRESS", "unknown key `adress` in [hub]; did you mean `address`?"),
+            ("PLOMB_TEST__HUBB__X", "unknown key `hubb`; did you mean `hub`?"),
+            ("PLOMB_TEST__HUB", "`hub` is a table: name a key below it"),
+            ("PLOMB_TEST__HUB__ADDRESS__X", "`hub.address` is a value, nothing is below it"),
+            ("PLOMB_TEST__BUS__BAUD", "`bus` is a list: it can be set in the file only"),
+        ] {
+            let error = read_with(GOOD, &[(variable, "1")]).unwrap_err();
+            assert_eq!(error, format!("{variable} in the environment: {what}"));
+        }
     }
 }

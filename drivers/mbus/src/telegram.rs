@@ -30,7 +30,8 @@ pub struct Telegram<'a> {
 /// The application layer of a telegram.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Body<'a> {
-    /// CI 72, 76, 7A, 78: records of the variable structure.
+    /// CI 72, 76, 7A, 78: records of the variable structure. From a master (`SND_UD`) CI 51 and 55: what it
+    /// writes to the slave.
     Variable {
         /// The long header (72, 76).
         header: Option<Header>,
@@ -250,7 +251,13 @@ impl<'a> Telegram<'a> {
             return Err(TelegramError::NoTelegram);
         };
         let mut reader = Reader::with_base(payload, PAYLOAD_AT);
-        let body = Body::read(ci, &mut reader)?;
+        let body = match (control, ci) {
+            // EN 13757-3: data to the slave; 55 is 51 in mode 2.
+            (Control::SndUd { .. }, 0x51 | 0x55) => {
+                Body::Variable { header: None, short: None, records: Records::new(reader, ci == 0x55) }
+            }
+            _ => Body::read(ci, &mut reader)?,
+        };
         Ok(Self { control, address, ci, body })
     }
 

@@ -215,6 +215,27 @@ fn special_blocks() {
     assert!(!Telegram::parse(&plain).unwrap().more_follows());
 }
 
+/// What a master writes to a slave has no header. From a slave the same CI is none that is known.
+#[test]
+fn what_a_master_writes_is_read() {
+    let write = |control, ci, payload: &[u8]| {
+        let bytes = Frame::Long { control, address: Address(254), ci, payload }.emit().unwrap();
+        let decoded = decode(&bytes).unwrap();
+        assert_eq!(decoded.error, None);
+        decoded.records.iter().map(|record| format!("{} {}", record.value, record.quantity)).collect::<Vec<_>>()
+    };
+    let master = Control::SndUd { fcb: false };
+    // A new bus address; a new identification and a volume.
+    assert_eq!(write(master, 0x51, &[0x01, 0x7A, 0x08]), ["8 bus address"]);
+    assert_eq!(
+        write(master, 0x51, &[0x0C, 0x79, 0x78, 0x56, 0x34, 0x12, 0x02, 0x13, 0x05, 0x00]),
+        ["12345678 enhanced identification", "0.005 volume"]
+    );
+    assert_eq!(write(master, 0x55, &[0x02, 0x13, 0x00, 0x05]), ["0.005 volume"]);
+    let slave = Control::RspUd { acd: false, dfc: false };
+    assert_eq!(write(slave, 0x51, &[0x01, 0x7A, 0x08]), Vec::<String>::new());
+}
+
 #[test]
 fn a_record_in_error_gives_no_number() {
     with_record(HEAT, &[0x01, 0x93, 0x15, 0x07], |record| {

@@ -15,14 +15,15 @@ pub(crate) const CONFIG_ENVIRONMENT: &str = "PLOMB_CONFIG";
     name = "plomb",
     version,
     after_help = "Examples:
-  plomb demo --for 20s                     a whole street with hub and ledger, checked at the end
-  plomb decode 68…16                       what a meter's telegram says
-  plomb status                             how the gateway is
-  plomb export --since 24h -o day.plomb    a file that proves itself
-  plomb verify day.plomb                   checks it, without network or daemon
+  plomb demo --for 20s                            a whole street, checked at the end
+  plomb decode 680909680801780C13652501002B16     what a meter's telegram says
+  plomb status                                    how the gateway is
+  plomb export --since 24h --receipted -o day.plomb    a file that proves itself
+  plomb verify day.plomb                          checks it, without network or daemon
 
-Exit codes: 0 done, 64 wrong usage, 69 unavailable, 74 reading or writing failed, 77 not allowed,
-78 wrong configuration; each command's help names its own. NO_COLOR turns colours off."
+Exit codes: 0 done, 64 wrong usage, 69 unavailable, 74 reading or writing failed,
+77 not allowed, 78 wrong configuration; each command's help names its own. With --json a
+failure is a document too (plomb.error/1). NO_COLOR turns colours off."
 )]
 pub(crate) struct Args {
     /// Print JSON: one document, or one a line for a stream. Each names its schema.
@@ -66,6 +67,13 @@ pub(crate) enum Verb {
     Demo(DemoArgs),
 }
 
+impl Verb {
+    /// Whether standard output is for something else than documents: an export, as it is.
+    pub(crate) fn fills_stdout(&self) -> bool {
+        matches!(self, Self::Export(args) if args.output.as_os_str() == "-")
+    }
+}
+
 /// Where the daemon is.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct DaemonArgs {
@@ -89,20 +97,20 @@ pub(crate) enum Protocol {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "One line in, one answer out: each line is a telegram in hexadecimal, spaces allowed. A line that
-can't be decoded gives an answer with \"ok\": false, its kind, a message and the offset of the first wrong
-byte (for kind \"hex\": the column in the line), and the next line follows. Where a telegram breaks off
-inside a record, the answer also has the records before. Empty lines are answered too (kind \"empty\").
+#[command(after_help = "One line in, one answer out: each line is a telegram in hexadecimal, spaces allowed. A
+line that can't be decoded gives an answer with \"ok\": false, its kind, a message and the
+offset of the first wrong byte (for kind \"hex\": the column in the line), and the next line
+follows. Where a telegram breaks off inside a record, the answer also has the records
+before. Empty lines are answered too (kind \"empty\"). \"more\": true says that more records
+follow in the meter's next telegram.
 
 Examples:
-  plomb decode 68 15 15 68 08 01 72 78 56 34 12 77 04 0E 16 0A 00 00 00 0C 13 21 43 05 00 C0 16
+  plomb decode 68 09 09 68 08 01 78 0C 13 65 25 01 00 2B 16
   plomb decode --json - < telegrams.hex
   tail -f bus.hex | plomb decode --json | jq -c '.records[] | [.obis, .value, .unit]'
 
-Exit codes: 0 at least one line was decoded, 65 none was, 66 none was for want of a key, 64 wrong usage,
-74 reading or writing failed."
-)]
+Exit codes: 0 at least one line was decoded, 65 none was, 66 none was for want of a key,
+64 wrong usage, 74 reading or writing failed.")]
 pub(crate) struct DecodeArgs {
     /// The protocol.
     #[arg(long, value_enum, default_value = "mbus")]
@@ -117,18 +125,18 @@ pub(crate) struct DecodeArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Without --policy the export is checked against the policy in the file itself: that shows that it agrees
-with itself and with the keys that it names, and no more. Give the ledger's policy, got from somebody you
-trust, to prove it against whoever made the file.
+#[command(after_help = "Without --policy the export is checked against the policy in the file itself: that shows
+that it agrees with itself and with the keys that it names, and no more. Give the ledger's
+policy.txt, got from somebody you trust, to prove it against whoever made the file: it lies
+in the hub's folder, and beside each certificate that `plomb-hub certify` issues.
 
 Examples:
   plomb verify gw-0001.plomb
   plomb verify --policy policy.txt --json gw-0001.plomb | jq .verdict
-  plomb verify --reaches 0:1999 gw-0001.plomb      entry 1999 is known to exist: is the file long enough?
+  plomb verify --reaches 0:1999 gw-0001.plomb    entry 1999 exists: is the file long enough?
 
-Exit codes: 0 proved, 1 tampered, 3 incomplete, 64 wrong usage, 74 the file can't be read, 78 wrong policy."
-)]
+Exit codes: 0 proved, 1 tampered, 3 incomplete, 64 wrong usage, 74 the file can't be read,
+78 wrong policy.")]
 pub(crate) struct VerifyArgs {
     /// Your own trust: which logs and witnesses to believe (C2SP tlog-policy).
     #[arg(long, value_name = "FILE")]
@@ -141,9 +149,9 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Asks the running daemon; when none runs, reads the journal's file, changing nothing. A range of time is
-widened to whole batches. The file appears whole or not at all.
+#[command(after_help = "Asks the running daemon; when none runs, reads the journal's file, changing nothing. A
+range of time is widened to whole batches. The file appears whole or not at all. A running
+gateway always has entries that wait for their receipt: --receipted leaves them out.
 
 Examples:
   plomb export -o all.plomb
@@ -151,9 +159,8 @@ Examples:
   plomb export --point flat-3-heat --no-frames -o - | plomb verify -
   plomb export --entry 0:1234 -o one.plomb
 
-Exit codes: 0 done, 64 wrong usage, 69 neither daemon nor journal, or no such entry, 74 reading or writing
-failed, 77 not allowed, 78 wrong configuration."
-)]
+Exit codes: 0 done, 64 wrong usage or an unknown point, 69 neither daemon nor journal, or
+nothing that fits, 74 reading or writing failed, 77 not allowed, 78 wrong configuration.")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
@@ -186,8 +193,8 @@ pub(crate) struct ExportArgs {
   plomb status --watch
   plomb status --json | jq '.points[] | select(.failures_in_a_row > 0)'
 
-Exit codes: 0 all is well, 1 degraded, 2 the daemon is down, 64 wrong usage, 77 not allowed, 78 wrong
-configuration; 130 a watch ended by ctrl-C.")]
+Exit codes: 0 all is well, 1 degraded, 2 the daemon is down, 64 wrong usage,
+77 not allowed, 78 wrong configuration; 130 a watch ended by ctrl-C.")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
@@ -202,8 +209,8 @@ pub(crate) struct StatusArgs {
   plomb tail --past 100 --point flat-3-heat
   plomb tail --json | jq -c '[.point, .records[0].value]'
 
-Exit codes: 130 ended by ctrl-C, 69 the daemon is down or stopped, 64 wrong usage, 77 not allowed, 78 wrong
-configuration.")]
+Exit codes: 130 ended by ctrl-C, 69 the daemon is down or stopped, 64 wrong usage or an
+unknown point, 77 not allowed, 78 wrong configuration.")]
 pub(crate) struct TailArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
@@ -216,10 +223,9 @@ pub(crate) struct TailArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "With --point the running daemon reads the meter out of its turn, and enters the reading; when no daemon
-runs, the meter is read directly as configured. `read mbus` needs no configuration.
+#[command(after_help = "With --point the running daemon reads the meter out of its turn, and enters the reading;
+when no daemon runs, the meter is read directly as configured. `read mbus` needs no
+configuration.
 
 Examples:
   plomb read --point flat-3-heat
@@ -227,9 +233,8 @@ Examples:
   plomb read mbus /dev/ttyUSB0 --secondary 12345678.ACW.0E.07 --baud 300 --json
   plomb read mbus tcp://10.0.0.7:10001 --address 1 --raw
 
-Exit codes: 0 read, 64 wrong usage, 69 the meter did not answer rightly, 77 not allowed, 78 wrong
-configuration."
-)]
+Exit codes: 0 read, 64 wrong usage, 69 the meter did not answer rightly, 77 not allowed,
+78 wrong configuration.")]
 pub(crate) struct ReadArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
@@ -255,12 +260,12 @@ Exit codes: 0 read, 64 wrong usage, 69 the meter did not answer rightly.")]
 pub(crate) struct ReadMbusArgs {
     /// A serial port, or tcp://host:port.
     pub(crate) port: String,
-    /// The primary address.
+    /// The primary address, 0 to 250; 254 reads whichever meter is alone on the line.
     #[arg(long, value_name = "N", required_unless_present = "secondary", conflicts_with = "secondary",
-          value_parser = clap::value_parser!(u8).range(0..=250))]
+          value_parser = primary)]
     pub(crate) address: Option<u8>,
     /// The secondary address: 12345678, or 12345678.ACW.0E.07 with * for any part.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = secondary)]
     pub(crate) secondary: Option<String>,
     /// Line speed, in bits a second.
     #[arg(long, default_value_t = 2400, value_parser = clap::value_parser!(u32).range(300..=115_200))]
@@ -288,10 +293,10 @@ pub(crate) enum Parity {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "On a wire the meters are asked for by identity, digit by digit where several answer. In the air
-whoever sends is heard; meters send every few seconds to every few minutes. If plombd uses the
-port, it stops polling there, scans, and goes on; that is for its administrators.
+#[command(after_help = "On a wire the meters are asked for by identity, digit by digit where several answer. In
+the air whoever sends is heard; meters send every few seconds to every few minutes. If
+plombd uses the port, it stops polling there, scans, and goes on; that is for its
+administrators.
 
 Examples:
   plomb scan /dev/ttyUSB0                       a wire at 2400 baud
@@ -302,8 +307,7 @@ Examples:
   rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
 
 Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the line fails,
-130 ended by ctrl-C (what was found before is told)."
-)]
+130 ended by ctrl-C (what was found before is told).")]
 pub(crate) struct ScanArgs {
     /// A serial port, `tcp://host:port`, `udp://host:port`; in the air also a named pipe, or `-`.
     pub(crate) port: String,
@@ -352,23 +356,24 @@ impl ScanArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a real plombd, a real plomb-hub
-with its broker and ledger, and a subscriber. On ctrl-C, or after --for, everything is stopped, exported,
-verified with the hub's policy, compared with what arrived and with the hub's archive, and explained. One
-meter is silent on purpose: its absences are entries too.
+#[command(after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a real plombd, a
+real plomb-hub with its broker and ledger, and a subscriber. On ctrl-C, or after --for,
+everything is stopped, exported, verified with the hub's policy, compared with what arrived
+and with the hub's archive, and explained. One meter is silent on purpose: its absences are
+entries too.
 
-plombd and plomb-hub must lie beside plomb (cargo build --release --bins), or in $PLOMB_BIN_DIR.
+plombd and plomb-hub must lie beside plomb (cargo build --release --bins), or in
+$PLOMB_BIN_DIR.
 
 Examples:
   plomb demo --for 20s
   plomb demo --meters 12 --dir ./street
   plomb demo --for 20s --json | tail -1 | jq .checks
 
-Exit codes: 0 everything checked, 1 something did not, 69 a program is missing or did not start."
-)]
+Exit codes: 0 everything checked, 1 something did not, 69 a program is missing or did not
+start.")]
 pub(crate) struct DemoArgs {
-    /// For how long; without it until ctrl-C.
+    /// For how long, and until each meter was asked once; without it until ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = crate::show::duration)]
     pub(crate) lasts: Option<std::time::Duration>,
     /// How many meters, the silent one included.
@@ -380,6 +385,18 @@ pub(crate) struct DemoArgs {
     /// Leave the files of a temporary directory too.
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+fn primary(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(address @ (0..=250 | 254)) => Ok(address),
+        _ => Err("a primary address is 0 to 250, or 254 for the only meter on a line".into()),
+    }
+}
+
+/// Checked here, kept as it is written.
+fn secondary(text: &str) -> Result<String, String> {
+    plomb_gateway::poll::secondary(text).map(|_| text.into())
 }
 
 fn place(text: &str) -> Result<(u32, u64), String> {
@@ -403,5 +420,28 @@ fn open_place(text: &str) -> Result<(Option<u32>, u64), String> {
     match text.split_once(':') {
         Some((epoch, seq)) => Ok((Some(epoch.parse().map_err(number)?), seq.parse().map_err(number)?)),
         None => Ok((None, text.parse().map_err(number)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// What clap would wrap again, leaving single words on lines of their own.
+    const LINE_CHARS_MAX: usize = 92;
+
+    fn check(command: &clap::Command) {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in text.lines() {
+            assert!(line.chars().count() <= LINE_CHARS_MAX, "{}: {line}", command.get_name());
+        }
+        command.get_subcommands().for_each(check);
+    }
+
+    #[test]
+    fn help_texts_fit_their_lines() {
+        check(&Args::command());
     }
 }

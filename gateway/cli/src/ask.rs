@@ -9,7 +9,7 @@ use std::{
 
 use plomb_gateway::{
     config::Config,
-    control::{Answer, READ_TIMEOUT, Request, WRITE_TIMEOUT},
+    control::{Answer, READ_TIMEOUT, Refusal, Request, WRITE_TIMEOUT},
 };
 
 use crate::{
@@ -35,8 +35,8 @@ pub(crate) struct Place {
 pub(crate) enum Unanswered {
     /// No daemon listens there.
     Down(io::Error),
-    /// The daemon says no, and why.
-    Refused(String),
+    /// The daemon says no, whose fault it is, and why.
+    Refused(Refusal, String),
     /// Anything else.
     Failed(Failure),
 }
@@ -75,10 +75,12 @@ impl Place {
         let mut reader = BufReader::new(stream);
         let first = line(&mut reader).map_err(failed)?;
         let answer: Answer = serde_json::from_str(&first).map_err(|_| {
-            Unanswered::Refused("the daemon's answer can't be read; are plomb and plombd of one version?".into())
+            let why = "the daemon's answer can't be read; are plomb and plombd of one version?";
+            Unanswered::Refused(Refusal::Unavailable, why.into())
         })?;
         if !answer.ok {
             return Err(Unanswered::Refused(
+                answer.kind.unwrap_or(Refusal::Unavailable),
                 answer.error.unwrap_or_else(|| "the daemon refuses, without a reason".into()),
             ));
         }
@@ -100,10 +102,18 @@ impl Place {
     pub(crate) fn failure(&self, unanswered: Unanswered) -> Failure {
         match unanswered {
             Unanswered::Down(error) => self.down(&error),
-            Unanswered::Refused(why) if why.starts_with("only administrators") => Failure::Permission(why),
-            Unanswered::Refused(why) => Failure::Unavailable(why),
+            Unanswered::Refused(kind, why) => refused(kind, why),
             Unanswered::Failed(failure) => failure,
         }
+    }
+}
+
+/// The failure that a refusal of the daemon is.
+pub(crate) fn refused(kind: Refusal, why: String) -> Failure {
+    match kind {
+        Refusal::Usage => Failure::Usage(why),
+        Refusal::Permission => Failure::Permission(why),
+        Refusal::Unavailable => Failure::Unavailable(why),
     }
 }
 

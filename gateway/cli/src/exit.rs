@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, io, path::Path};
 
+use serde_json::{Value, json};
+
 /// Done.
 pub(crate) const OK: u8 = 0;
 /// `verify`: tampered. `status`: degraded. `demo`: a check failed.
@@ -28,6 +30,9 @@ pub(crate) const PERMISSION: u8 = 77;
 pub(crate) const CONFIG: u8 = 78;
 /// Ended by ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// The schema of a failure as a document.
+const SCHEMA: &str = "plomb.error/1";
 
 /// Why a verb ends early.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +82,26 @@ impl Failure {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,
             _ => Self::io("standard output", source),
+        }
+    }
+
+    /// For programs.
+    pub(crate) fn document(&self) -> Value {
+        json!({
+            "schema": SCHEMA, "ok": false,
+            "error": { "kind": self.kind(), "message": self.to_string(), "exit_code": self.code() },
+        })
+    }
+
+    /// In one word.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Unavailable(_) => "unavailable",
+            Self::Io { .. } => "io",
+            Self::Permission(_) => "permission",
+            Self::Config(_) => "configuration",
+            Self::Closed => "closed",
         }
     }
 

@@ -26,12 +26,21 @@ pub fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are no mistakes.
-            let code = if error.use_stderr() { exit::USAGE } else { exit::OK };
             let _ = error.print();
-            return ExitCode::from(code);
+            if !error.use_stderr() {
+                // Help and version are no mistakes.
+                return ExitCode::from(exit::OK);
+            }
+            // What follows `--` is no option of ours.
+            if std::env::args().take_while(|argument| argument != "--").any(|argument| argument == "--json") {
+                let text = error.render().to_string();
+                let wrong = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
+                tell(&exit::Failure::Usage(wrong));
+            }
+            return ExitCode::from(exit::USAGE);
         }
     };
+    let document = args.json && !args.verb.fills_stdout();
     // Read before any thread starts: afterwards the system's zone can't be asked safely.
     let show = show::Show::new(&args);
     match cmd::run(args.verb, &show) {
@@ -39,8 +48,17 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             if let Some(message) = failure.message() {
                 eprintln!("plomb: {}", show::escaped(&message));
+                if document {
+                    tell(&failure);
+                }
             }
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// A failure for programs, on standard output.
+fn tell(failure: &exit::Failure) {
+    // If standard output is the trouble, the exit code still tells.
+    let _ = show::print(failure.document());
 }

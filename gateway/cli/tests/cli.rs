@@ -112,10 +112,127 @@ fn without_a_daemon_the_verbs_say_so() {
     let state = folder.path().display();
     std::fs::write(&config, format!("[gateway]\nid = \"gw\"\nstate_dir = \"{state}\"\nkey = \"k\"\n")).unwrap();
     let config = config.display().to_string();
-    assert_eq!(plomb(&["status", "--json", "--config", &config], b"").status.code(), Some(2));
+    let status = plomb(&["status", "--json", "--config", &config], b"");
+    assert_eq!(status.status.code(), Some(2));
+    assert_eq!(lines(&status)[0]["points"].as_array().map(Vec::len), Some(0), "the help's jq must find its list");
     let tail = plomb(&["tail", "--config", &config], b"");
     assert_eq!(tail.status.code(), Some(69), "{}", String::from_utf8_lossy(&tail.stderr));
     assert_eq!(plomb(&["frobnicate"], b"").status.code(), Some(64));
+}
+
+/// With --json a failure is a document on standard output too; the message stays on standard error.
+#[test]
+fn a_failure_is_a_document_too() {
+    for (arguments, kind, code) in [
+        (vec!["verify", "--json", "/nowhere"], "io", 74),
+        (vec!["read", "--json", "mbus", "/nowhere/tty", "--address", "254"], "unavailable", 69),
+        (vec!["read", "--json", "mbus", "/nowhere/tty", "--address", "251"], "usage", 64),
+        (vec!["read", "--json", "mbus", "/nowhere/tty", "--secondary", "123"], "usage", 64),
+        (vec!["status", "--json", "--config", "/nowhere.toml"], "configuration", 78),
+    ] {
+        let output = plomb(&arguments, b"");
+        let (told, errors) = (lines(&output), String::from_utf8_lossy(&output.stderr).into_owned());
+        assert_eq!((told.len(), output.status.code()), (1, Some(code)), "{arguments:?}: {errors}");
+        assert_eq!((&told[0]["schema"], &told[0]["ok"]), (&"plomb.error/1".into(), &false.into()), "{}", told[0]);
+        assert_eq!(told[0]["error"]["kind"], kind, "{arguments:?}: {}", told[0]);
+        assert!(told[0]["error"]["message"].is_string() && !errors.is_empty(), "{}", told[0]);
+    }
+    // Where standard output is the export itself, nothing else goes there.
+    let export = plomb(&["export", "--json", "--config", "/nowhere.toml", "-o", "-"], b"");
+    assert_eq!((export.stdout.len(), export.status.code()), (0, Some(78)));
+}
+
+/// A gateway's folder with a configuration for one point, and a journal with one entry of it.
+fn gateway() -> (tempfile::TempDir, String) {
+    use plomb_gateway::journal::{Journal, Options};
+    use plomb_seal::{Absent, Clock, Occurrence, Reason, SigningKey, Stamp};
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().display();
+    let credential = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/vectors/credential.cbor");
+    let text = format!(
+        "[gateway]\nid = \"gw-1\"\nstate_dir = \"{state}\"\nkey = \"k\"\ncredential = \"{}\"\n\
+         [[bus]]\nname = \"cellar\"\nprotocol = \"mbus\"\nport = \"/nowhere/tty\"\n\
+         [[meter]]\npoint = \"flat\"\nbus = \"cellar\"\naddress = 1\n",
+        credential.display()
+    );
+    let config = folder.path().join("plombd.toml");
+    std::fs::write(&config, text).unwrap();
+    let stamp = || Stamp { unix_ms: 1_780_000_000_000, clock: Clock::Unset };
+    let (name, key) = ("gw-1".parse().unwrap(), SigningKey::from_seed(&[3; 32]));
+    let (journal, _) =
+        Journal::open(&folder.path().join("journal.redb"), name, key, Options::default(), stamp).unwrap();
+    let absent = Absent { due_ms: 0, reason: Reason::NotAsked, detail: String::new() };
+    let entry = Occurrence::Absent("old".parse().unwrap(), absent);
+    journal.append_blocking(entry, Vec::new()).unwrap().wait().unwrap();
+    drop(journal);
+    (folder, config.display().to_string())
+}
+
+/// Nothing is never an export: a typo, a range turned round, a range in which nothing is.
+#[test]
+fn an_export_of_nothing_is_refused_with_its_reason() {
+    let (folder, config) = gateway();
+    let out = folder.path().join("out.plomb").display().to_string();
+    let export = |more: &[&str]| {
+        let output = plomb(&[["export", "--config", &config, "-o", &out].as_slice(), more].concat(), b"");
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (more, code, says) in [
+        (["--point", "nope"].as_slice(), 64, "no point \"nope\" is configured"),
+        (&["--point", "flat"], 69, "no entry that fits"),
+        (&["--since", "2026-02-01", "--until", "2026-01-01"], 64, "not before --until"),
+        (&["--since", "2100-01-01"], 69, "no entry that fits"),
+        (&["--until", "2020-01-01"], 69, "no entry that fits"),
+        (&["--receipted"], 69, "no entry that fits"),
+    ] {
+        let (found, errors) = export(more);
+        assert_eq!(found, code, "{more:?}: {errors}");
+        assert!(errors.contains(says), "{more:?}: {errors}");
+        assert!(!Path::new(&out).exists(), "{more:?}");
+    }
+    let stdout = plomb(&["export", "--config", &config, "-o", "-", "--point", "nope"], b"");
+    assert!(stdout.stdout.is_empty());
+    let nowhere = plomb(&["export", "--config", &config, "-o", "/nowhere/x.plomb"], b"");
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("/nowhere/x.plomb: "), "and not a temporary name");
+    // What is there is exported, a point that is configured no more too; and its lack of a receipt is told.
+    for more in [[].as_slice(), &["--point", "old"], &["--since", "2026-01-01"]] {
+        let (code, errors) = export(more);
+        assert_eq!(code, 0, "{more:?}: {errors}");
+        assert!(errors.contains("1 entry in it has no receipt") && errors.contains("--receipted"), "{errors}");
+    }
+}
+
+/// What a master writes to a meter is said; that a meter has more to say is said too.
+#[test]
+fn frames_of_the_master_and_the_announcement_of_more_are_told() {
+    let written = frame(&[0x53, 0xfe, 0x51, 0x01, 0x7a, 0x08]);
+    let told = &lines(&plomb(&["decode", "--json", &written], b""))[0];
+    assert_eq!((&told["control"], &told["records"][0]["value"]), (&"SND_UD".into(), &"8".into()), "{told}");
+    assert!(told.get("more").is_none());
+    let more = frame(&[0x08, 0x01, 0x78, 0x0c, 0x13, 0x65, 0x25, 0x01, 0x00, 0x1f]);
+    assert_eq!(lines(&plomb(&["decode", "--json", &more], b""))[0]["more"], true, "{more}");
+    let text = plomb(&["decode", &more], b"");
+    assert!(String::from_utf8_lossy(&text.stdout).contains("more records follow"));
+}
+
+/// The telegrams in the help texts are telegrams.
+#[test]
+fn the_examples_of_decode_can_be_run() {
+    let mut run = 0;
+    for help in [["--help"].as_slice(), &["decode", "--help"]] {
+        let text = String::from_utf8(plomb(help, b"").stdout).unwrap();
+        for line in text.lines().filter_map(|line| line.trim().strip_prefix("plomb decode ")) {
+            let telegram: Vec<&str> =
+                line.split(' ').take_while(|word| word.chars().all(|c| c.is_ascii_hexdigit())).collect();
+            if telegram.iter().any(|word| !word.is_empty()) {
+                let words: Vec<&str> = telegram.into_iter().filter(|word| !word.is_empty()).collect();
+                let output = plomb(&[["decode"].as_slice(), &words].concat(), b"");
+                assert_eq!(output.status.code(), Some(0), "{line}");
+                run += 1;
+            }
+        }
+    }
+    assert_eq!(run, 2);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What can go wrong with a journal, whose fault it is, and what to do next.
 
 use super::COUNTER_NAME_BYTES_MAX;
-use plomb_seal::{BatchError, Malformed, Name, ReceiptError};
+use plomb_seal::{BatchError, KeyId, Malformed, Name, ReceiptError};
 
 /// Why the journal did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,16 @@ pub enum JournalError {
         expected: Name,
         /// The gateway in the file.
         found: Name,
+    },
+    /// The gateway's key is not the one that signed what is in the file.
+    #[error(
+        "the journal is signed by key {found}, and [gateway] key is {ours}. Put the old key back and renew its certificate (`plomb-hub certify --csr`); or `plomb export` what is in it, move the file aside, and start again: that begins a new epoch"
+    )]
+    OtherKey {
+        /// The key at hand.
+        ours: KeyId,
+        /// The key that signed.
+        found: KeyId,
     },
     /// The file does not agree with itself.
     #[error("the journal is damaged: {0}; it must be moved aside, and a new epoch begun")]

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{File, OpenOptions},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
 };
@@ -33,6 +34,8 @@ use super::{
 const TAIL_ENTRIES_MIN: u64 = 64;
 /// What a reader of a file alone may keep in memory, in bytes.
 const READER_CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Who may read a new journal: its owner and its group. When somebody is at home shows in it.
+const FILE_MODE: u32 = 0o640;
 
 /// What was found on opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +56,8 @@ pub struct Recovered {
 
 impl Journal {
     /// Opens the journal in a file, or begins one if there is none. The tail is checked; a file that does
-    /// not agree with itself is refused as [`JournalError::Damaged`].
+    /// not agree with itself is refused as [`JournalError::Damaged`]. A new file is closed to all but its
+    /// owner and its group.
     ///
     /// `clock` is asked by the writer's thread for the time of each entry.
     pub fn open(
@@ -64,7 +68,7 @@ impl Journal {
         clock: impl Fn() -> Stamp + Send + 'static,
     ) -> Result<(Self, Recovered), JournalError> {
         let existed = path.exists();
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
         let file = file.map_err(|error| JournalError::Open(format!("{}: {error}", path.display())))?;
         if !existed {
             sync_folder(path).map_err(|error| JournalError::Open(format!("{}: {error}", path.display())))?;
@@ -349,7 +353,7 @@ fn verified<T: plomb_seal::Statement>(
 ) -> Result<Signed<T>, JournalError> {
     Unverified::<T>::parse(bytes).and_then(|parsed| parsed.verify(key)).map_err(|error| match error {
         // Nothing is damaged: the key at hand is another one.
-        Malformed::OtherKey { .. } => JournalError::Statement(error),
+        Malformed::OtherKey { expected, found } => JournalError::OtherKey { ours: expected, found },
         error => damaged(format!("{}: {error}", what())),
     })
 }

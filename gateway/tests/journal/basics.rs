@@ -1,6 +1,6 @@
 //! What a journal does on a good day, and what it refuses.
 
-use std::time::Duration;
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use plomb_gateway::journal::{Journal, JournalError, Limits, Options, Position, set_aside};
 use plomb_seal::{Body, SigningKey, entry::Occurrence};
@@ -18,6 +18,8 @@ fn entries_come_back_in_order_after_reopening() {
     let path = folder.path().join("journal.redb");
     let (journal, recovered) = Journal::open(&path, gateway(), key(), options(), clock()).unwrap();
     assert!(recovered.created);
+    // A new journal is nobody else's to read.
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o137, 0);
     let places = append(&journal, 0..10);
     journal.set_cursor("local", Position { epoch: 0, seq: 7 }).unwrap();
     let head = run(journal.close()).unwrap();
@@ -158,7 +160,7 @@ fn a_file_of_another_gateway_key_or_format_is_refused() {
     let other = Journal::open(&path, "gw-other".parse().unwrap(), key(), options(), clock());
     assert!(matches!(other, Err(JournalError::OtherGateway { .. })));
     let other = Journal::open(&path, gateway(), SigningKey::from_seed(&[1; 32]), options(), clock());
-    assert!(matches!(other, Err(JournalError::Statement(_))));
+    assert!(matches!(other, Err(JournalError::OtherKey { .. })));
 
     const META: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("meta");
     let database = redb::Database::open(&path).unwrap();

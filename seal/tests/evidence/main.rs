@@ -6,10 +6,11 @@ mod street;
 mod vectors;
 
 use plomb_seal::{
-    Chain, Hash, Policy, SigningKey,
+    Absent, Body, Chain, Entry, Event, Hash, Policy, Reason, SigningKey, Unverified,
     cbor::{Decoder, Encoder},
+    entry::Occurrence,
     export::{Item, Scope},
-    verify::{Expect, Report, Trust, Verdict, verify},
+    verify::{Expect, Report, Rollback, Trust, Verdict, verify},
 };
 use street::{NOW_S, Street, name};
 
@@ -133,7 +134,7 @@ fn what_the_ledger_has_not_answered_is_incomplete() {
 fn one_point_is_shown_without_its_neighbours_and_a_hole_in_it_is_noticed() {
     let street = Street::new().rounds(3);
     let scope = Scope::Point(name("flat-2-heat"));
-    let of_point = |entry: &plomb_seal::Entry| entry.body.link().is_some_and(|link| link.point == name("flat-2-heat"));
+    let of_point = |entry: &Entry| entry.body.link().is_some_and(|link| link.point == name("flat-2-heat"));
     let file = street.export_some(&scope, of_point);
     let report = check(&file);
     assert_eq!((report.verdict, report.entries, report.batches), (Verdict::Proved, 3, 3), "{report:?}");
@@ -170,6 +171,38 @@ fn a_new_epoch_is_accepted_and_what_it_lost_is_told() {
     let report = check(&street.export_all());
     assert_eq!(report.first_bad, None);
     assert_eq!((report.verdict, report.gaps, report.span), (Verdict::Incomplete, 1, Some(((0, 0), (1, 3)))));
+}
+
+#[test]
+fn a_rollback_that_was_entered_is_told_and_so_are_epochs_that_are_not_there() {
+    let mut street = Street::new().rounds(1);
+    street.batches.clear();
+    street.chain = Chain::begin(name("gw-1"), 2, Hash::ZERO);
+    let stamp = street.stamp();
+    let noticed = Event { name: "rollback-noticed".into(), details: Vec::new() };
+    let entry = street.chain.seal(Occurrence::Event(noticed), stamp, &street.gateway);
+    street.batch(vec![entry], true);
+    let report = check(&street.export_all());
+    assert_eq!(report.verdict, Verdict::Proved, "{report:?}");
+    assert_eq!(report.rollbacks, [Rollback { epoch: 2, seq: 0, unix_ms: stamp.unix_ms }]);
+    assert_eq!(report.epochs_before(), 2);
+    let honest = check(&Street::new().rounds(1).export_all());
+    assert_eq!((honest.rollbacks.len(), honest.epochs_before()), (0, 0));
+}
+
+/// A due time that nobody used has a reason of its own; a code of a later version stays what it is.
+#[test]
+fn reasons_keep_their_codes() {
+    let street = Street::new();
+    let stamp = street.stamp();
+    for (reason, named) in [(Reason::NotAsked, "not-asked"), (Reason::Other(13), "other")] {
+        let absent = Absent { due_ms: 0, reason, detail: String::new() };
+        let mut chain = Chain::begin(name("gw-1"), 0, Hash::ZERO);
+        let entry = chain.seal(Occurrence::Absent(name("flat"), absent), stamp, &street.gateway);
+        let parsed = Unverified::<Entry>::parse(entry.bytes()).unwrap();
+        let Body::Absent(_, absent) = &parsed.claims().body else { panic!("it is an absence") };
+        assert_eq!((absent.reason, absent.reason.name()), (reason, named));
+    }
 }
 
 #[test]

@@ -145,6 +145,41 @@ fn a_start_waits_for_a_reader_of_the_journal() {
     assert_eq!(gateway.stop(), 0);
 }
 
+/// A meter that is not there, read every quarter of an hour: the installer sees it at once, in the status and in
+/// the log. What makes no sense is refused by the running daemon too.
+#[test]
+fn a_meter_that_never_answered_is_told_at_once_and_so_is_a_typo() {
+    let site = Site::new();
+    let mut line = site.line(vec![water(1), faulty(2, |faults| faults.silent = true)]);
+    site.configure(&site.at("bus"), &[("good", 1), ("dead", 2)], 900.0, "");
+    let gateway = site.start_gateway();
+    let status = site.wait_status("the trouble", |status| status["points"][0]["failures_in_a_row"] == 1);
+    assert_eq!((&status["verdict"], &status["points"][1]["answered"]), (&"degraded".into(), &1.into()), "{status}");
+    assert!(status["troubles"].to_string().contains("1 meter silent since the start"), "{status}");
+    assert!(status["points"][0]["asked_again"].is_string(), "{status}");
+    assert!(site.log("plombd.log").contains("the meter is silent: timeout: "), "{}", site.log("plombd.log"));
+
+    let config = site.gateway_config();
+    let out = site.at("out.plomb");
+    for (arguments, code) in [
+        (["export", "-o", &out, "--point", "nope"].as_slice(), 64),
+        (&["export", "-o", &out, "--since", "2100-01-01"], 69),
+        (&["tail", "--point", "nope"], 64),
+        (&["read", "--point", "nope"], 64),
+        (&["read", "--point", "dead"], 69),
+    ] {
+        let output = site.run("plomb", &[arguments, &["--config", &config]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    }
+    line.with_bus(|bus| bus.slave_mut(2).unwrap().faults.silent = false);
+    site.good("plomb", &["read", "--point", "dead", "--config", &config]);
+    let log = site.log("plombd.log");
+    assert!(log.contains("the meter answers again"), "{log}");
+    assert_eq!(log.matches("the meter is silent").count(), 1, "{log}");
+    assert_eq!(gateway.stop(), 0);
+}
+
 /// A configuration with a typo, a key that others can read, a port that is not there, a wrong credential.
 #[test]
 fn wrong_files_are_named_with_what_would_be_right() {
@@ -169,6 +204,12 @@ fn wrong_files_are_named_with_what_would_be_right() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     ends_with(78, "chmod 600");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    // A journal of another key: no number of new starts would mend that.
+    site.start_gateway().stop();
+    site.certify("gateway", GATEWAY, "renewed");
+    fs::write(site.gateway_config(), good.replace(&site.at(GATEWAY), &site.at("renewed"))).unwrap();
+    ends_with(78, "Put the old key back");
+    fs::write(site.gateway_config(), &good).unwrap();
 
     let hub = site.start_hub();
     let gateway = site.start_gateway();

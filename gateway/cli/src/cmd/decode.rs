@@ -86,6 +86,9 @@ struct Answer<'a> {
     protocol: &'static str,
     #[serde(flatten)]
     frame: FrameView,
+    /// More records follow in the meter's next telegram.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
     #[serde(flatten)]
     record: Option<RecordView<'a>>,
     #[serde(flatten)]
@@ -176,6 +179,7 @@ impl Work {
                 Protocol::Dlms => "dlms",
             },
             frame: told.frame.view(),
+            more: told.more,
             record: told.record.as_ref().map(RecordView::of),
             bare: (told.record.is_none() && told.wrong.is_none()).then(|| Bare {
                 meter: None,
@@ -192,6 +196,9 @@ impl Work {
         if let Some(record) = &told.record {
             for line in show::record(&view::record_fields(record)) {
                 self.out.line(line)?;
+            }
+            if told.more {
+                self.out.line("  more records follow in the meter's next telegram")?;
             }
         } else if told.wrong.is_none() {
             let mut words = told.frame.words();
@@ -212,6 +219,8 @@ impl Work {
 struct Told {
     frame: Link,
     record: Option<Record>,
+    /// DIF 1F: there is more than this telegram.
+    more: bool,
     /// What a frame without values says.
     said: Option<String>,
     wrong: Option<Wrong<'static>>,
@@ -294,7 +303,7 @@ fn tell(bytes: &[u8]) -> Result<Told, Wrong<'static>> {
 fn long(frame: Link, decoded: &Decoded<'_>, bytes: &[u8]) -> Told {
     let wrong = decoded.error.map(|error| Wrong::new("record", error.to_string(), error.offset()));
     match record_of(decoded, bytes) {
-        Ok(record) => Told { frame, record: Some(record), said: None, wrong },
+        Ok(record) => Told { frame, record: Some(record), more: decoded.telegram.more_follows(), said: None, wrong },
         Err(NormaliseError::Refused(said)) => Told { frame, said: Some(said), ..Told::default() },
         Err(error) => match (&decoded.telegram.body, decoded.telegram.control) {
             // What a master sends carries no values, whatever its CI.

@@ -9,12 +9,16 @@ use std::{
 use plomb_gateway::{
     clock::unix_ms,
     config::Config,
-    control::{Answer, Request},
+    control::{Answer, Refusal, Request, unknown_point},
     export::{self, ExportError},
     journal::{Journal, JournalError, Reader},
     status::Snapshot,
 };
-use plomb_seal::Credential;
+use plomb_seal::{
+    Credential,
+    cbor::Decoder,
+    export::{Item, Scope},
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -22,13 +26,15 @@ use crate::{
     args::ExportArgs,
     ask::{self, Place, Unanswered},
     exit::{Failure, OK},
-    show::{Out, Show, moment, print, size},
+    show::{Out, Show, count, moment, print, size},
 };
 
 /// How much is copied at once, in bytes.
 const COPY_BYTES: usize = 64 * 1024;
 /// After so many bytes the progress is shown again.
 const PROGRESS_BYTES: u64 = 1024 * 1024;
+/// The largest export whose receipts are counted afterwards, in bytes: it is read as a whole for that.
+const COUNTED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const SCHEMA: &str = "plomb.export/1";
 
 pub(super) fn export(args: &ExportArgs, show: &Show) -> Result<u8, Failure> {
@@ -54,15 +60,41 @@ pub(super) fn export(args: &ExportArgs, show: &Show) -> Result<u8, Failure> {
     if is_stdout(&args.output) {
         return Ok(OK);
     }
+    let unreceipted = if bytes <= COUNTED_BYTES_MAX { fs::read(&args.output).ok() } else { None };
+    let unreceipted = unreceipted.map(|bytes| unreceipted_entries(&bytes));
     if show.json {
         print(json!({
             "schema": SCHEMA, "file": args.output, "bytes": bytes, "sha256": digest, "source": source,
+            "unreceipted": unreceipted,
         }))?;
-    } else {
-        let file = args.output.display();
-        print(format!("{file}: {} from the {source}. To check it: plomb verify {file}", size(bytes)))?;
+        return Ok(OK);
+    }
+    let file = args.output.display();
+    print(format!("{file}: {} from the {source}. To check it: plomb verify {file}", size(bytes)))?;
+    if let Some(waiting @ 1..) = unreceipted {
+        let (entries, have) = (count(waiting, "entry", "entries"), if waiting == 1 { "has" } else { "have" });
+        eprintln!(
+            "plomb: {entries} in it {have} no receipt of the ledger yet, so verify will say \"incomplete\"; \
+             leave them out with --receipted, or export again later"
+        );
     }
     Ok(OK)
+}
+
+/// How many entries of an export have no receipt.
+fn unreceipted_entries(bytes: &[u8]) -> u64 {
+    let mut from = Decoder::new(bytes);
+    let mut found = 0;
+    while let Ok(item) = Item::decode(&mut from) {
+        found += match item {
+            Item::Whole(part, entries) if part.proof.is_none() => entries.len(),
+            Item::Parts(part, entries) if part.proof.is_none() => entries.len(),
+            Item::Tail(entries, _) => entries.len(),
+            Item::End { .. } => break,
+            _ => 0,
+        };
+    }
+    found as u64
 }
 
 fn is_stdout(path: &Path) -> bool {
@@ -74,6 +106,10 @@ fn request(args: &ExportArgs, place: &Place, show: &Show) -> Result<Request, Fai
     let time = |text: &Option<String>| {
         text.as_deref().map(|text| moment(text, now_ms, show.zone)).transpose().map_err(Failure::Usage)
     };
+    let (since_ms, until_ms) = (time(&args.since)?, time(&args.until)?);
+    if since_ms.zip(until_ms).is_some_and(|(since, until)| since >= until) {
+        return Err(Failure::Usage("--since is not before --until: nothing is between them".into()));
+    }
     let entry = match args.entry {
         None => None,
         Some((Some(epoch), seq)) => Some((epoch, seq)),
@@ -82,8 +118,8 @@ fn request(args: &ExportArgs, place: &Place, show: &Show) -> Result<Request, Fai
     let request = Request::Export {
         point: args.point.clone(),
         entry,
-        since_ms: time(&args.since)?,
-        until_ms: time(&args.until)?,
+        since_ms,
+        until_ms,
         receipted_only: args.receipted,
         frames: !args.no_frames,
     };
@@ -127,8 +163,19 @@ pub(super) fn from_journal(
     export::write(&reader, &credential, &selection, out).map_err(|error| match error {
         ExportError::Write(error) => Failure::io("the export", error),
         ExportError::Journal(error) => of_journal(&error),
+        ExportError::Nothing => nothing(config, &selection.scope),
         other => Failure::Unavailable(other.to_string()),
     })
+}
+
+/// Why there is nothing to export: a point that nobody knows, or a range in which nothing is.
+fn nothing(config: &Config, scope: &Scope) -> Failure {
+    match scope {
+        Scope::Point(point) if config.meter.iter().all(|meter| meter.point != point.as_str()) => {
+            Failure::Usage(unknown_point(point.as_str()))
+        }
+        _ => Failure::Unavailable(ExportError::Nothing.to_string()),
+    }
 }
 
 /// Opens the journal's file for reading only.
@@ -180,7 +227,7 @@ impl Target {
             let mut partial = path.as_os_str().to_owned();
             partial.push(format!(".part-{}", std::process::id()));
             let partial = PathBuf::from(partial);
-            let file = File::create(&partial).map_err(|error| Failure::file(&partial, error))?;
+            let file = File::create(&partial).map_err(|error| Failure::file(path, error))?;
             TargetOut::File { file, partial: Partial(partial), path: path.into() }
         };
         Ok(Self { out, ending: Ending::default(), progress, written: 0 })
@@ -192,10 +239,9 @@ impl Target {
             eprintln!();
         }
         if !self.ending.complete() {
-            let why = self.ending.refusal();
-            return Err(Failure::Unavailable(why.unwrap_or_else(|| {
-                "the export broke off before its end: the daemon stopped, or met an error (see its log)".into()
-            })));
+            let broken = "the export broke off before its end: the daemon stopped, or met an error (see its log)";
+            let (kind, why) = self.ending.refusal().unwrap_or((Refusal::Unavailable, broken.into()));
+            return Err(ask::refused(kind, why));
         }
         match self.out {
             TargetOut::Stdout(mut out) => out.flush()?,
@@ -262,13 +308,13 @@ impl Ending {
     }
 
     /// Why the daemon went no further: an answer that says no, behind whatever was sent before.
-    fn refusal(&self) -> Option<String> {
+    fn refusal(&self) -> Option<(Refusal, String)> {
         const BEGIN: &[u8] = b"{\"ok\":false";
         const OTHER: &[u8] = b"{\"error\":";
         let begins = |rest: &[u8]| rest.starts_with(BEGIN) || rest.starts_with(OTHER);
         let from = (0..self.kept.len()).rev().find(|from| self.kept.get(*from..).is_some_and(begins))?;
         let answer: Answer = serde_json::from_slice(self.kept.get(from..)?).ok()?;
-        answer.error.filter(|_| !answer.ok)
+        answer.error.filter(|_| !answer.ok).map(|why| (answer.kind.unwrap_or(Refusal::Unavailable), why))
     }
 
     fn digest(&self) -> Vec<u8> {
@@ -293,6 +339,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn entries_without_a_receipt_are_counted() {
+        assert_eq!(unreceipted_entries(include_bytes!("../../../../docs/vectors/proved.plomb")), 0);
+        let waiting = include_bytes!("../../../../docs/vectors/incomplete-unanchored.plomb");
+        assert!(unreceipted_entries(waiting) > 0);
+    }
+
+    #[test]
     fn only_a_whole_export_has_its_end() {
         let whole = include_bytes!("../../../../docs/vectors/proved.plomb");
         for pieces in [1, 7, 1000, whole.len()] {
@@ -311,6 +364,6 @@ mod tests {
         assert_eq!(ending.refusal(), None);
         ending.take(b"{\"error\":\"no such entry\",\"ok\":false}\n");
         assert!(!ending.complete());
-        assert_eq!(ending.refusal().as_deref(), Some("no such entry"));
+        assert_eq!(ending.refusal(), Some((Refusal::Unavailable, "no such entry".into())));
     }
 }

@@ -23,7 +23,8 @@ const NO_POINT: &str = "meter";
 pub(super) fn read(args: ReadArgs, show: &Show) -> Result<u8, Failure> {
     let show = *show;
     match (args.line, args.point) {
-        (Some(ReadLine::Mbus(line)), _) => interruptible(move || {
+        (Some(_), Some(_)) => Err(Failure::Usage("give either a --point or a line".into())),
+        (Some(ReadLine::Mbus(line)), None) => interruptible(move || {
             let (bus, meter) = of_line(&line);
             tell(&directly(&meter, &bus, None, line.raw)?, &show)
         }),
@@ -55,7 +56,6 @@ fn of_point(place: &Place, point: &str) -> Result<Value, Failure> {
             serde_json::from_str(&text)
                 .map_err(|error| Failure::Unavailable(format!("the daemon's answer can't be read: {error}")))
         }
-        Err(Unanswered::Refused(why)) if why.starts_with("no point") => Err(Failure::Usage(why)),
         Err(Unanswered::Down(error)) => match &place.config {
             Some(config) => configured(config, point),
             None => Err(place.down(&error)),

@@ -39,7 +39,7 @@ fn through_the_daemon(args: &ScanArgs, teller: &mut Teller) -> Result<Option<u8>
     let mut answer = match place.ask(&request) {
         Ok(answer) => answer,
         Err(Unanswered::Down(_)) => return Ok(None),
-        Err(Unanswered::Refused(why)) if why.starts_with("not a port") => return Ok(None),
+        Err(Unanswered::Refused(_, why)) if why.starts_with("not a port") => return Ok(None),
         Err(other) => return Err(place.failure(other)),
     };
     teller.daemon = true;

@@ -81,6 +81,7 @@ fn down(place: &Place, why: &str, show: &Show, out: &mut Out) -> Result<(), Fail
         return out.json(&json!({
             "schema": SCHEMA, "verdict": "down", "troubles": troubles, "time": rfc3339(unix_ms()),
             "gateway": place.config.as_ref().map(|config| config.gateway.id.as_str()), "journal": journal,
+            "buses": [], "points": [],
         }));
     }
     out.line(format!("{}: {}", show.tone(Tone::Bad, "DOWN"), one_line(why)))?;
@@ -126,7 +127,8 @@ fn lines(snapshot: &Snapshot, show: &Show) -> Vec<String> {
     ));
     lines.extend(hub_lines(snapshot, now_ms));
     lines.extend(journal_lines(&snapshot.journal));
-    lines.push(format!("clock      {}, {}", one_line(&snapshot.clock), show.zone.text(&snapshot.time)));
+    let doubt = snapshot.clock_doubt.as_ref().map(|doubt| format!(": {doubt}")).unwrap_or_default();
+    lines.push(one_line(&format!("clock      {}, {}{doubt}", snapshot.clock, show.zone.text(&snapshot.time))));
     for bus in &snapshot.buses {
         let state = match (&bus.last_error, bus.open) {
             (_, true) => "open".into(),
@@ -138,7 +140,12 @@ fn lines(snapshot: &Snapshot, show: &Show) -> Vec<String> {
         lines.push(one_line(&line));
     }
     lines.push(String::new());
-    lines.extend(points(snapshot, now_ms).lines());
+    lines.extend(points(snapshot, now_ms, show).lines());
+    if snapshot.points.iter().any(|point| point.asked_again.is_some()) {
+        lines.push(
+            "A meter that failed is asked again at the time shown; `plomb read --point NAME` asks it now.".into(),
+        );
+    }
     lines
 }
 
@@ -161,7 +168,7 @@ fn hub_lines(snapshot: &Snapshot, now_ms: i64) -> Vec<String> {
 
 fn journal_lines(journal: &Journal) -> Vec<String> {
     let mut lines = vec![format!(
-        "journal    epoch {}, {}, {} anchored, {} receipted; {} of {}",
+        "journal    epoch {}, {}, {} in closed batches, {} receipted; {} of {}",
         journal.epoch,
         count(journal.entries, "entry", "entries"),
         journal.anchored,
@@ -175,8 +182,9 @@ fn journal_lines(journal: &Journal) -> Vec<String> {
     lines
 }
 
-fn points(snapshot: &Snapshot, now_ms: i64) -> Table {
-    let mut table = Table::new(&["point", "meter", "last value", ">age", ">of", ">answered", "last failure"]);
+fn points(snapshot: &Snapshot, now_ms: i64, show: &Show) -> Table {
+    let mut table =
+        Table::new(&["point", "meter", "last value", ">age", ">of", ">answered", "asked again", "last failure"]);
     for point in &snapshot.points {
         let asked = point.answered.saturating_add(point.absent);
         let share = match point.answered.saturating_mul(100).checked_div(asked) {
@@ -191,8 +199,46 @@ fn points(snapshot: &Snapshot, now_ms: i64) -> Table {
             &rounded(point.last_record.as_deref(), now_ms),
             &format!("{} s", point.interval_s),
             &share,
+            &point.asked_again.as_deref().map(|time| show.zone.text(time)).unwrap_or_default(),
             failure.unwrap_or_default(),
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use plomb_gateway::status::Point;
+
+    use super::*;
+    use crate::args::Args;
+
+    #[test]
+    fn a_silent_meter_says_when_it_is_asked_again_and_a_clock_why_it_is_unset() {
+        let args = <Args as clap::Parser>::try_parse_from(["plomb", "status"]).unwrap();
+        let snapshot = Snapshot {
+            schema: SCHEMA.into(),
+            version: "1".into(),
+            gateway: "gw".into(),
+            verdict: "degraded".into(),
+            troubles: vec!["1 meter silent".into()],
+            time: rfc3339(0),
+            clock: "unset".into(),
+            clock_doubt: Some("no time service found".into()),
+            started: rfc3339(0),
+            hub: Default::default(),
+            journal: Journal { entries: 2, anchored: 2, ..Journal::default() },
+            buses: Vec::new(),
+            points: vec![Point {
+                point: "flat".into(),
+                failures_in_a_row: 4,
+                asked_again: Some("2026-11-23T08:42:05.000Z".into()),
+                ..Point::default()
+            }],
+        };
+        let text = lines(&snapshot, &Show::new(&args)).join("\n");
+        assert!(text.contains("2026-11-23 ") && text.contains("`plomb read --point NAME` asks it now"), "{text}");
+        assert!(text.contains("clock      unset, ") && text.contains(": no time service found"), "{text}");
+        assert!(text.contains("2 in closed batches, 0 receipted") && !text.contains("2 anchored"), "{text}");
+    }
 }

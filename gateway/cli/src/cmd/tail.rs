@@ -18,7 +18,7 @@ pub(super) fn tail(args: TailArgs, show: &Show) -> Result<u8, Failure> {
     let place = Place::find(&args.daemon)?;
     let show = *show;
     interruptible(move || {
-        let asked = place.ask(&Request::Tail { past: args.past });
+        let asked = place.ask(&Request::Tail { past: args.past, point: args.point.clone() });
         let mut answer = asked.map_err(|unanswered| place.failure(unanswered))?;
         let mut out = Out::new();
         loop {
@@ -32,10 +32,6 @@ pub(super) fn tail(args: TailArgs, show: &Show) -> Result<u8, Failure> {
             }
             let document: Value = serde_json::from_str(&text)
                 .map_err(|error| Failure::Unavailable(format!("the daemon's entry can't be read: {error}")))?;
-            let point = document.get("point").and_then(Value::as_str);
-            if args.point.is_some() && point != args.point.as_deref() {
-                continue;
-            }
             if show.json {
                 out.line(text.trim_end())?;
             } else {

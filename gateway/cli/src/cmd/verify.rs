@@ -23,6 +23,8 @@ use crate::{
 const EXPORT_BYTES_MAX: u64 = 4 << 30;
 /// The largest policy that is read, in bytes.
 const POLICY_BYTES_MAX: u64 = 64 * 1024;
+/// How many rollbacks are told with their time.
+const ROLLBACKS_SHOWN_MAX: usize = 10;
 const SCHEMA: &str = "plomb.verify/1";
 
 pub(super) fn verify(args: &VerifyArgs, show: &Show) -> Result<u8, Failure> {
@@ -90,6 +92,13 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// The ledger, by its log's key: `name+hash+key`.
+    fn ledger(&self) -> &str {
+        self.logs.first().and_then(|key| key.split('+').next()).unwrap_or("(none named)")
+    }
+}
+
 /// What was found, for programs.
 pub(super) fn document(report: &Report, own: bool, keys: &Keys) -> Value {
     let place = |place: (u32, u64)| json!({ "epoch": place.0, "seq": place.1 });
@@ -113,6 +122,10 @@ pub(super) fn document(report: &Report, own: bool, keys: &Keys) -> Value {
         "anchored": report.anchored,
         "first": report.span.map(|(first, _)| place(first)),
         "last": report.span.map(|(_, last)| place(last)),
+        "epochs_before": report.epochs_before(),
+        "rollbacks": report.rollbacks.iter().map(|noticed| json!({
+            "epoch": noticed.epoch, "seq": noticed.seq, "time": plomb_gateway::status::rfc3339(noticed.unix_ms),
+        })).collect::<Vec<_>>(),
         "not_before": date(report.not_before_s),
         "not_after": date(report.not_after_s),
         "shortfalls": report.shortfalls,
@@ -141,7 +154,7 @@ fn rfc3339(unix_s: i64) -> String {
 /// What was found, in words.
 fn words(report: &Report, own: bool, keys: &Keys, show: &Show) -> Vec<String> {
     let mut lines = match (&report.verdict, &report.first_bad) {
-        (_, Some(fault)) => tampered(fault, show),
+        (_, Some(fault)) => tampered(fault, own, keys, show),
         (Verdict::Proved, _) => vec![format!("{}: every check passed.", show.tone(Tone::Good, "PROVED"))],
         _ => vec![format!("{}: nothing is wrong, but not all is proved.", show.tone(Tone::Doubt, "INCOMPLETE"))],
     };
@@ -153,10 +166,19 @@ fn words(report: &Report, own: bool, keys: &Keys, show: &Show) -> Vec<String> {
     lines
 }
 
-fn tampered(fault: &Fault, show: &Show) -> Vec<String> {
+fn tampered(fault: &Fault, own: bool, keys: &Keys, show: &Show) -> Vec<String> {
     let entry = fault.entry.map(|(epoch, seq)| format!(", entry {seq} of epoch {epoch}")).unwrap_or_default();
+    let what = match (fault.check, fault.item) {
+        ("format" | "end", 0) => "this is no plomb export, or its beginning was changed.".to_string(),
+        // Every other check comes after: this one shows whose ledger the file is of.
+        ("credential", _) if own => format!(
+            "this file is not what a gateway and its ledger made, or this policy is not that of ledger {}.",
+            keys.ledger()
+        ),
+        _ => "this file is not what a gateway and its ledger made.".into(),
+    };
     vec![
-        format!("{}: this file is not what a gateway and its ledger made.", show.tone(Tone::Bad, "TAMPERED")),
+        format!("{}: {what}", show.tone(Tone::Bad, "TAMPERED")),
         format!("  Check \"{}\" failed in item {} at byte {}{entry}:", fault.check, fault.item, fault.offset),
         format!("  {}", one_line(&fault.detail)),
         "  Nothing in the file is proved. Ask for it again, from the gateway or from the hub's archive.".into(),
@@ -181,6 +203,13 @@ pub(super) fn claims(report: &Report, show: &Show) -> Vec<String> {
         count(report.absent, "absence", "absences"),
         count(report.events, "event", "events"),
     ));
+    match report.epochs_before() {
+        0 => {}
+        1 => lines.push("  Begins with epoch 1: epoch 0 is not in it; the hub's archive has what the ledger had of it.".into()),
+        epochs => lines.push(format!(
+            "  Begins with epoch {epochs}: the {epochs} earlier epochs are not in it; the hub's archive has what the ledger had of them."
+        )),
+    }
     if let Some(((first_epoch, first), (last_epoch, last))) = report.span {
         let single = matches!(report.scope, Some(Scope::Entry { .. }));
         let hole = match report.gaps {
@@ -191,6 +220,9 @@ pub(super) fn claims(report: &Report, show: &Show) -> Vec<String> {
         lines.push(format!(
             "  From entry {first} of epoch {first_epoch} to entry {last} of epoch {last_epoch}; {hole}."
         ));
+    }
+    if !report.rollbacks.is_empty() {
+        lines.push(rollbacks(report, show));
     }
     let origin = escaped(report.origin.as_deref().unwrap_or("(none)"));
     lines.push(format!(
@@ -215,6 +247,22 @@ pub(super) fn claims(report: &Report, show: &Show) -> Vec<String> {
     lines
 }
 
+/// A card that was put back leaves a trace, and whoever reads the verdict sees it.
+fn rollbacks(report: &Report, show: &Show) -> String {
+    let noticed = u64::try_from(report.rollbacks.len()).unwrap_or(u64::MAX);
+    let shown = report.rollbacks.iter().take(ROLLBACKS_SHOWN_MAX);
+    let mut times: Vec<String> =
+        shown.map(|rollback| show.zone.seconds(u64::try_from(rollback.unix_ms / 1000).unwrap_or(0))).collect();
+    if report.rollbacks.len() > ROLLBACKS_SHOWN_MAX {
+        times.push("…".into());
+    }
+    format!(
+        "  {} noticed: the gateway's journal was older than the ledger, at {}.",
+        count(noticed, "rollback", "rollbacks"),
+        times.join(", ")
+    )
+}
+
 fn trust(own: bool, keys: &Keys) -> Vec<String> {
     if own {
         return vec!["  Checked under your own policy: this holds against whoever made the file.".into()];
@@ -228,4 +276,69 @@ fn trust(own: bool, keys: &Keys) -> Vec<String> {
     lines.extend(keys.witnesses.iter().map(|key| format!("    witness  {key}")));
     lines.push(format!("    quorum   {}", keys.quorum));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use plomb_seal::{
+        SigningKey,
+        note::{KeyUse, VerifierKey},
+        verify::Rollback,
+    };
+
+    use super::*;
+    use crate::args::Args;
+
+    const FILE: &[u8] = include_bytes!("../../../../docs/vectors/proved.plomb");
+
+    fn show() -> Show {
+        Show::new(&<Args as clap::Parser>::try_parse_from(["plomb", "verify", "x"]).unwrap())
+    }
+
+    fn told(bytes: &[u8], trust: Trust<'_>) -> String {
+        let own = matches!(trust, Trust::Own(_));
+        let keys = Keys::of(&export::policy_of(bytes).unwrap_or_default());
+        words(&check(bytes, trust, Expect::default()), own, &keys, &show()).join("\n")
+    }
+
+    #[test]
+    fn another_ledger_s_policy_is_told_from_tampering() {
+        let key = |name: &str, seed, usage| VerifierKey {
+            name: name.into(),
+            key: SigningKey::from_seed(&[seed; 32]).public(),
+            usage,
+        };
+        let (log, witness) = (key("other.example", 8, KeyUse::Log), key("other.example/w", 9, KeyUse::Cosigner));
+        let policy = Policy::parse(&format!("log {log}\nwitness w {witness}\nquorum w\n")).unwrap();
+        let text = told(FILE, Trust::Own(&policy));
+        assert!(text.contains("or this policy is not that of ledger ledger.example/street."), "{text}");
+        let bent = include_bytes!("../../../../docs/vectors/tampered-byte.plomb");
+        let text = told(bent, Trust::File);
+        assert!(text.contains("not what a gateway and its ledger made") && !text.contains("or this policy"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_export_is_called_so() {
+        for other in ["# Plomb\n\nA plomb is the lead seal", "", "{}"] {
+            let text = told(other.as_bytes(), Trust::File);
+            assert!(text.starts_with("TAMPERED: this is no plomb export"), "{text}");
+        }
+    }
+
+    #[test]
+    fn rollbacks_and_epochs_before_are_told_beside_the_verdict() {
+        let mut report = check(FILE, Trust::File, Expect::default());
+        let text = claims(&report, &show()).join("\n");
+        assert!(!text.contains("rollback") && !text.contains("Begins"), "{text}");
+        report.rollbacks = vec![Rollback { epoch: 1, seq: 0, unix_ms: 1_795_423_325_000 }; 2];
+        report.span = report.span.map(|_| ((1, 0), (1, 9)));
+        let text = claims(&report, &show()).join("\n");
+        assert!(text.contains("2 rollbacks noticed") && text.contains("2026-11-23 "), "{text}");
+        assert!(text.contains("Begins with epoch 1: epoch 0 is not in it"), "{text}");
+        let document = document(&report, false, &Keys::of(""));
+        assert_eq!(
+            (document["epochs_before"].as_u64(), document["rollbacks"][1]["epoch"].as_u64()),
+            (Some(1), Some(1))
+        );
+    }
 }

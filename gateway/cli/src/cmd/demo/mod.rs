@@ -37,6 +37,8 @@ use town::Town;
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
 /// After the gateway has stopped, its last messages may take so long.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// How much longer than one round of the line the demo goes on beyond its time.
+const ROUND_GRACE: Duration = Duration::from_secs(15);
 /// Threads for the simulated line and the subscriber; the rest happens on the main one.
 const THREADS: usize = 2;
 
@@ -98,7 +100,7 @@ async fn play(args: &DemoArgs, show: &Show, stopped: watch::Receiver<bool>) -> R
     Ok(if proof.holds() { OK } else { BAD })
 }
 
-/// Shows what arrives until the time is over, or until told to stop.
+/// Shows what arrives until the time is over and each meter was asked once, or until told to stop.
 async fn watch_street(
     args: &DemoArgs,
     town: &mut Town,
@@ -108,27 +110,34 @@ async fn watch_street(
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let end = args.lasts.map(|lasts| Instant::now() + lasts);
-    let over = async {
-        match end {
-            Some(end) => tokio::time::sleep_until(end).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::pin!(over);
+    let give_up = end.map(|end| end + Duration::from_secs_f64(town.interval_s) + ROUND_GRACE);
+    let mut told = false;
     let mut look = interval(LOOK_PERIOD);
     loop {
         tokio::select! {
-            () = &mut over => return Ok(()),
             _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
             message = listener.next() => teller.message(&heard.take(message?))?,
             _ = look.tick() => {
                 town.still_run()?;
-                if let Some(snapshot) = state(town) {
-                    teller.receipts(&snapshot)?;
+                let snapshot = state(town);
+                if let Some(snapshot) = &snapshot {
+                    teller.receipts(snapshot)?;
+                }
+                let (now, past) = (Instant::now(), |limit: Option<Instant>, now| limit.is_some_and(|limit| limit <= now));
+                if past(give_up, now) || (past(end, now) && snapshot.is_some_and(|snapshot| went_round(&snapshot))) {
+                    return Ok(());
+                }
+                if past(end, now) && !std::mem::replace(&mut told, true) {
+                    teller.step("the time is over; going on until each meter was asked once")?;
                 }
             }
         }
     }
+}
+
+/// Whether each meter was asked at least once: sooner there is nothing to prove.
+fn went_round(snapshot: &Snapshot) -> bool {
+    !snapshot.points.is_empty() && snapshot.points.iter().all(|point| point.answered + point.absent > 0)
 }
 
 /// The gateway's state; nothing while it is starting.
@@ -159,4 +168,31 @@ async fn stop_gateway(
     }
     sleep(Duration::ZERO).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_round_is_over_when_each_meter_was_asked() {
+        let snapshot = |answered: [u64; 2]| -> Snapshot {
+            let point = |answered: u64| {
+                json!({
+                    "point": "p", "bus": "b", "interval_s": 5.0, "answered": answered, "absent": 0,
+                    "failures_in_a_row": 0, "status": [],
+                })
+            };
+            let document = json!({
+                "schema": "plomb.status/1", "version": "1", "gateway": "demo", "verdict": "ok", "troubles": [],
+                "time": "", "clock": "unset", "started": "", "buses": [], "points": answered.map(point),
+                "hub": plomb_gateway::status::Hub::default(), "journal": plomb_gateway::status::Journal::default(),
+            });
+            serde_json::from_value(document).unwrap()
+        };
+        assert!(!went_round(&snapshot([1, 0])));
+        assert!(went_round(&snapshot([1, 1])));
+    }
 }
