@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use plomb_profiles::Library;
 use plomb_seal::{Event, Hash, Name, Occurrence, Policy, SigningKey};
 use tokio::{
     runtime, select,
@@ -243,6 +244,13 @@ impl Daemon {
             Some(path) => Keys::load(path).map_err(Fatal::Config)?,
             None => Keys::default(),
         };
+        let keys = Arc::new(keys);
+        // Only those who listen to the air need it.
+        let library = match self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus) {
+            true => Library::shipped().map_err(|error| Fatal::Start(format!("the meter models: {error}")))?,
+            false => Library::empty(),
+        };
+        let library = Arc::new(library);
         for bus in &self.config.bus {
             let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
             for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {
@@ -258,7 +266,15 @@ impl Daemon {
                     tasks.spawn(line.map_err(Fatal::Config)?.run());
                 }
                 Protocol::Wmbus => {
-                    let receiver = RadioTask::new(bus, meters, &keys, journal, board, (asked, ordered), stop);
+                    let receiver = RadioTask::new(
+                        bus,
+                        meters,
+                        (keys.clone(), library.clone()),
+                        journal,
+                        board,
+                        (asked, ordered),
+                        stop,
+                    );
                     tasks.spawn(receiver.map_err(Fatal::Config)?.run());
                 }
             }

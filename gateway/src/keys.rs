@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, os::unix::fs::MetadataExt, path::Path};
 
-use plomb_mbus::{Identification, SecondaryAddress};
+use plomb_mbus::{Identification, MeterId};
 use plomb_wmbus::Key;
 
 /// Keys by meter.
@@ -32,7 +32,12 @@ impl Keys {
     }
 
     /// The key of a meter.
-    pub fn of(&self, meter: &SecondaryAddress) -> Option<Key> {
-        self.by_id.get(&meter.id).cloned()
+    pub fn find(&self, meter: &MeterId) -> Option<&Key> {
+        self.by_id.get(&meter.id)
+    }
+
+    /// Whether there is a key for a meter with these eight digits.
+    pub fn has(&self, id: Identification) -> bool {
+        self.by_id.contains_key(&id)
     }
 }

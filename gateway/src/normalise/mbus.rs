@@ -6,7 +6,7 @@ use plomb_seal::{
     reading::{FRAMES_MAX, READINGS_MAX},
 };
 
-use super::records::{add, cut, readings, words};
+use super::records::{Told, add, cut, readings, words};
 
 /// The driver's name and version, as records state it.
 pub const DRIVER: &str = concat!("mbus ", env!("CARGO_PKG_VERSION"));
@@ -87,7 +87,7 @@ pub fn record_of(decoded: &Decoded<'_>, frame: &[u8]) -> Result<Record, Normalis
     if let Some(error) = decoded.error {
         add(&mut status, format!("telegram incomplete: {error}"));
     }
-    let (readings, meter_time) = readings(&decoded.records, medium);
+    let Told { readings, meter_time, .. } = readings(&decoded.records, medium);
     Ok(Record {
         meter,
         readings,

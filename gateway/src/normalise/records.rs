@@ -1,15 +1,96 @@
 //! Records of EN 13757-3 as readings, whether they came by wire or by air.
 
 use plomb_mbus::{Function as Special, Medium, Quantity, Record as MbusRecord, Status, Value as Said};
+use plomb_profiles::{Named, NamedValue};
 use plomb_seal::{
     Decimal, Function, Obis, Reading, Value,
     reading::{FLAGS_MAX, TEXT_BYTES_MAX},
 };
 
+/// What the records of one telegram say.
+pub(super) struct Told {
+    pub(super) readings: Vec<Reading>,
+    /// The meter's own time.
+    pub(super) meter_time: Option<String>,
+    /// Where in the telegram each reading begins.
+    offsets: Vec<usize>,
+}
+
+impl Told {
+    pub(super) fn nothing() -> Self {
+        Self { readings: Vec::new(), meter_time: None, offsets: Vec::new() }
+    }
+
+    /// Takes in what a profile knows: a name for a standard reading, the value of one that only the maker's
+    /// papers explain, or a further reading out of the maker's own block.
+    pub(super) fn name(&mut self, named: &Named<'_>) {
+        let known = self.offsets.iter().position(|offset| *offset == named.offset);
+        let Some(reading) = known.and_then(|at| self.readings.get_mut(at)) else {
+            self.readings.push(named_reading(named));
+            // No later name may hit it.
+            self.offsets.push(usize::MAX);
+            return;
+        };
+        if matches!(reading.value, Value::Bytes(_) | Value::Invalid(_)) || !is_standard(&reading.quantity) {
+            let time = reading.time.take();
+            *reading = Reading { time, ..named_reading(named) };
+        } else if reading.quantity != named.name && reading.flags.len() < FLAGS_MAX {
+            reading.flags.push(cut(named.name.into()));
+        }
+    }
+}
+
+/// Whether the standard says what a quantity is.
+fn is_standard(quantity: &str) -> bool {
+    ![Quantity::ManufacturerSpecific.name(), "unknown"].contains(&quantity)
+}
+
+fn named_reading(named: &Named<'_>) -> Reading {
+    let mut flags = Vec::new();
+    let mut unit = named.unit.to_string();
+    let value = match &named.value {
+        NamedValue::Number(number) => Value::Number(Decimal { mantissa: number.mantissa, exponent: number.exponent }),
+        NamedValue::Fraction { numerator, divisor } => {
+            // Exact: a third of a litre is no decimal, so the count is kept and its unit is the third.
+            unit = format!("{unit}/{divisor}");
+            Value::Number(Decimal { mantissa: numerator.mantissa, exponent: numerator.exponent })
+        }
+        NamedValue::DateTime(time) => {
+            if time.invalid {
+                flags.push("time invalid".into());
+            }
+            Value::Civil(time.to_string())
+        }
+        NamedValue::Bytes(bytes) => Value::Bytes(bytes.0.to_vec()),
+        NamedValue::Absent => {
+            flags.push("the meter has no such value".into());
+            Value::Invalid(Vec::new())
+        }
+        NamedValue::Invalid(bytes) => {
+            flags.push("not what its coding allows".into());
+            Value::Invalid(bytes.0.to_vec())
+        }
+        words => Value::Text(cut(words.to_string())),
+    };
+    Reading {
+        obis: named.obis.map(|code| Obis(code.0)),
+        value,
+        unit,
+        quantity: cut(named.name.into()),
+        function: function(named.function),
+        storage: named.storage,
+        tariff: named.tariff,
+        subunit: named.subunit.into(),
+        time: None,
+        flags,
+    }
+}
+
 /// The readings of one telegram, and the meter's own time.
-pub(super) fn readings(records: &[MbusRecord<'_>], medium: Medium) -> (Vec<Reading>, Option<String>) {
+pub(super) fn readings(records: &[MbusRecord<'_>], medium: Medium) -> Told {
     let said: Vec<&MbusRecord<'_>> = records.iter().filter(|record| carries(record)).collect();
     let times = times(&said);
+    let offsets = said.iter().map(|record| record.offset).collect();
     let readings = said
         .iter()
         .map(|record| {
@@ -18,7 +99,8 @@ pub(super) fn readings(records: &[MbusRecord<'_>], medium: Medium) -> (Vec<Readi
             reading(record, record.obis(medium).map(|code| Obis(code.0)), time.filter(|_| !dates_itself))
         })
         .collect();
-    (readings, times.into_iter().find(|(storage, _)| *storage == 0).map(|(_, time)| time))
+    let meter_time = times.into_iter().find(|(storage, _)| *storage == 0).map(|(_, time)| time);
+    Told { readings, meter_time, offsets }
 }
 
 /// Fillers and the announcement of a further telegram say nothing about the meter.
@@ -63,17 +145,21 @@ fn reading(record: &MbusRecord<'_>, obis: Option<Obis>, time: Option<String>) ->
         value,
         unit: record.unit.to_string(),
         quantity: cut(quantity),
-        function: match record.function {
-            Special::Maximum => Function::Maximum,
-            Special::Minimum => Function::Minimum,
-            Special::Error => Function::Error,
-            _ => Function::Instantaneous,
-        },
+        function: function(record.function),
         storage: record.storage,
         tariff: record.tariff,
         subunit: record.subunit.into(),
         time,
         flags,
+    }
+}
+
+fn function(said: Special) -> Function {
+    match said {
+        Special::Maximum => Function::Maximum,
+        Special::Minimum => Function::Minimum,
+        Special::Error => Function::Error,
+        _ => Function::Instantaneous,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Wireless M-Bus telegrams, opened, to records.
 
 use plomb_mbus::{Medium, MeterId, RecordError};
+use plomb_profiles::{Library, Memory, ReadError};
 use plomb_seal::{
     Decimal, Function, Hash, Meter, Reading, Record, Value,
     reading::{READINGS_MAX, TEXT_BYTES_MAX},
 };
-use plomb_wmbus::{CompactError, Content, Opened};
+use plomb_wmbus::{Application, CompactError, Content, Key, Opened, Telegram, Upper};
 
-use super::records::{add, readings, words};
+use super::records::{Told, add, readings, words};
 
 /// The driver's name and version, as records state it.
 pub const DRIVER: &str = concat!("wmbus ", env!("CARGO_PKG_VERSION"));
@@ -29,6 +30,12 @@ pub enum NormaliseError {
         /// The telegram's CI field.
         ci: u8,
     },
+    /// The model encrypts in its own way and no key is at hand.
+    #[error("{0}")]
+    KeyMissing(String),
+    /// The profile does not fit the telegram.
+    #[error("{0}")]
+    Model(String),
     /// A compact frame whose format was not heard yet.
     #[error("a compact frame: {0}")]
     Compact(CompactError),
@@ -42,10 +49,23 @@ impl NormaliseError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unsupported { .. } => "unsupported",
+            Self::KeyMissing(_) => "key missing",
+            Self::Model(_) => "model",
             Self::Compact(_) => "format unknown",
             Self::NoValues(_) => "no values",
         }
     }
+}
+
+/// What helps to read a telegram: the model's profile, the meter's key, and memory that is used again.
+#[derive(Debug)]
+pub struct Aids<'a> {
+    /// The models that are known.
+    pub library: &'a Library,
+    /// The meter's key, for models that encrypt in their own way.
+    pub key: Option<&'a Key>,
+    /// Used again from telegram to telegram.
+    pub memory: &'a mut Memory,
 }
 
 /// What an opened telegram says, and why its records end early if they do.
@@ -55,47 +75,85 @@ pub fn record(
     opened: &Opened<'_>,
     frame: &[u8],
     rssi_dbm: Option<i16>,
+    aids: Aids<'_>,
 ) -> Result<(Record, Option<RecordError>), NormaliseError> {
-    let said = match opened.content {
-        Content::Records(records) => records,
-        Content::Manufacturer(payload) => return Err(unsupported(opened.meter, payload.ci)),
+    let (mut told, error) = match opened.content {
+        Content::Records(records) => {
+            let (mut good, mut error) = (Vec::new(), None);
+            for one in records {
+                match one {
+                    Ok(one) => good.push(one),
+                    Err(why) => error = Some(why),
+                }
+            }
+            (readings(&good, opened.meter.medium), error)
+        }
+        Content::Manufacturer(_) => (Told::nothing(), None),
         Content::Compact(_, error) => return Err(NormaliseError::Compact(error)),
         Content::Format(_) => return Err(NormaliseError::NoValues("a format frame")),
         Content::Empty => return Err(NormaliseError::NoValues("the meter only shows that it is there")),
         Content::Other { .. } => return Err(NormaliseError::NoValues("an error, an alarm or an unknown application")),
     };
-    let (mut good, mut error) = (Vec::new(), None);
-    for one in said {
-        match one {
-            Ok(one) => good.push(one),
-            Err(why) => error = Some(why),
-        }
-    }
-    let (mut readings, meter_time) = readings(&good, opened.meter.medium);
+    let own = if let Content::Manufacturer(payload) = opened.content { Some(payload.ci) } else { None };
     let mut status = words(opened.status);
+    let Aids { library, key, memory } = aids;
+    let profile = match library.apply(opened.meter, &opened.content, key, memory, |named| told.name(named)) {
+        Ok(profile) => profile.map(|profile| format!("{} {}", profile.name, profile.version)),
+        Err(error) if matches!(opened.content, Content::Manufacturer(_)) => {
+            return Err(own_coding(opened.meter, &error));
+        }
+        Err(error) => {
+            // The standard's records are good all the same.
+            add(&mut status, format!("manufacturer's part: {error}"));
+            None
+        }
+    };
     if let Some(error) = error {
         add(&mut status, format!("telegram incomplete: {error}"));
     }
+    let Told { mut readings, meter_time, .. } = told;
     if readings.len() >= READINGS_MAX {
         readings.truncate(READINGS_MAX - 1);
         add(&mut status, format!("cut to {READINGS_MAX} readings"));
     }
     readings.extend(rssi_dbm.map(signal_strength));
     let record = Record {
-        meter: meter(opened.meter),
+        meter: meter(identity(library, opened.meter, own)),
         readings,
         meter_time,
         status,
         frames: vec![Hash::of(frame)],
         driver: DRIVER.into(),
-        profile: None,
+        profile,
     };
     Ok((record, error))
 }
 
-fn unsupported(meter: MeterId, ci: u8) -> NormaliseError {
+/// The CI of a payload in the maker's own coding, as profiles are found by; `None` where there are records.
+pub fn own_ci(telegram: &Telegram<'_>) -> Option<u8> {
+    match telegram.upper {
+        Upper::Message { transport, .. } if transport.application() == Application::Manufacturer => Some(transport.ci),
+        _ => None,
+    }
+}
+
+/// The meter as it should be known: some makers send version and medium in front of the identification.
+pub fn identity(library: &Library, sent: MeterId, own_ci: Option<u8>) -> MeterId {
+    library.find(sent, own_ci).map_or(sent, |profile| profile.identity(sent))
+}
+
+fn own_coding(meter: MeterId, error: &ReadError) -> NormaliseError {
     let Medium(medium) = meter.medium;
-    NormaliseError::Unsupported { manufacturer: meter.manufacturer.to_string(), version: meter.version, medium, ci }
+    match error {
+        ReadError::Unsupported { manufacturer, ci } => NormaliseError::Unsupported {
+            manufacturer: manufacturer.to_string(),
+            version: meter.version,
+            medium,
+            ci: *ci,
+        },
+        ReadError::KeyMissing { .. } => NormaliseError::KeyMissing(error.to_string()),
+        _ => NormaliseError::Model(error.to_string()),
+    }
 }
 
 /// The meter as records name it.

@@ -1,6 +1,9 @@
 //! A scan of the air while the receiver goes on serving the points.
 
 use plomb_mbus::MeterId;
+use std::sync::Arc;
+
+use plomb_profiles::Library;
 use plomb_receivers::Heard;
 use tokio::time::{Duration, Instant};
 
@@ -14,8 +17,8 @@ pub(super) struct AirScan {
 }
 
 impl AirScan {
-    pub(super) fn begin(order: ScanOrder) -> Self {
-        Self { order, ear: Ear::default(), begun: Instant::now() }
+    pub(super) fn begin(order: ScanOrder, library: Arc<Library>) -> Self {
+        Self { order, ear: Ear::new(library), begun: Instant::now() }
     }
 
     /// Tells a sender that was not heard since the begin, with the point that is configured for it.

@@ -10,37 +10,46 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
 use plomb_mbus::{Identification, MeterId, SecondaryAddress};
+use plomb_profiles::{Library, Memory};
 use plomb_seal::{Reason, Record};
 use plomb_session::Instant;
 use plomb_wmbus::{
-    FragmentError, KeyTag, MessageCounter, MeterState, OpenError, Opener, Reassembly, Security, Telegram, Upper,
+    FragmentError, Key, KeyTag, MessageCounter, MeterState, OpenError, Opener, Protection, Reassembly, Security,
+    Telegram, Upper,
 };
 
 use super::{
     reception::Reception,
     strangers::{Stranger, Strangers},
 };
-use crate::normalise::wmbus::{NormaliseError, record};
+use crate::{
+    keys::Keys,
+    normalise::wmbus::{Aids, NormaliseError, identity, own_ci, record},
+};
 
 /// The same telegram once more within this time is a repeater's, or a second receiver's.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(10);
 /// The most telegrams that are remembered to know them again.
 pub const RECENT_TELEGRAMS_MAX: usize = 1024;
 
+/// The most identities that one configured meter may have: digits alone can be those of several meters.
+pub const STATES_MAX: usize = 4;
+
 /// A time, counted from the start.
 pub type Elapsed = Duration;
 
 /// A meter that is listened for.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// Which.
     pub address: SecondaryAddress,
-    /// Its key, and how well its telegrams must be protected.
-    pub security: Security,
+    /// How well its telegrams must be protected; `None`: as its key and its profile say.
+    pub minimum: Option<Protection>,
     /// How often it is recorded.
     pub interval: Duration,
 }
@@ -105,6 +114,9 @@ pub struct Listener {
     by_id: HashMap<Identification, Vec<usize>>,
     /// Counters as the journal had them, until their meter is heard.
     stored: BTreeMap<String, u64>,
+    keys: Arc<Keys>,
+    library: Arc<Library>,
+    memory: Memory,
     opener: Opener,
     link: Vec<u8>,
     recent: VecDeque<(u64, Elapsed)>,
@@ -113,8 +125,9 @@ pub struct Listener {
 
 struct Meter {
     address: SecondaryAddress,
-    state: MeterState,
-    counters_restored: bool,
+    minimum: Option<Protection>,
+    /// One for each identity that was heard; several only where the configuration names digits alone.
+    states: Vec<(MeterId, MeterState)>,
     reassembly: Reassembly,
     interval: Duration,
     due: Elapsed,
@@ -125,7 +138,7 @@ struct Meter {
 
 impl Listener {
     /// Listens for these meters. `stored` are the message counters of the journal.
-    pub fn new(wanted: Vec<Wanted>, stored: BTreeMap<String, u64>) -> Self {
+    pub fn new(wanted: Vec<Wanted>, keys: Arc<Keys>, library: Arc<Library>, stored: BTreeMap<String, u64>) -> Self {
         let mut by_id: HashMap<Identification, Vec<usize>> = HashMap::new();
         let meters: Vec<Meter> = wanted.into_iter().map(Meter::new).collect();
         for (index, meter) in meters.iter().enumerate() {
@@ -135,6 +148,9 @@ impl Listener {
             meters,
             by_id,
             stored,
+            keys,
+            library,
+            memory: Memory::default(),
             opener: Opener::new(),
             link: Vec::new(),
             recent: VecDeque::new(),
@@ -144,13 +160,14 @@ impl Listener {
 
     /// Takes a telegram as a receiver gave it.
     pub fn hear(&mut self, bytes: &[u8], rssi_dbm: Option<i16>, now: Elapsed) -> Outcome {
-        let Self { meters, by_id, stored, opener, link, recent, strangers } = self;
+        let Self { meters, by_id, stored, keys, library, memory, opener, link, recent, strangers } = self;
         let telegram = match Telegram::parse(bytes, link) {
             Ok(telegram) => telegram,
             Err(error) => return Outcome::Noise(error.to_string()),
         };
         // The sender's, or the long header's: a radio adapter may speak for several meters.
-        let Some(id) = telegram.meter() else { return Outcome::Noise("a telegram without a meter".into()) };
+        let Some(sent) = telegram.meter() else { return Outcome::Noise("a telegram without a meter".into()) };
+        let id = identity(library, sent, own_ci(&telegram));
         let mut same_id = by_id.get(&id.id).into_iter().flatten().copied();
         let index = same_id.find(|index| meters.get(*index).is_some_and(|meter| meter.address.matches(&id)));
         let Some((index, meter)) = index.and_then(|index| Some((index, meters.get_mut(index)?))) else {
@@ -161,7 +178,9 @@ impl Listener {
             meter.reception.duplicates += 1;
             return Outcome::Duplicate(index);
         }
-        meter.restore(id, stored);
+        let key = keys.find(&id).or_else(|| keys.find(&sent));
+        let known = meter.states.iter().position(|(known, _)| *known == id);
+        let fresh = if known.is_some() { None } else { Some(meter.fresh(id, key, library, stored)) };
         let telegram = match telegram.upper {
             Upper::Fragment { .. } => match meter.reassembly.add(&telegram, instant(now)) {
                 Ok(Some(whole)) => whole,
@@ -170,16 +189,28 @@ impl Listener {
             },
             _ => telegram,
         };
-        match opener.open(&telegram, &meter.state) {
+        let state = known.and_then(|known| meter.states.get(known)).map(|(_, state)| state);
+        let Some(state) = state.or(fresh.as_ref()) else { return Outcome::Stranger };
+        match opener.open(&telegram, state) {
             Ok(opened) => {
                 let heard = Heard {
                     meter: index,
                     due: meter.due,
-                    record: record(&opened, bytes, rssi_dbm).map(|(record, _)| record),
+                    record: record(&opened, bytes, rssi_dbm, Aids { library, key, memory }).map(|(record, _)| record),
                     protection: opened.protection.name(),
                     counter: opened.counter.map(|counter| (counter_name(id, counter.key), counter.value.into())),
                 };
-                meter.state.accept(&opened);
+                // Only who passed every check gets a place among the states.
+                if let Some(fresh) = fresh {
+                    if meter.states.len() >= STATES_MAX {
+                        meter.states.remove(0);
+                    }
+                    meter.states.push((id, fresh));
+                }
+                let known = known.unwrap_or(meter.states.len().saturating_sub(1));
+                if let Some((_, state)) = meter.states.get_mut(known) {
+                    state.accept(&opened);
+                }
                 meter.reception.heard(opened.access, rssi_dbm, now);
                 meter.good(now, heard)
             }
@@ -214,6 +245,11 @@ impl Listener {
         self.meters.get(meter).map(|meter| &meter.reception)
     }
 
+    /// The models that are known.
+    pub fn library(&self) -> Arc<Library> {
+        self.library.clone()
+    }
+
     /// The meter that is configured for an identity.
     pub fn meter_of(&self, id: &MeterId) -> Option<usize> {
         let mut same_id = self.by_id.get(&id.id)?.iter().copied();
@@ -228,11 +264,11 @@ impl Listener {
 
 impl Meter {
     fn new(wanted: Wanted) -> Self {
-        let Wanted { address, security, interval } = wanted;
+        let Wanted { address, minimum, interval } = wanted;
         Self {
             address,
-            state: MeterState::new(security),
-            counters_restored: false,
+            minimum,
+            states: Vec::new(),
             reassembly: Reassembly::default(),
             interval: interval.max(Duration::from_millis(1)),
             due: Duration::ZERO,
@@ -241,16 +277,20 @@ impl Meter {
         }
     }
 
-    /// Puts in the counter that the journal has for this meter and key.
-    fn restore(&mut self, id: MeterId, stored: &BTreeMap<String, u64>) {
-        if std::mem::replace(&mut self.counters_restored, true) {
-            return;
-        }
-        let key = self.state.security.key.as_ref().map(plomb_wmbus::Key::tag);
-        let value = key.and_then(|key| Some((key, u32::try_from(*stored.get(&counter_name(id, key))?).ok()?)));
+    /// The state of an identity that was not heard before, with the counter that the journal has for it.
+    fn fresh(&self, id: MeterId, key: Option<&Key>, library: &Library, stored: &BTreeMap<String, u64>) -> MeterState {
+        let usual = || {
+            let by_key = if key.is_some() { Protection::Encrypted } else { Protection::Plain };
+            library.find(id, None).map_or(by_key, |profile| profile.security.max(by_key))
+        };
+        let minimum = self.minimum.unwrap_or_else(usual);
+        let mut state = MeterState::new(Security { key: key.cloned(), minimum });
+        let tag = key.map(Key::tag);
+        let value = tag.and_then(|tag| Some((tag, u32::try_from(*stored.get(&counter_name(id, tag))?).ok()?)));
         if let Some((key, value)) = value {
-            self.state.counters.accept(MessageCounter { key, value });
+            state.counters.accept(MessageCounter { key, value });
         }
+        state
     }
 
     fn good(&mut self, now: Elapsed, heard: Heard) -> Outcome {

@@ -21,7 +21,7 @@ mod tests;
 pub use receive::{find, listen_config};
 pub use task::RadioTask;
 
-use plomb_wmbus::{Protection, Security};
+use plomb_wmbus::Protection;
 
 use crate::{
     config::{self, Security as Least},
@@ -30,21 +30,20 @@ use crate::{
 };
 use listener::Wanted;
 
-/// A meter's configuration and key, as the listener wants them.
+/// A meter's configuration, as the listener wants it.
 fn wanted(meter: &config::Meter, keys: &Keys) -> Result<Wanted, String> {
     let wrong = |what: String| format!("meter \"{}\": {what}", meter.point);
     let text = meter.id.as_ref().ok_or_else(|| wrong("give `id`, the eight digits on the meter".into()))?;
     let address = secondary(text).map_err(wrong)?;
-    let key = keys.of(&address);
-    let minimum = match (meter.security, &key) {
-        (Some(Least::Plain), _) | (None, None) => Protection::Plain,
-        (Some(Least::Encrypted), _) | (None, Some(_)) => Protection::Encrypted,
-        (Some(Least::Authenticated), _) => Protection::Authenticated,
-    };
-    if minimum > Protection::Plain && key.is_none() {
+    let minimum = meter.security.map(|least| match least {
+        Least::Plain => Protection::Plain,
+        Least::Encrypted => Protection::Encrypted,
+        Least::Authenticated => Protection::Authenticated,
+    });
+    if minimum > Some(Protection::Plain) && !keys.has(address.id) {
         return Err(wrong(
             "its telegrams must be encrypted, and there is no key: add it to the file of `meter_keys`".into(),
         ));
     }
-    Ok(Wanted { address, security: Security { key, minimum }, interval: meter.interval() })
+    Ok(Wanted { address, minimum, interval: meter.interval() })
 }

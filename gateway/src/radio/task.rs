@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use plomb_profiles::Library;
 use plomb_receivers::{Heard as Received, ReceiverEvent};
 use plomb_seal::{Absent, Event, Name, Occurrence};
 use tokio::{
@@ -58,14 +59,14 @@ impl RadioTask {
     pub fn new(
         bus: &config::Bus,
         meters: &[config::Meter],
-        keys: &Keys,
+        (keys, library): (Arc<Keys>, Arc<Library>),
         journal: Journal,
         board: Arc<Board>,
         (questions, scans): (mpsc::Receiver<Question>, mpsc::Receiver<ScanOrder>),
         stop: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
-        let wanted = own.iter().map(|meter| super::wanted(meter, keys)).collect::<Result<Vec<_>, _>>()?;
+        let wanted = own.iter().map(|meter| super::wanted(meter, &keys)).collect::<Result<Vec<_>, _>>()?;
         let points = own.iter().map(|meter| meter.point.parse().map_err(|error| format!("meter point: {error}")));
         let points = points.collect::<Result<Vec<Name>, String>>()?;
         {
@@ -83,7 +84,7 @@ impl RadioTask {
                 written.points.insert(meter.point.clone(), point);
             }
         }
-        let listener = Listener::new(wanted, journal.counters());
+        let listener = Listener::new(wanted, keys, library, journal.counters());
         Ok(Self {
             config: bus.clone(),
             points,
@@ -112,7 +113,7 @@ impl RadioTask {
                 Some(event) = events.recv() => self.take(event).await?,
                 _ = tick.tick() => self.look_at_time().await?,
                 Some(question) = self.questions.recv() => self.take_question(question),
-                Some(order) = self.scans.recv(), if self.scan.is_none() => self.scan = Some(AirScan::begin(order)),
+                Some(order) = self.scans.recv(), if self.scan.is_none() => self.scan = Some(AirScan::begin(order, self.listener.library())),
                 _ = self.stop.changed() => {}
             }
         }

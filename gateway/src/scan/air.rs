@@ -1,8 +1,9 @@
 //! Listening for whoever sends.
 
-use std::{collections::HashSet, future::Future, time::Duration};
+use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
 use plomb_mbus::{MeterId, SecondaryAddress};
+use plomb_profiles::{Library, Memory};
 use plomb_receivers::{Receiver, ReceiverEvent};
 use plomb_wmbus::{MeterState, Opener, Security, Telegram};
 
@@ -10,7 +11,7 @@ use super::{Found, ScanLine};
 use crate::{
     config,
     link::{Link, drive},
-    normalise::wmbus::record,
+    normalise::wmbus::{Aids, identity, own_ci, record},
     poll::{advice, telling_value},
     radio::{
         find, listen_config,
@@ -33,7 +34,8 @@ pub async fn air(
     let mut session = Receiver::new(kind, listen_config(bus, Some(kind))?);
     let mut link = Link::open_receiver(&bus.port, kind.bits_per_second()).await.map_err(port)?;
     let begun = tokio::time::Instant::now();
-    let mut ear = Ear::default();
+    let library = Library::shipped().map_err(|error| format!("the meter models: {error}"))?;
+    let mut ear = Ear::new(Arc::new(library));
     let mut failure = None;
     let driven = drive(&mut session, &mut link, |event| match event {
         ReceiverEvent::Heard(heard) => {
@@ -61,18 +63,23 @@ pub async fn air(
 }
 
 /// Knows who was heard.
-#[derive(Default)]
 pub(crate) struct Ear {
     known: HashSet<MeterId>,
     telegrams: u64,
     link: Vec<u8>,
+    library: Arc<Library>,
+    memory: Memory,
 }
 
 impl Ear {
+    pub(crate) fn new(library: Arc<Library>) -> Self {
+        Self { known: HashSet::new(), telegrams: 0, link: Vec::new(), library, memory: Memory::default() }
+    }
+
     /// A sender that was not heard before.
     pub(crate) fn hear(&mut self, bytes: &[u8], rssi_dbm: Option<i16>) -> Option<(MeterId, ScanLine)> {
         let telegram = Telegram::parse(bytes, &mut self.link).ok()?;
-        let meter = telegram.meter()?;
+        let meter = identity(&self.library, telegram.meter()?, own_ci(&telegram));
         self.telegrams += 1;
         if self.known.len() >= STRANGERS_MAX || !self.known.insert(meter) {
             return None;
@@ -81,7 +88,8 @@ impl Ear {
         let state = MeterState::new(Security::plain());
         let mut opener = Opener::new();
         let opened = opener.open(&telegram, &state).ok();
-        let said = opened.and_then(|opened| record(&opened, bytes, None).ok());
+        let aids = Aids { library: &self.library, key: None, memory: &mut self.memory };
+        let said = opened.and_then(|opened| record(&opened, bytes, None, aids).ok());
         let found = Found {
             protocol: "wmbus".into(),
             identity: Some(SecondaryAddress::from(meter).to_string()),
