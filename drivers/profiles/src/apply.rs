@@ -54,7 +54,8 @@ pub struct Memory {
 impl Profile {
     /// Gives each value that the profile names to `each`, in the telegram's order.
     ///
-    /// `meter` is the address as the link or the header reads it ([`identity`](Self::identity) comes later).
+    /// `meter` is the address as the link or the header reads it: [`Library::identity`](crate::Library::identity)
+    /// comes later.
     /// `key` is needed by models that encrypt in their own way. Content that has no records and nothing of
     /// the maker's gives nothing.
     ///
@@ -147,7 +148,8 @@ impl Rule {
         Named {
             name: &self.name,
             unit,
-            value: if record.status.is_error() { NamedValue::Absent } else { value },
+            // A status among the extensions is part of the VIB that the rule names: the profile knows it.
+            value,
             storage: record.storage,
             tariff: record.tariff,
             subunit: record.subunit,

@@ -69,11 +69,7 @@ impl Profile {
 
     /// The test's meter is one of the profile's.
     fn owns(&self, meter: plomb_mbus::MeterId) -> Result<(), String> {
-        let fits = self.matches.iter().any(|of| {
-            of.manufacturer == meter.manufacturer
-                && (of.versions.is_empty() || of.versions.contains(&meter.version))
-                && (of.media.is_empty() || of.media.contains(&meter.medium))
-        });
+        let fits = self.matches.iter().any(|of| of.takes(meter));
         if fits { Ok(()) } else { Err(format!("no [[match]] fits {meter:?}")) }
     }
 }

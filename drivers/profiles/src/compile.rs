@@ -2,7 +2,7 @@
 
 use crate::error::{ProfileError, Source};
 use crate::file::{
-    BlockEntry, CodingWord, FieldEntry, File, FromWord, IdentityWord, MatchEntry, PlaceWord, Reading as ReadEntry,
+    BlockEntry, CodingWord, FieldEntry, File, FromWord, MatchEntry, OrderWord, PlaceWord, Reading as ReadEntry,
     RecordEntry, TestEntry,
 };
 use crate::profile::{
@@ -45,7 +45,6 @@ pub(crate) fn profile(source: Source<'_>) -> Result<Profile, ProfileError> {
         model: file.model,
         security: file.security.protection(),
         matches: file.matches.into_inner().into_iter().map(matching).collect(),
-        swapped: matches!(file.identity, IdentityWord::VersionMediumId),
         bills: file.bills.into_iter().map(|code| code.0).collect(),
         rules,
         blocks,
@@ -59,6 +58,7 @@ fn matching(entry: MatchEntry) -> Match {
         versions: entry.version,
         media: entry.medium.into_iter().map(Medium).collect(),
         cis: entry.ci,
+        swapped: matches!(entry.order, OrderWord::VersionMediumId),
     }
 }
 
@@ -197,6 +197,9 @@ fn reading(
     }
     if entry.terms == Some(0) || entry.divisor == Some(0) {
         return Err(wrong("`terms` and `divisor` count from 1".into()));
+    }
+    if bytes.is_some_and(|bytes| !bytes.is_multiple_of(entry.terms.map_or(1, usize::from))) {
+        return Err(wrong("`bytes` is no multiple of `terms`".into()));
     }
     if entry.exponent_at.is_some_and(|place| u16::from(place.bits.0) + u16::from(place.bits.1) > 7) {
         return Err(wrong("`exponent_at` names at most the seven low bits of a byte".into()));

@@ -16,8 +16,6 @@ pub(crate) struct File {
     pub(crate) model: String,
     pub(crate) security: SecurityWord,
     #[serde(default)]
-    pub(crate) identity: IdentityWord,
-    #[serde(default)]
     pub(crate) bills: Vec<ObisCode>,
     #[serde(rename = "match")]
     pub(crate) matches: Spanned<Vec<MatchEntry>>,
@@ -40,7 +38,7 @@ pub(crate) enum SecurityWord {
 /// The order of the link layer's address.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum IdentityWord {
+pub(crate) enum OrderWord {
     #[default]
     Standard,
     VersionMediumId,
@@ -56,6 +54,8 @@ pub(crate) struct MatchEntry {
     pub(crate) medium: Vec<u8>,
     #[serde(default)]
     pub(crate) ci: Vec<u8>,
+    #[serde(default)]
+    pub(crate) order: OrderWord,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use crate::apply::{Memory, ReadError};
 use crate::error::ProfileError;
 use crate::named::Named;
-use crate::profile::Profile;
+use crate::profile::{Match, Profile, swapped};
 use crate::shipped::SHIPPED;
 use plomb_mbus::{Manufacturer, Medium, MeterId};
 use plomb_wmbus::{Content, Key};
@@ -21,8 +21,8 @@ pub struct Library {
     by_meter: HashMap<Address, Vec<Entry>>,
 }
 
-/// What is looked up; `None` is any.
-type Address = (Manufacturer, Option<u8>, Option<Medium>);
+/// What is looked up: whether the address is swapped, and `None` for any.
+type Address = (bool, Manufacturer, Option<u8>, Option<Medium>);
 
 /// A profile, and which match of it led here.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +100,7 @@ impl Library {
             let versions: Vec<_> = or_any(of.versions.iter().copied());
             for medium in or_any(of.media.iter().copied()) {
                 for version in &versions {
-                    let entries = self.by_meter.entry((of.manufacturer, *version, medium)).or_default();
+                    let entries = self.by_meter.entry((of.swapped, of.manufacturer, *version, medium)).or_default();
                     entries.insert(0, Entry { profile: at, matching });
                 }
             }
@@ -112,16 +112,34 @@ impl Library {
 
     /// The profile of a meter: the one that names most of manufacturer, version and medium. `ci` is that of a
     /// payload in the maker's own coding, `None` where there are records: a match that names CIs is of such
-    /// payloads only.
+    /// payloads only. `meter` is the address as the link or the header reads it.
     #[must_use]
     pub fn find(&self, meter: MeterId, ci: Option<u8>) -> Option<&Profile> {
-        let (version, medium) = (Some(meter.version), Some(meter.medium));
-        let addresses = [(version, medium), (version, None), (None, medium), (None, None)];
-        addresses.into_iter().find_map(|(version, medium)| {
-            let entries = self.by_meter.get(&(meter.manufacturer, version, medium))?;
-            entries.iter().find_map(|entry| {
-                let profile = self.profiles.get(entry.profile)?;
-                profile.matches.get(entry.matching)?.takes_ci(ci).then_some(profile)
+        self.find_match(meter, ci).map(|(profile, _)| profile)
+    }
+
+    /// The meter as it should be known, from the address as the link reads it: some makers send version and
+    /// medium in front of the identification, and their profiles say so. Keys and counters stay with the
+    /// address as read.
+    #[must_use]
+    pub fn identity(&self, meter: MeterId, ci: Option<u8>) -> MeterId {
+        match self.find_match(meter, ci) {
+            Some((_, of)) if of.swapped => swapped(meter),
+            _ => meter,
+        }
+    }
+
+    fn find_match(&self, meter: MeterId, ci: Option<u8>) -> Option<(&Profile, &Match)> {
+        [(false, meter), (true, swapped(meter))].into_iter().find_map(|(order, meter)| {
+            let (version, medium) = (Some(meter.version), Some(meter.medium));
+            let addresses = [(version, medium), (version, None), (None, medium), (None, None)];
+            addresses.into_iter().find_map(|(version, medium)| {
+                let entries = self.by_meter.get(&(order, meter.manufacturer, version, medium))?;
+                entries.iter().find_map(|entry| {
+                    let profile = self.profiles.get(entry.profile)?;
+                    let of = profile.matches.get(entry.matching)?;
+                    of.takes_ci(ci).then_some((profile, of))
+                })
             })
         })
     }

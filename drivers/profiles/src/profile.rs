@@ -29,7 +29,6 @@ pub struct Profile {
     pub security: Protection,
     /// Which meters are of this model.
     pub matches: Vec<Match>,
-    pub(crate) swapped: bool,
     pub(crate) bills: Vec<Obis>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) blocks: Vec<Block>,
@@ -45,8 +44,10 @@ pub struct Match {
     pub versions: Vec<u8>,
     /// The media.
     pub media: Vec<Medium>,
-    /// The CIs of the transport layer.
+    /// The CIs of payloads in the maker's own coding; a match that names some is of no other telegram.
     pub cis: Vec<u8>,
+    /// The meter sends version and medium in front of its identification.
+    pub swapped: bool,
 }
 
 /// A name for records.
@@ -125,23 +126,6 @@ impl Profile {
         compile::profile(Source { file, text })
     }
 
-    /// The meter as it should be known, from the address as the link layer reads it.
-    ///
-    /// Some makers send version and medium in front of the identification; their profiles say so.
-    #[must_use]
-    pub const fn identity(&self, meter: MeterId) -> MeterId {
-        if !self.swapped {
-            return meter;
-        }
-        let [version, medium, a, b] = meter.id.0.to_le_bytes();
-        MeterId {
-            id: Identification(u32::from_le_bytes([a, b, meter.version, meter.medium.0])),
-            manufacturer: meter.manufacturer,
-            version,
-            medium: Medium(medium),
-        }
-    }
-
     /// Whether bills are made from this record: the profile lists its OBIS code, or a rule of the profile
     /// that names it says so.
     #[must_use]
@@ -158,8 +142,27 @@ impl Profile {
 }
 
 impl Match {
+    /// Whether version and medium of `meter`, its address put right, are of this match.
+    pub(crate) fn takes(&self, meter: MeterId) -> bool {
+        let meter = if self.swapped { swapped(meter) } else { meter };
+        self.manufacturer == meter.manufacturer
+            && (self.versions.is_empty() || self.versions.contains(&meter.version))
+            && (self.media.is_empty() || self.media.contains(&meter.medium))
+    }
+
     pub(crate) fn takes_ci(&self, ci: Option<u8>) -> bool {
         self.cis.is_empty() || ci.is_some_and(|ci| self.cis.contains(&ci))
+    }
+}
+
+/// The meter whose address came as version, medium, identification and was read in the standard's order.
+pub(crate) const fn swapped(meter: MeterId) -> MeterId {
+    let [version, medium, a, b] = meter.id.0.to_le_bytes();
+    MeterId {
+        id: Identification(u32::from_le_bytes([a, b, meter.version, meter.medium.0])),
+        manufacturer: meter.manufacturer,
+        version,
+        medium: Medium(medium),
     }
 }
 

@@ -105,7 +105,7 @@ impl Reading {
         };
         let mut word = word.checked_add(self.add)?;
         if self.pow2 {
-            word = 1i64.checked_shl(u32::try_from(word).ok()?)?;
+            word = 2i64.checked_pow(u32::try_from(word).ok()?)?;
         }
         let number = self.scaled(Decimal::from(word.checked_mul(self.times.unwrap_or(1))?), block)?;
         Some(match self.divisor {
@@ -124,8 +124,9 @@ impl Reading {
 
     /// The whole number of the bytes: added up over terms, or its bits picked.
     fn word(&self, bytes: &[u8]) -> Option<i64> {
+        let width = bytes.len().checked_div(self.terms).filter(|width| *width > 0)?;
         let mut sum = 0i64;
-        for term in bytes.chunks(bytes.len() / self.terms.max(1)) {
+        for term in bytes.chunks_exact(width) {
             sum = sum.checked_add(self.term(term)?)?;
         }
         Some(sum)

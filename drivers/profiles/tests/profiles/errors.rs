@@ -65,7 +65,7 @@ fn what_must_fit_together_is_checked() {
         ),
         (
             "[[block]]\nin = \"tail\"\nfield = [{ name = \"x\", at = 0, bytes = 2, read = { coding = \"dateg\" } }]\n",
-            "m.toml:13:62: unknown word `dateg`; did you mean `date-g`?",
+            "m.toml:13:61: unknown word `dateg`; did you mean `date-g`?",
         ),
     ] {
         assert_eq!(with(tail), message);
