@@ -1,43 +1,45 @@
 //! The keys of meters, from a file that nobody else can read.
 
-use std::{collections::HashMap, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
 
+use plomb_keys::{FILE_BYTES_MAX, KeyFile, check_mode};
 use plomb_mbus::{Identification, MeterId};
 use plomb_wmbus::Key;
+use zeroize::Zeroizing;
 
 /// Keys by meter.
 #[derive(Debug, Default)]
 pub struct Keys {
-    by_id: HashMap<Identification, Key>,
+    file: KeyFile,
 }
 
 impl Keys {
     /// Reads a key file. One that others can read is refused.
     pub fn load(path: &Path) -> Result<Self, String> {
         let wrong = |what: String| format!("{}: {what}", path.display());
-        let file = fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
-        if file.mode() & 0o077 != 0 {
-            return Err(wrong(format!("others can read it (mode {:o}): chmod 600", file.mode() & 0o777)));
-        }
-        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let mut keys = Self::default();
-        for (line, number) in text.lines().zip(1..) {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            let Some((id, key)) = line.split_once(char::is_whitespace) else { continue };
-            let id = id.parse().map_err(|error| wrong(format!("line {number}: {error}")))?;
-            let key = Key::from_hex(key.trim()).map_err(|error| wrong(format!("line {number}: {error}")))?;
-            keys.by_id.insert(id, key);
-        }
-        Ok(keys)
+        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+        // Of the open file, so that nobody can put another in its place meanwhile.
+        let found = file.metadata().map_err(|error| wrong(error.to_string()))?;
+        check_mode(found.mode(), found.uid(), rustix::process::geteuid().as_raw())
+            .map_err(|error| wrong(error.to_string()))?;
+        let mut text = Zeroizing::new(String::new());
+        let limit = FILE_BYTES_MAX as u64 + 1;
+        file.take(limit).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads the text of a key file; `name` is what errors call it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
+        KeyFile::parse(name, text).map(|file| Self { file }).map_err(|error| error.to_string())
     }
 
     /// The key of a meter.
     pub fn find(&self, meter: &MeterId) -> Option<&Key> {
-        self.by_id.get(&meter.id)
+        self.file.find(meter)
     }
 
     /// Whether there is a key for a meter with these eight digits.
     pub fn has(&self, id: Identification) -> bool {
-        self.by_id.contains_key(&id)
+        self.file.iter().any(|(selector, _, _)| selector.id == id)
     }
 }

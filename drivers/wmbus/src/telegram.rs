@@ -123,6 +123,40 @@ pub enum TelegramError {
     NotWired,
 }
 
+impl TelegramError {
+    /// A short word for the kind of error, stable for programs.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Link(LinkError::Crc { .. }) | Self::PayloadCrc { .. } => "checksum",
+            Self::Link(LinkError::Truncated { .. }) | Self::Truncated { .. } => "truncated",
+            Self::Link(_) | Self::Wired(_) => "frame",
+            Self::Afl(_) => "afl",
+            Self::Layer { .. } | Self::NotWired => "unsupported",
+        }
+    }
+
+    /// The offset, in the frame without its CRCs, of the byte where reading failed; for a CRC of the link,
+    /// where it stands among the received bytes.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        match *self {
+            Self::Link(
+                LinkError::Crc { offset, .. }
+                | LinkError::Truncated { offset, .. }
+                | LinkError::Trailing { offset, .. },
+            )
+            | Self::PayloadCrc { offset, .. }
+            | Self::Layer { offset, .. }
+            | Self::Truncated {
+                source: ReadError::Truncated { offset, .. } | ReadError::Trailing { offset, .. },
+                ..
+            } => offset,
+            Self::Link(_) | Self::Wired(_) | Self::Afl(_) | Self::NotWired => 0,
+        }
+    }
+}
+
 impl<'a> Telegram<'a> {
     /// Reads a radio frame of any format; see [`LinkFrame::parse`].
     ///

@@ -86,14 +86,26 @@ pub(crate) struct DaemonArgs {
 }
 
 /// How telegrams are framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Protocol {
     /// Wired M-Bus.
+    #[default]
     Mbus,
-    /// Wireless M-Bus; not in this version.
+    /// Wireless M-Bus.
     Wmbus,
     /// DLMS/COSEM; not in this version.
     Dlms,
+}
+
+impl Protocol {
+    /// As answers name it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mbus => "mbus",
+            Self::Wmbus => "wmbus",
+            Self::Dlms => "dlms",
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -107,17 +119,25 @@ follow in the meter's next telegram.
 Examples:
   plomb decode 68 09 09 68 08 01 78 0C 13 65 25 01 00 2B 16
   plomb decode --json - < telegrams.hex
+  plomb decode --keys keys.txt --annotate - < heard.hex
   tail -f bus.hex | plomb decode --json | jq -c '.records[] | [.obis, .value, .unit]'
 
 Exit codes: 0 at least one line was decoded, 65 none was, 66 none was for want of a key,
 64 wrong usage, 74 reading or writing failed.")]
 pub(crate) struct DecodeArgs {
-    /// The protocol.
-    #[arg(long, value_enum, default_value = "mbus")]
-    pub(crate) protocol: Protocol,
-    /// Meters' keys. Read for encrypted telegrams; this version decrypts none.
+    /// The protocol [default: wired and wireless M-Bus are told apart by themselves].
+    #[arg(long, value_enum)]
+    pub(crate) protocol: Option<Protocol>,
+    /// Meters' keys: a line each, `ID KEY`, readable by nobody else. See `plomb keys --help`.
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
+    /// Show what each byte is.
+    #[arg(long)]
+    pub(crate) annotate: bool,
+    /// Take a payload in clear under an encrypting header, as published samples have it. Anyone can make
+    /// such a telegram: for tests only.
+    #[arg(long)]
+    pub(crate) accept_decrypted_samples: bool,
     /// Telegrams in hexadecimal; `-`, or none, reads lines from standard input. Arguments of two digits each
     /// are the bytes of one telegram.
     #[arg(value_name = "HEX")]

@@ -118,7 +118,7 @@ pub fn record(
     }
     readings.extend(rssi_dbm.map(signal_strength));
     let record = Record {
-        meter: meter(identity(library, opened.meter, own)),
+        meter: meter(library.identity(opened.meter, own)),
         readings,
         meter_time,
         status,
@@ -135,11 +135,6 @@ pub fn own_ci(telegram: &Telegram<'_>) -> Option<u8> {
         Upper::Message { transport, .. } if transport.application() == Application::Manufacturer => Some(transport.ci),
         _ => None,
     }
-}
-
-/// The meter as it should be known: some makers send version and medium in front of the identification.
-pub fn identity(library: &Library, sent: MeterId, own_ci: Option<u8>) -> MeterId {
-    library.find(sent, own_ci).map_or(sent, |profile| profile.identity(sent))
 }
 
 fn own_coding(meter: MeterId, error: &ReadError) -> NormaliseError {

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     keys::Keys,
-    normalise::wmbus::{Aids, NormaliseError, identity, own_ci, record},
+    normalise::wmbus::{Aids, NormaliseError, own_ci, record},
 };
 
 /// The same telegram once more within this time is a repeater's, or a second receiver's.
@@ -167,7 +167,7 @@ impl Listener {
         };
         // The sender's, or the long header's: a radio adapter may speak for several meters.
         let Some(sent) = telegram.meter() else { return Outcome::Noise("a telegram without a meter".into()) };
-        let id = identity(library, sent, own_ci(&telegram));
+        let id = library.identity(sent, own_ci(&telegram));
         let mut same_id = by_id.get(&id.id).into_iter().flatten().copied();
         let index = same_id.find(|index| meters.get(*index).is_some_and(|meter| meter.address.matches(&id)));
         let Some((index, meter)) = index.and_then(|index| Some((index, meters.get_mut(index)?))) else {

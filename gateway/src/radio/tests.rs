@@ -1,12 +1,14 @@
 //! The listener in virtual time: what is recorded, what is refused, and that nothing silences a meter.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use plomb_mbus::{Configuration, Identification, Manufacturer, Medium, MeterId, SecondaryAddress, ShortHeader, Status};
+use plomb_profiles::Library;
 use plomb_seal::Reason;
-use plomb_wmbus::{Authentication, Draft, Format, Key, Link, LinkControl, Protection, Security, TransportHeader};
+use plomb_wmbus::{Authentication, Draft, Format, Key, Link, LinkControl, Protection, TransportHeader};
 
 use super::listener::{DUPLICATE_WINDOW, Listener, Outcome, Wanted};
+use crate::keys::Keys;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_secs(900);
@@ -41,9 +43,16 @@ fn telegram(meter: MeterId, mode: u16, access: u8, counter: u32, key: Option<&Ke
     draft.emit(Format::Stripped, key).unwrap()
 }
 
-fn listener(security: Security, stored: BTreeMap<String, u64>) -> Listener {
-    let address = SecondaryAddress::from_id(METER.id);
-    Listener::new(vec![Wanted { address, security, interval: INTERVAL }], stored)
+/// A listener for one meter, known by its digits, with a key of this byte repeated.
+fn listener(key: Option<u8>, minimum: Protection, stored: BTreeMap<String, u64>) -> Listener {
+    let wanted = Wanted { address: SecondaryAddress::from_id(METER.id), minimum: Some(minimum), interval: INTERVAL };
+    let keys = key.map(|byte| format!("12345678 {}", hex::encode([byte; 16]))).unwrap_or_default();
+    listener_for(vec![wanted], &keys, stored)
+}
+
+fn listener_for(wanted: Vec<Wanted>, keys: &str, stored: BTreeMap<String, u64>) -> Listener {
+    let keys = Keys::parse("keys", keys).unwrap();
+    Listener::new(wanted, Arc::new(keys), Arc::new(Library::shipped().unwrap()), stored)
 }
 
 fn kind(outcome: &Outcome) -> &'static str {
@@ -60,7 +69,7 @@ fn kind(outcome: &Outcome) -> &'static str {
 
 #[test]
 fn a_meter_that_sends_every_minute_is_recorded_once_in_its_interval() {
-    let mut listener = listener(Security::encrypted(key(7)), BTreeMap::new());
+    let mut listener = listener(Some(7), Protection::Encrypted, BTreeMap::new());
     let (mut due, mut heard) = (0, 0);
     for minute in 0..60u8 {
         let now = MINUTE * minute.into() + Duration::from_secs(5);
@@ -98,7 +107,7 @@ fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
         ("weaker than expected", telegram(METER, 5, 2, 0, Some(&key(7)))),
         ("weaker than expected", telegram(METER, 0, 3, 0, None)),
     ];
-    let mut listener = listener(Security::authenticated(key(7)), BTreeMap::new());
+    let mut listener = listener(Some(7), Protection::Authenticated, BTreeMap::new());
     assert_eq!(kind(&listener.hear(&good(8), None, Duration::ZERO)), "due");
     for (number, (expected, bytes)) in (1..).zip(&wrong) {
         let now = DUPLICATE_WINDOW * number;
@@ -112,21 +121,21 @@ fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
 /// What the journal kept holds after a restart: an old telegram is not taken again.
 #[test]
 fn a_message_counter_holds_over_a_restart() {
-    let mut before = listener(Security::authenticated(key(7)), BTreeMap::new());
+    let mut before = listener(Some(7), Protection::Authenticated, BTreeMap::new());
     let bytes = telegram(METER, 7, 1, 500, Some(&key(7)));
     let Outcome::Due(told) = before.hear(&bytes, None, Duration::ZERO) else { panic!("it is good") };
     let stored = BTreeMap::from([told.counter.unwrap()]);
-    let mut after = listener(Security::authenticated(key(7)), stored.clone());
+    let mut after = listener(Some(7), Protection::Authenticated, stored.clone());
     assert_eq!(kind(&after.hear(&bytes, None, Duration::ZERO)), "counter repeated");
     assert_eq!(kind(&after.hear(&telegram(METER, 7, 2, 501, Some(&key(7))), None, MINUTE)), "due");
     // A new key counts anew.
-    let mut rekeyed = listener(Security::authenticated(key(8)), stored);
+    let mut rekeyed = listener(Some(8), Protection::Authenticated, stored);
     assert_eq!(kind(&rekeyed.hear(&telegram(METER, 7, 3, 1, Some(&key(8))), None, MINUTE)), "due");
 }
 
 #[test]
 fn what_was_not_heard_is_missing_with_the_most_telling_reason() {
-    let mut listener = listener(Security::encrypted(key(7)), BTreeMap::new());
+    let mut listener = listener(Some(7), Protection::Encrypted, BTreeMap::new());
     assert_eq!(listener.missing(INTERVAL - MINUTE), []);
     listener.hear(&telegram(METER, 5, 1, 0, Some(&key(9))), None, MINUTE);
     let missing = listener.missing(INTERVAL);
@@ -144,7 +153,7 @@ fn what_was_not_heard_is_missing_with_the_most_telling_reason() {
 
 #[test]
 fn repeats_strangers_and_noise_are_told_apart() {
-    let mut listener = listener(Security::plain(), BTreeMap::new());
+    let mut listener = listener(None, Protection::Plain, BTreeMap::new());
     let bytes = telegram(METER, 0, 1, 0, None);
     assert_eq!(kind(&listener.hear(&bytes, None, Duration::ZERO)), "due");
     assert_eq!(kind(&listener.hear(&bytes, None, DUPLICATE_WINDOW / 2)), "duplicate");
@@ -161,12 +170,13 @@ fn repeats_strangers_and_noise_are_told_apart() {
 #[test]
 fn identities_that_collide_are_told_apart_by_the_rest() {
     let twin = MeterId { manufacturer: Manufacturer(0x4024), ..METER };
-    let wanted = [(METER, 1), (twin, 2)].map(|(meter, byte)| Wanted {
-        address: meter.into(),
-        security: Security { key: Some(key(byte)), minimum: Protection::Encrypted },
-        interval: INTERVAL,
-    });
-    let mut listener = Listener::new(wanted.into(), BTreeMap::new());
+    let wanted = [METER, twin].map(|meter| Wanted { address: meter.into(), minimum: None, interval: INTERVAL });
+    let line = |meter: MeterId, byte| {
+        let MeterId { id, manufacturer, version, medium } = meter;
+        format!("{id} {manufacturer} {version:02X} {:02X} {}\n", medium.0, hex::encode([byte; 16]))
+    };
+    let keys = line(METER, 1) + &line(twin, 2);
+    let mut listener = listener_for(wanted.into(), &keys, BTreeMap::new());
     for (index, (meter, byte)) in [(METER, 1), (twin, 2)].into_iter().enumerate() {
         match listener.hear(&telegram(meter, 5, 1, 0, Some(&key(byte))), None, Duration::ZERO) {
             Outcome::Due(told) => assert_eq!(told.meter, index),

@@ -11,7 +11,7 @@ use super::{Found, ScanLine};
 use crate::{
     config,
     link::{Link, drive},
-    normalise::wmbus::{Aids, identity, own_ci, record},
+    normalise::wmbus::{Aids, own_ci, record},
     poll::{advice, telling_value},
     radio::{
         find, listen_config,
@@ -79,7 +79,7 @@ impl Ear {
     /// A sender that was not heard before.
     pub(crate) fn hear(&mut self, bytes: &[u8], rssi_dbm: Option<i16>) -> Option<(MeterId, ScanLine)> {
         let telegram = Telegram::parse(bytes, &mut self.link).ok()?;
-        let meter = identity(&self.library, telegram.meter()?, own_ci(&telegram));
+        let meter = self.library.identity(telegram.meter()?, own_ci(&telegram));
         self.telegrams += 1;
         if self.known.len() >= STRANGERS_MAX || !self.known.insert(meter) {
             return None;

@@ -144,4 +144,14 @@ impl OpenError {
             Self::Format(_) => "format",
         }
     }
+
+    /// The offset, in the frame without its CRCs, of what is wrong, where that is one place; else 0.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        match self {
+            Self::Truncated { offset, .. } => *offset,
+            Self::Inner(error) => error.offset(),
+            _ => 0,
+        }
+    }
 }

@@ -1,0 +1,235 @@
+//! What was made of one line, and how it is told.
+
+use std::borrow::Cow;
+
+use plomb_gateway::view::RecordView;
+use plomb_mbus::{Annotation, Control};
+use plomb_seal::Record;
+use plomb_wmbus::{Format, LinkControl};
+use serde::Serialize;
+
+use crate::args::Protocol;
+
+/// The schema of an answer.
+pub(super) const SCHEMA: &str = "plomb.decode/1";
+
+/// What was made of one line.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) protocol: Protocol,
+    pub(super) frame: Link,
+    pub(super) security: Option<Security>,
+    /// The meter that sent it, for a telegram that can't be decoded.
+    pub(super) sender: Option<String>,
+    pub(super) record: Option<Record>,
+    /// DIF 1F: there is more than this telegram.
+    pub(super) more: bool,
+    /// What a frame without values says.
+    pub(super) said: Option<String>,
+    pub(super) wrong: Option<Wrong<'static>>,
+    /// What each byte is, if that was asked for.
+    pub(super) annotations: Option<(Vec<u8>, Vec<Annotation>)>,
+}
+
+/// How a telegram was protected.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Security {
+    /// The security mode by number; absent where the extended link layer alone encrypts.
+    pub(super) mode: u8,
+    /// What that comes to.
+    pub(super) protection: &'static str,
+    /// The access number.
+    pub(super) access: Option<u8>,
+    /// The message counter, of a mode that has one.
+    pub(super) counter: Option<u32>,
+    /// The payload was in clear under an encrypting header, and was accepted because that was asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) decrypted_sample: bool,
+}
+
+/// What a run of bytes is.
+#[derive(Serialize)]
+pub(super) struct AnnotationView<'a> {
+    offset: usize,
+    length: usize,
+    bytes: String,
+    layer: &'a str,
+    field: &'a str,
+    meaning: &'a str,
+}
+
+impl Told {
+    pub(super) fn wrong(protocol: Protocol, wrong: Wrong<'static>) -> Self {
+        Self { protocol, wrong: Some(wrong), ..Self::default() }
+    }
+
+    /// The answer as a document.
+    pub(super) fn answer(&self) -> Answer<'_> {
+        Answer {
+            schema: SCHEMA,
+            ok: self.wrong.is_none(),
+            error: self.wrong.clone(),
+            protocol: self.protocol.name(),
+            frame: self.frame.view(),
+            security: self.security.as_ref(),
+            sender: self.sender.as_deref(),
+            more: self.more,
+            record: self.record.as_ref().map(RecordView::of),
+            bare: (self.record.is_none() && self.wrong.is_none()).then(|| Bare {
+                meter: None,
+                meter_time: None,
+                status: self.said.iter().map(|word| Cow::Borrowed(word.as_str())).collect(),
+                records: [],
+            }),
+            annotations: self.annotations.as_ref().map(|(bytes, list)| {
+                list.iter()
+                    .map(|one| AnnotationView {
+                        offset: one.offset,
+                        length: one.length,
+                        bytes: hex::encode(run(bytes, one)),
+                        layer: one.layer,
+                        field: one.field,
+                        meaning: &one.meaning,
+                    })
+                    .collect()
+            }),
+        }
+    }
+}
+
+/// The bytes that an annotation speaks of.
+pub(super) fn run<'b>(bytes: &'b [u8], annotation: &Annotation) -> &'b [u8] {
+    bytes.get(annotation.offset..).and_then(|rest| rest.get(..annotation.length)).unwrap_or_default()
+}
+
+/// The frame that the bytes are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Link {
+    #[default]
+    None,
+    Ack,
+    Short(Control, u8),
+    Long(Control, u8, u8),
+    Radio(LinkControl, Format, Option<u8>),
+}
+
+impl Link {
+    pub(super) fn view(self) -> FrameView {
+        match self {
+            Self::None => FrameView::default(),
+            Self::Ack => FrameView { frame: Some("ack"), ..FrameView::default() },
+            Self::Short(control, address) => FrameView {
+                frame: Some("short"),
+                control: Some(control_name(control)),
+                address: Some(address),
+                ..FrameView::default()
+            },
+            Self::Long(control, address, ci) => FrameView {
+                frame: Some("long"),
+                control: Some(control_name(control)),
+                address: Some(address),
+                ci: Some(ci),
+                format: None,
+            },
+            Self::Radio(control, format, ci) => FrameView {
+                frame: Some("radio"),
+                control: Some(control.name()),
+                address: None,
+                ci,
+                format: Some(match format {
+                    Format::A => "A",
+                    Format::B => "B",
+                    Format::Stripped => "stripped",
+                }),
+            },
+        }
+    }
+
+    pub(super) fn words(self) -> Vec<String> {
+        let view = self.view();
+        let mut words: Vec<String> = view.frame.into_iter().chain(view.control).map(Into::into).collect();
+        words.extend(view.address.map(|address| format!("address {address}")));
+        words.extend(view.ci.map(|ci| format!("CI {ci:02x}")));
+        words.extend(view.format.map(|format| format!("format {format}")));
+        words
+    }
+}
+
+fn control_name(control: Control) -> &'static str {
+    match control {
+        Control::SndNke => "SND_NKE",
+        Control::ReqUd1 { .. } => "REQ_UD1",
+        Control::ReqUd2 { .. } => "REQ_UD2",
+        Control::SndUd { .. } => "SND_UD",
+        Control::RspUd { .. } => "RSP_UD",
+        Control::Unknown(_) => "unknown",
+    }
+}
+
+/// One line's answer.
+#[derive(Serialize)]
+pub(super) struct Answer<'a> {
+    schema: &'static str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Wrong<'a>>,
+    protocol: &'static str,
+    #[serde(flatten)]
+    frame: FrameView,
+    /// How a telegram that can be encrypted was protected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security: Option<&'a Security>,
+    /// Who sent a telegram that can't be decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<&'a str>,
+    /// More records follow in the meter's next telegram.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+    #[serde(flatten)]
+    record: Option<RecordView<'a>>,
+    #[serde(flatten)]
+    bare: Option<Bare<'a>>,
+    /// What each byte is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<Vec<AnnotationView<'a>>>,
+}
+
+/// What the link layer says. All absent when there is no frame.
+#[derive(Default, Serialize)]
+pub(super) struct FrameView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ci: Option<u8>,
+    /// Of a radio frame: `A`, `B`, or `stripped` of its CRCs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
+}
+
+/// A frame without values: the fields of a record, empty.
+#[derive(Serialize)]
+pub(super) struct Bare<'a> {
+    meter: Option<()>,
+    meter_time: Option<()>,
+    status: Vec<Cow<'a, str>>,
+    records: [(); 0],
+}
+
+/// Why a line could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Wrong<'a> {
+    pub(super) kind: &'static str,
+    pub(super) message: Cow<'a, str>,
+    /// In the telegram's bytes; for kind `hex` the column in the line, from 0.
+    pub(super) offset: usize,
+}
+
+impl Wrong<'static> {
+    pub(super) fn new(kind: &'static str, message: impl Into<Cow<'static, str>>, offset: usize) -> Self {
+        Self { kind, message: message.into(), offset }
+    }
+}
