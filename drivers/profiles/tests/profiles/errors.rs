@@ -39,7 +39,10 @@ fn the_head_is_checked() {
 fn what_must_fit_together_is_checked() {
     for (tail, message) in [
         ("[[record]]\nvib = \"FF0\"\nname = \"x\"\n", "m.toml:12:7: not hexadecimal: write an even number of digits"),
-        ("[[block]]\nin = \"tail\"\nfield = [{ name = \"x\", at = 1 }]\n", "m.toml:13:10: field `x`: say how many `bytes`"),
+        (
+            "[[block]]\nin = \"tail\"\nfield = [{ name = \"x\", at = 1 }]\n",
+            "m.toml:13:10: field `x`: say how many `bytes`",
+        ),
         (
             "[[block]]\nin = \"tail\"\nfield = [{ name = \"x\", bytes = 1 }]\n",
             "m.toml:13:10: field `x`: say where it is: `at` is the first byte's offset",
@@ -71,7 +74,9 @@ fn what_must_fit_together_is_checked() {
 
 #[test]
 fn a_test_that_fails_names_its_line() {
-    let text = format!("{HEAD}\n[[test]]\ntelegram = \"0E4474527856341201077A00000000\"\nexpect = [{{ name = \"x\", value = \"1\" }}]\n");
+    let text = format!(
+        "{HEAD}\n[[test]]\ntelegram = \"0E4474527856341201077A00000000\"\nexpect = [{{ name = \"x\", value = \"1\" }}]\n"
+    );
     let error = Profile::parse("m.toml", &text).unwrap().check().unwrap_err();
     assert_eq!(error.line, 12);
 }

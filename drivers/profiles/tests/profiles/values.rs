@@ -58,7 +58,9 @@ fn what_nobody_reads_is_named() {
         let error = library.apply(meter, &content, None, &mut Memory::default(), |_| {}).unwrap_err();
         let manufacturer = meter.manufacturer;
         assert_eq!(error, ReadError::Unsupported { manufacturer, ci });
-        assert!(error.to_string().contains(&manufacturer.to_string()) && error.to_string().contains(&format!("{ci:02X}")));
+        assert!(
+            error.to_string().contains(&manufacturer.to_string()) && error.to_string().contains(&format!("{ci:02X}"))
+        );
     }
 }
 
