@@ -37,6 +37,8 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         ("plomb-settings", &[]),
         ("plomb-mbus", &["plomb-session"]),
         ("plomb-wmbus", &["plomb-mbus", "plomb-session"]),
+        ("plomb-profiles", &["plomb-mbus", "plomb-session", "plomb-wmbus"]),
+        ("plomb-keys", &["plomb-mbus", "plomb-wmbus"]),
         ("plomb-broker", &[]),
         ("plomb-gateway", &["plomb-mbus", "plomb-seal", "plomb-session", "plomb-settings"]),
         ("plomb-ledger", &["plomb-broker", "plomb-seal", "plomb-settings"]),
