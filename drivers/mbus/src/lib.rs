@@ -52,14 +52,20 @@
 //! of the standard are its defaults. [`ReadFailure`] says whose fault a failed readout is.
 //! [`snd_nke`], [`req_ud2`], [`req_ud1`] and [`select`] make the frames for anyone else.
 //!
+//! # Looking at a frame
+//!
+//! [`annotate`] tells of every byte of a frame what it is.
+//!
 //! # What is absent
 //!
-//! Decryption (an encrypted telegram is [`TelegramError::Encrypted`]), compact profiles beyond their
-//! names, wireless M-Bus, searching a bus, and everything a profile of one meter model would know.
+//! Decryption and wireless M-Bus (an encrypted telegram is [`TelegramError::Encrypted`]; the crate
+//! `plomb-wmbus` opens it), searching a bus, and everything a profile of one meter model would
+//! know. A compact profile is [`Record::profile`]; its differences are not summed up.
 #![no_std]
 
 extern crate alloc;
 
+mod annotate;
 mod block;
 mod coding;
 mod date;
@@ -68,6 +74,7 @@ mod frame;
 mod header;
 mod modifier;
 mod obis;
+mod profile;
 mod quantity;
 mod record;
 mod secondary;
@@ -76,6 +83,7 @@ mod telegram;
 mod value;
 mod vif;
 
+pub use annotate::{Annotation, Annotations, annotate, ci_name};
 pub use date::{DateTime, DaylightSaving, Precision};
 pub use fixed::{Fixed, FixedMedium, FixedStatus};
 pub use frame::{
@@ -86,6 +94,7 @@ pub use header::{
     Status,
 };
 pub use modifier::{Modifier, Modifiers, RecordStatus};
+pub use profile::{Increment, Profile, Spacing};
 pub use quantity::Quantity;
 pub use record::{DIFE_COUNT_MAX, DataField, Function, Record, RecordError, VIFE_COUNT_MAX};
 pub use secondary::{SecondaryAddress, select};

@@ -70,8 +70,9 @@ pub enum CompactError {
 }
 
 impl<'a> Compact<'a> {
+    /// Reads the frame behind its transport layer, without the check bytes of an encrypted one.
     pub(crate) fn read(payload: &'a [u8], offset: usize) -> Result<Self, CompactError> {
-        let mut reader = Reader::with_base(without_filler(payload), offset);
+        let mut reader = Reader::with_base(payload, offset);
         Ok(Self { signature: reader.u16_le()?, full_crc: reader.u16_le()?, values: reader.rest() })
     }
 
@@ -168,7 +169,7 @@ impl Formats {
 
 /// The information blocks of a format frame's payload, its signature checked.
 pub(crate) fn format_of(payload: &[u8]) -> Result<&[u8], CompactError> {
-    let mut reader = Reader::new(without_filler(payload));
+    let mut reader = Reader::new(payload);
     let length = reader.u8()?;
     let signature = reader.u16_le()?;
     let format = reader.take(usize::from(length).saturating_sub(2)).map_err(|_| CompactError::Format)?;
@@ -177,11 +178,6 @@ pub(crate) fn format_of(payload: &[u8]) -> Result<&[u8], CompactError> {
 
 const FILLER: u8 = 0x2F;
 const EXTENSION: u8 = 0x80;
-
-/// The check bytes 2F2F of an encrypted payload come before the compact frame.
-fn without_filler(payload: &[u8]) -> &[u8] {
-    payload.strip_prefix(&[FILLER, FILLER]).unwrap_or(payload)
-}
 
 /// One record's DIB and VIB in a format, and the bytes of its value; `None` where a length byte says.
 struct Block;

@@ -73,8 +73,8 @@ pub enum FragmentError {
 }
 
 impl Reassembly {
-    /// Takes a fragment. `Some` is the whole message as a telegram that can be opened; offsets in it
-    /// count from the message's first byte.
+    /// Takes a fragment. `Some` is the whole message as a telegram that can be opened, as the one of its
+    /// own [`meter`](Telegram::meter); offsets in it count from the message's first byte.
     ///
     /// # Errors
     /// [`FragmentError`]; the fragment, or the message where the error says so, is dropped.

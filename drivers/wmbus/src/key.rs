@@ -32,10 +32,10 @@ pub struct KeyError;
 const TAG_LABEL: &[u8] = b"plomb meter key fingerprint";
 
 impl Key {
-    /// The key of these bytes, which are wiped.
+    /// The key of these bytes. The copy that is passed is wiped; the caller wipes its own.
     #[must_use]
     pub fn new(mut bytes: [u8; KEY_BYTES]) -> Self {
-        let cipher = Aes128::new(&bytes.into());
+        let cipher = Aes128::new((&bytes).into());
         bytes.zeroize();
         let mut tag = KeyTag([0; 8]);
         let code = cmac(&cipher, &[TAG_LABEL]);
@@ -76,7 +76,7 @@ impl Key {
     pub(crate) fn derive(&self, use_code: u8, counter: u32, id: [u8; 4]) -> Aes128 {
         let counter = counter.to_le_bytes();
         let code = cmac(&self.cipher, &[&[use_code], &counter, &id, &[0x07; 7]]);
-        Aes128::new(&(*code).into())
+        Aes128::new((&*code).into())
     }
 }
 
@@ -90,7 +90,10 @@ impl fmt::Debug for Key {
 pub(crate) fn cmac(cipher: &Aes128, parts: &[&[u8]]) -> Zeroizing<[u8; 16]> {
     let mut code = Cmac::<Aes128>::inner_init(cipher.clone());
     parts.iter().for_each(|part| Mac::update(&mut code, part));
-    Zeroizing::new(code.finalize().into_bytes().into())
+    let mut whole = code.finalize().into_bytes();
+    let wiped = Zeroizing::new(whole.into());
+    whole.as_mut_slice().zeroize();
+    wiped
 }
 
 fn digit(text: u8) -> Result<u8, KeyError> {

@@ -5,16 +5,20 @@ use crate::key::{Key, KeyTag};
 /// How many keys' message counters are kept for a meter. The oldest gives way.
 pub const COUNTER_COUNT_MAX: usize = 4;
 
+/// The shortest MAC that makes a telegram [`Protection::Authenticated`]: that of OMS profiles B and D.
+/// A shorter one is checked all the same; it can be guessed in the time that a radio has.
+pub const MAC_BYTES_MIN: usize = 8;
+
 /// How well a telegram is protected, least first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protection {
     /// Not at all: anyone can send it.
     #[default]
     Plain,
-    /// Encrypted, with a check of two bytes: mode 5, or the extended link layer. Who recorded such
-    /// telegrams can send them again.
+    /// Encrypted, with a check of a few bytes: mode 5, the extended link layer, or a MAC shorter than
+    /// [`MAC_BYTES_MIN`]. Who recorded such telegrams can send them again, unless there is a MAC.
     Encrypted,
-    /// Encrypted and authenticated under a message counter that only grows: modes 7 and 10.
+    /// Authenticated under a message counter that only grows: modes 7 and 10.
     Authenticated,
 }
 
@@ -52,7 +56,7 @@ impl Protection {
         match self {
             Self::Plain => "plain",
             Self::Encrypted => "encrypted",
-            Self::Authenticated => "encrypted and authenticated",
+            Self::Authenticated => "authenticated",
         }
     }
 }

@@ -160,6 +160,7 @@ impl<'a> Telegram<'a> {
 
     /// Reads `bytes` as one wired long frame with CI 72, 78, 79, 7A or 7B, the only ones that could be
     /// encrypted. `asked` is the meter that was selected or is configured: a short header names none.
+    /// A long header may name another than was asked: compare [`meter`](Self::meter).
     ///
     /// # Errors
     /// [`TelegramError::NotWired`] for other CIs, which `plomb_mbus` reads.

@@ -101,6 +101,31 @@ pub fn receive(mode: Mode, chips: &[u8]) -> Result<Received, ChipError> {
     Err(first_error.unwrap_or(ChipError::NoSync(mode)))
 }
 
+/// Decodes a frame whose chips begin right behind the sync word, for receivers that find it themselves.
+/// `format` is A in modes S and T.
+///
+/// # Errors
+/// [`ChipError`].
+pub fn receive_synchronised(mode: Mode, format: Format, chips: &[u8]) -> Result<Received, ChipError> {
+    if chips.len() > CHIP_BYTES_MAX {
+        return Err(ChipError::TooLong { bytes: chips.len() });
+    }
+    let mut source = Chips::new(chips);
+    let frame = read_frame(mode, format, &mut source)?;
+    Ok(Received { format, frame, end: source.at })
+}
+
+/// The format and the frame of bytes that begin with the sync word of mode C, as receivers of that
+/// mode hand them over: 54 CD or 54 3D, with or without the 54 3D that both modes T and C begin with.
+#[must_use]
+pub fn strip_sync_c(bytes: &[u8]) -> Option<(Format, &[u8])> {
+    match bytes {
+        [0x54, 0x3D, 0x54, 0xCD, frame @ ..] | [0x54, 0xCD, frame @ ..] => Some((Format::A, frame)),
+        [0x54, 0x3D, 0x54, 0x3D, frame @ ..] | [0x54, 0x3D, frame @ ..] => Some((Format::B, frame)),
+        _ => None,
+    }
+}
+
 /// The chips of a frame as a meter sends it: preamble, sync word, code, postamble.
 ///
 /// `frame` has its CRCs, in format A for modes S and T.
@@ -275,6 +300,15 @@ mod tests {
         assert_eq!(receive(Mode::T, &chips).unwrap().frame, frame);
         assert_eq!(receive(Mode::S, &chips), Err(ChipError::NoSync(Mode::S)));
         assert_eq!(receive(Mode::C, &[0x54, 0x3D, 0x54, 0xCD]), Err(ChipError::Truncated { offset: 32 }));
+        for (sync, format) in [([0x54, 0xCD], Format::A), ([0x54, 0x3D], Format::B)] {
+            let short = [&sync[..], &frame].concat();
+            let long = [&[0x54, 0x3D][..], &short].concat();
+            assert_eq!(strip_sync_c(&short), Some((format, &frame[..])));
+            assert_eq!(strip_sync_c(&long), Some((format, &frame[..])));
+        }
+        assert_eq!(strip_sync_c(&frame), None);
+        let behind = chips.get(6..).unwrap();
+        assert_eq!(receive_synchronised(Mode::T, Format::A, behind).unwrap().frame, frame);
         assert_eq!(receive(Mode::T, &vec![0; CHIP_BYTES_MAX + 1]), Err(ChipError::TooLong { bytes: 2049 }));
     }
 

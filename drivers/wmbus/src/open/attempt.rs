@@ -8,7 +8,7 @@ use crate::ell::{Ell, SessionNumber};
 use crate::open::sealed::{CHECK_BYTES, Sealed};
 use crate::open::{Content, MeterState, OpenError, OpenOptions, Opened};
 use crate::proprietary::ManufacturerPayload;
-use crate::security::{MessageCounter, Protection};
+use crate::security::{MAC_BYTES_MIN, MessageCounter, Protection};
 use crate::telegram::Bearer;
 use crate::transport::{Application, SecurityMode, Transport};
 use alloc::vec::Vec;
@@ -65,6 +65,12 @@ impl Attempt<'_> {
         full: &'a mut Vec<u8>,
     ) -> Result<Opened<'a>, OpenError> {
         let meter = transport.header.meter().or(self.bearer.meter()).ok_or(OpenError::MeterUnknown)?;
+        if let (LinkSeal::Opened(_) | LinkSeal::Sample, Some(sender)) = (seal, self.bearer.meter())
+            && meter != sender
+        {
+            // The key was found by the sender: it must not speak for another meter.
+            return Err(OpenError::OtherMeter { sender, named: meter });
+        }
         let mode = transport.header.mode();
         let body = self.body(afl.as_ref(), transport, meter, seal.protection(), payload)?;
         let plain = if body.copied { &*payload } else { transport.payload };
@@ -100,14 +106,19 @@ impl Attempt<'_> {
         let left = transport.payload.len();
         let encrypted = self.encrypted_bytes(transport)?;
         let authenticated = afl.is_some_and(|afl| afl.mac.is_some()) || mode == SecurityMode::AES_CCM;
+        let strong =
+            mode == SecurityMode::AES_CCM || afl.and_then(|afl| afl.mac).is_some_and(|mac| mac.len() >= MAC_BYTES_MIN);
         let found = match (encrypted, authenticated) {
-            (_, true) => Protection::Authenticated,
+            (_, true) if strong => Protection::Authenticated,
             (0, false) => Protection::Plain,
             _ => Protection::Encrypted,
         };
         let expected = self.state.security.minimum;
         if found.max(link) < expected {
-            return Err(OpenError::Weaker { expected, found: found.max(link) });
+            return Err(match transport.application() {
+                Application::Empty if left == 0 => OpenError::PresenceOnly,
+                _ => OpenError::Weaker { expected, found: found.max(link) },
+            });
         }
         if found == Protection::Plain {
             return Ok(Body::PLAIN);
@@ -136,7 +147,7 @@ impl Attempt<'_> {
                 copied: true,
                 sample: false,
             }),
-            Err(OpenError::KeyWrong { .. } | OpenError::MacFailed { key_fits: Some(false) | None }) if clear => {
+            Err(OpenError::KeyWrong { .. } | OpenError::MacFailed { key_fits: None }) if clear => {
                 self.sample(mode).map(|()| Body { sample: true, ..Body::PLAIN })
             }
             Err(error) => Err(error),
@@ -217,16 +228,20 @@ fn content<'a>(
     full: &'a mut Vec<u8>,
 ) -> Result<Content<'a>, OpenError> {
     let at = transport.payload_at;
+    let encrypted = transport.header.mode() != SecurityMode::PLAIN;
+    // The check bytes are filler between records, and belong to no compact or format frame.
+    let unchecked = plain.strip_prefix(&CHECK_BYTES).filter(|_| encrypted).unwrap_or(plain);
+    let unchecked_at = at.saturating_add(plain.len().saturating_sub(unchecked.len()));
     Ok(match transport.application() {
         Application::Full => Content::Records(Records::from_bytes(plain, at)),
         Application::Compact => {
-            let compact = Compact::read(plain, at)?;
+            let compact = Compact::read(unchecked, unchecked_at)?;
             match compact.restore(formats, full) {
                 Ok(()) => Content::Records(Records::from_bytes(full, 0)),
                 Err(error) => Content::Compact(compact, error),
             }
         }
-        Application::Format => Content::Format(format_of(plain)?),
+        Application::Format => Content::Format(format_of(unchecked)?),
         Application::Manufacturer => {
             Content::Manufacturer(ManufacturerPayload { meter, ci: transport.ci, bytes: plain, offset: at })
         }

@@ -5,6 +5,7 @@ use crate::compact::CompactError;
 use crate::security::Protection;
 use crate::telegram::TelegramError;
 use crate::transport::SecurityMode;
+use plomb_mbus::MeterId;
 use thiserror::Error;
 
 /// Why a telegram is refused. Nothing of the meter's state has changed.
@@ -16,8 +17,9 @@ pub enum OpenError {
         /// How.
         mode: SecurityMode,
     },
-    /// The key gives no sensible plaintext: another meter's, or the meter was given a new one.
-    #[error("the key does not fit: {check} is wrong after decryption")]
+    /// The key gives no sensible plaintext: another meter's, or the meter was given a new one. A forgery
+    /// looks the same, so one such telegram says nothing about the key; only that none opens does.
+    #[error("the key does not fit: {check} came out wrong")]
     KeyWrong {
         /// What was checked.
         check: &'static str,
@@ -25,8 +27,8 @@ pub enum OpenError {
     /// The message authentication code is wrong.
     #[error("the MAC is wrong: the telegram was changed on its way, or the key is another's")]
     MacFailed {
-        /// Whether the key opens the telegram all the same, so that only a change explains it. `None`
-        /// where the mode cannot tell.
+        /// `Some(true)` when the key opens the telegram all the same, so that only a change explains it;
+        /// `None` where the mode cannot tell.
         key_fits: Option<bool>,
     },
     /// The mode demands a MAC and the telegram has none.
@@ -75,6 +77,18 @@ pub enum OpenError {
         /// What came.
         found: Protection,
     },
+    /// The telegram is protected less than expected, and carries no reading (OMS: ACC_NR): no forgery
+    /// that could do harm, and nothing to be had.
+    #[error("the telegram carries nothing and nothing protects it: it only shows that somebody is there")]
+    PresenceOnly,
+    /// Behind the extended link layer, under the sender's key, the telegram names another meter.
+    #[error("sealed under the key of {}, the telegram is of {}", sender.id, named.id)]
+    OtherMeter {
+        /// Who sent it.
+        sender: MeterId,
+        /// Whom it names.
+        named: MeterId,
+    },
     /// The header says encrypted and the payload is in clear: anyone can make such a telegram.
     #[error("the header says {mode}, the payload is in clear")]
     PlainUnderEncryption {
@@ -120,6 +134,8 @@ impl OpenError {
             Self::ModeUnsupported(_) | Self::LinkEncryptionUnsupported { .. } => "mode unsupported",
             Self::DerivationUnsupported { .. } => "derivation unsupported",
             Self::Weaker { .. } => "weaker than expected",
+            Self::PresenceOnly => "presence only",
+            Self::OtherMeter { .. } => "other meter",
             Self::PlainUnderEncryption { .. } => "plain under encryption",
             Self::Truncated { .. } => "truncated",
             Self::Fragment => "fragment",

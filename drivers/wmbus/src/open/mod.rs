@@ -80,7 +80,8 @@ pub struct Opened<'a> {
 /// The plain application layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Content<'a> {
-    /// Records, of a full frame or of a compact one whose format is known.
+    /// Records, of a full frame or of a compact one whose format is known. Offsets are those of
+    /// [`Opened::plain_at`] in a full frame; in a compact one they count in the full frame it stands for.
     Records(Records<'a>),
     /// A compact frame that cannot be read, and why; usually its format was not heard yet.
     Compact(Compact<'a>, CompactError),
@@ -157,5 +158,17 @@ impl Opener {
                 }
             }
         }
+    }
+
+    /// The bytes that the extended link layer sealed, decrypted, from its CRC on.
+    pub(crate) fn unseal(
+        &self,
+        telegram: &Telegram<'_>,
+        bytes: &[u8],
+        state: &MeterState,
+        out: &mut Vec<u8>,
+    ) -> Result<(), OpenError> {
+        let attempt = Attempt { options: self.options, bearer: telegram.bearer, state };
+        attempt.unseal(telegram.ell.as_ref(), bytes, out).map(|_| ())
     }
 }

@@ -51,7 +51,9 @@ impl Sealed<'_> {
         let counter = afl.counter.or(self.transport.counter).ok_or(OpenError::CounterMissing { mode })?;
         let control = afl.message_control.map_or(0, |control| control.0);
         match Authentication::from_code(control & 0x0F) {
-            Authentication::Cmac(_) => {}
+            Authentication::Cmac(bytes) if usize::from(bytes) == mac.len() => {}
+            // The last fragment of a message brings fewer bytes than its first announced.
+            Authentication::Cmac(_) => return Err(OpenError::MacFailed { key_fits: None }),
             other => return Err(OpenError::MacUnsupported(other)),
         }
         let derivation = match mode {
@@ -74,9 +76,16 @@ impl Sealed<'_> {
             _ => Ok(()),
         };
         if !right {
-            return Err(OpenError::MacFailed { key_fits: Some(opened.is_ok()).filter(|_| self.encrypted > 0) });
+            // Both wrong: a key that was never this meter's, which whoever typed it should be told.
+            return Err(match opened {
+                Err(_) => OpenError::KeyWrong { check: "the MAC, and 2F2F" },
+                Ok(()) => OpenError::MacFailed { key_fits: Some(true).filter(|_| self.encrypted > 0) },
+            });
         }
-        self.count(counter, counters).and_then(|counted| opened.map(|()| Some(counted)))
+        opened?;
+        let counted = self.count(counter, counters)?;
+        // A mark that sixteen guessed bits could move would let anyone silence the meter.
+        Ok(Some(counted).filter(|_| mac.len() > 2 || self.encrypted > 0))
     }
 
     pub(super) fn mode_10(&self, counters: &Counters, out: &mut Vec<u8>) -> Result<Option<MessageCounter>, OpenError> {

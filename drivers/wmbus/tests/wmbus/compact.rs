@@ -1,7 +1,9 @@
 //! Compact frames: read once the meter has told their format.
 
-use crate::{LINK, RECORDS};
-use plomb_wmbus::{CompactError, Content, Format, MeterState, Opener, Telegram, crc};
+use crate::{LINK, RECORDS, draft, key};
+use plomb_wmbus::{
+    CompactError, Content, Counters, Draft, Format, MeterState, Opener, Security, Telegram, annotate, crc,
+};
 
 /// DIFs and VIFs of [`RECORDS`].
 const BLOCKS: [u8; 4] = [0x0C, 0x13, 0x04, 0x6D];
@@ -50,6 +52,23 @@ fn a_full_frame_tells_the_format() {
     assert_eq!(open(&frame, &mut state, values), ["54.321", "2018-11-25T11:30"]);
     for head in heads {
         assert_eq!(open(&compact(head, OTHER_VALUES), &mut state, values), ["54.322", "2018-11-25T11:31"]);
+    }
+}
+
+#[test]
+fn a_compact_frame_may_be_encrypted() {
+    let mut state = MeterState::new(Security::encrypted(key()));
+    state.formats.add(&BLOCKS);
+    let mut payload = crc(&BLOCKS).to_le_bytes().to_vec();
+    payload.extend(crc(&full(OTHER_VALUES)).to_le_bytes());
+    payload.extend(OTHER_VALUES);
+    for mode in [5, 7, 10] {
+        let bytes = Draft { ci: 0x7B, payload: &payload, ..draft(mode) }.emit(Format::A, Some(&key())).unwrap();
+        assert_eq!(open(&bytes, &mut state, values), ["54.322", "2018-11-25T11:31"]);
+        let annotations =
+            annotate(&bytes, &mut Opener::new(), &MeterState { counters: Counters::default(), ..state.clone() });
+        assert!(annotations.iter().any(|annotation| annotation.meaning.contains("54.322 m3")), "{annotations:#?}");
+        state.counters = Counters::default();
     }
 }
 

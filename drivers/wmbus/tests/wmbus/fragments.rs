@@ -104,6 +104,25 @@ fn gaps_repetitions_and_delays_are_told() {
 }
 
 #[test]
+fn a_mac_cut_short_in_the_last_fragment_is_refused() {
+    let mut whole = frames(2);
+    // AFLL, FID, FCL and one byte of MAC: it would be guessed after 256 tries.
+    let mut buffer = Vec::new();
+    let last = plomb_wmbus::LinkFrame::parse(&whole[1], &mut buffer).unwrap();
+    let (head, rest) = last.payload.split_at(4);
+    let cut = [&[head[0], 3, head[2], head[3]], &rest[..1], &rest[8..]].concat();
+    whole[1] = LINK.emit(Format::A, &cut).unwrap();
+    let mut reassembly = Reassembly::default();
+    assert_eq!(feed(&mut reassembly, &whole[0], Instant::ORIGIN), Ok(None));
+    let mut buffer = Vec::new();
+    let telegram = Telegram::parse(&whole[1], &mut buffer).unwrap();
+    let message = reassembly.add(&telegram, Instant::ORIGIN).unwrap().unwrap();
+    let state = MeterState::new(Security { key: Some(key()), ..Security::plain() });
+    let refused = Opener::new().open(&message, &state).map(|_| ());
+    assert_eq!(refused, Err(OpenError::MacFailed { key_fits: None }));
+}
+
+#[test]
 fn a_message_without_end_is_bounded() {
     let mut reassembly = Reassembly::default();
     let mut refused = false;

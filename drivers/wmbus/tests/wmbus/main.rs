@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod annex_n;
+mod annotations;
 mod compact;
 mod fragments;
+mod frames;
 mod mutation;
 mod properties;
 mod refusals;

@@ -66,6 +66,8 @@ proptest! {
         let configuration = if mode == 10 { 0x2AFF } else { mode << 8 };
         let session = SessionNumber(session & 0x1FFF_FFFF | if sealed { 0x2000_0000 } else { 0 });
         let ell = Ell { ci: 0x8F, communication: 0x20, access: 1, receiver: Some(METER), session: Some(session) };
+        // Sealed by the link, a telegram speaks for its sender only.
+        let sender = if named && sealed { METER } else { sender };
         let header = if named { long(configuration) } else { short(configuration) };
         let draft = Draft {
             link: Link { control: LinkControl::SND_NR, sender },

@@ -28,7 +28,7 @@ fn encrypted() -> MeterState {
 
 #[test]
 fn each_mode_opens_with_the_right_key_only() {
-    for (mode, check) in [(5, "2F2F"), (7, ""), (10, "")] {
+    for (mode, check) in [(5, "2F2F"), (7, "the MAC, and 2F2F"), (10, "")] {
         let frame = emit(&draft(mode), Some(&key()));
         let protection = if mode == 5 { Protection::Encrypted } else { Protection::Authenticated };
         assert_eq!(open(&frame, &encrypted()), Ok((protection, (mode != 5).then_some(1000))));
@@ -36,8 +36,7 @@ fn each_mode_opens_with_the_right_key_only() {
         assert_eq!(open(&frame, &MeterState::default()), Err(OpenError::KeyMissing { mode: number }));
         let wrong = open(&frame, &MeterState::new(Security::encrypted(other_key())));
         let expected = match mode {
-            5 => OpenError::KeyWrong { check },
-            7 => OpenError::MacFailed { key_fits: Some(false) },
+            5 | 7 => OpenError::KeyWrong { check },
             _ => OpenError::MacFailed { key_fits: None },
         };
         assert_eq!(wrong, Err(expected));
@@ -49,7 +48,8 @@ fn every_length_of_mac_is_checked_in_every_bit() {
     for bytes in [2, 4, 8, 12, 16] {
         let draft = Draft { authentication: Authentication::Cmac(bytes), ..draft(7) };
         let frame = emit(&draft, Some(&key()));
-        assert!(open(&frame, &encrypted()).is_ok());
+        let protection = if bytes < 8 { Protection::Encrypted } else { Protection::Authenticated };
+        assert_eq!(open(&frame, &encrypted()), Ok((protection, Some(1000))));
         let mac_at = 10 + 9;
         for bit in 0..usize::from(bytes) * 8 {
             let mut forged = frame.clone();
@@ -104,7 +104,8 @@ fn a_counter_is_accepted_once_and_only_upwards() {
         let mut forged = frame(u32::MAX);
         let last = forged.len() - 1;
         forged[last] ^= 1;
-        assert!(matches!(accept(&mut state, &forged), Err(OpenError::MacFailed { .. })));
+        let refused = accept(&mut state, &forged);
+        assert!(matches!(refused, Err(OpenError::MacFailed { .. } | OpenError::KeyWrong { .. })), "{refused:?}");
         assert_eq!(state.counters.last(key().tag()), Some(1000));
         assert_eq!(accept(&mut state, &frame(1001)), Ok(()));
         // A new key begins a new count, and the old one's mark stays.
@@ -132,6 +133,13 @@ fn weaker_protection_than_expected_is_refused_before_any_key_is_tried() {
     // So is a telegram without any header.
     let bare = emit(&Draft { ci: 0x78, header: plomb_wmbus::TransportHeader::None, ..draft(0) }, None);
     assert_eq!(open(&bare, &encrypted()), weaker(Protection::Encrypted, Protection::Plain));
+}
+
+#[test]
+fn a_telegram_without_a_reading_is_no_forgery() {
+    let frame = emit(&Draft { ci: 0x8B, header: long(0), payload: &[], ..draft(0) }, None);
+    assert_eq!(open(&frame, &MeterState::default()), Ok((Protection::Plain, None)));
+    assert_eq!(open(&frame, &encrypted()), Err(OpenError::PresenceOnly));
 }
 
 #[test]
@@ -234,6 +242,12 @@ fn the_extended_link_layer_opens_and_refuses() {
     let mut repeated = frame.clone();
     repeated[11] |= 0x12;
     assert!(open(&repeated, &encrypted()).is_ok());
+    // Under this meter's key another one is named.
+    let meter = plomb_mbus::MeterId { version: 99, ..METER };
+    let plomb_wmbus::TransportHeader::Long(header) = long(0) else { panic!() };
+    let header = plomb_wmbus::TransportHeader::Long(plomb_mbus::Header { meter, ..header });
+    let stranger = emit(&Draft { ci: 0x72, header, ..draft }, Some(&key()));
+    assert_eq!(open(&stranger, &encrypted()), Err(OpenError::OtherMeter { sender: METER, named: meter }));
     // Another kind of encryption.
     let mut other = frame;
     other[16] = 0x40;

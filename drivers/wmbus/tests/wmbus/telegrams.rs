@@ -3,7 +3,7 @@
 //! folder.
 
 use crate::{hex, rows};
-use plomb_mbus::{Function, Modifier, Quantity, Record, Records, Value};
+use plomb_mbus::{Function, Modifier, Profile, Quantity, Record, Records, Value};
 use plomb_wmbus::{Content, Key, MeterState, OpenError, OpenOptions, Opener, Security, Telegram};
 use std::collections::BTreeMap;
 
@@ -143,10 +143,16 @@ fn is_profile(record: &Record<'_>) -> bool {
 }
 
 fn holds(record: &Record<'_>, name: &str, number: f64) -> bool {
-    let Value::Number(decimal) = record.value else { return false };
+    let series = record.profile().into_iter().flat_map(Profile::values);
+    let mut values = core::iter::once(record.value).chain(series);
+    values.any(|value| is(value, record.unit, name, number))
+}
+
+fn is(value: Value<'_>, unit_of_record: &str, name: &str, number: f64) -> bool {
+    let Value::Number(decimal) = value else { return false };
     let ours: f64 = decimal.to_string().parse().unwrap();
     let unit = name.rsplit('_').next().unwrap();
-    let factor = match (unit, record.unit) {
+    let factor = match (unit, unit_of_record) {
         ("kwh", "Wh") | ("kw", "W") | ("kvarh", "varh") | ("kvar", "var") | ("kvah", "VAh") | ("kva", "VA") => 1e-3,
         ("kwh", "J") | ("kw", "J/h") => 1.0 / 3.6e6,
         ("mj", "J") => 1e-6,
