@@ -56,6 +56,8 @@ pub(super) struct Branch {
     first: u64,
     taken: u64,
     silent: Vec<(Part, u16)>,
+    /// The silence that was doubted last.
+    doubted: Option<(Part, u16)>,
     tried_again: bool,
 }
 
@@ -94,6 +96,7 @@ impl Branch {
             first: u64::try_from(first).unwrap_or(1).max(1),
             taken: 0,
             silent: Vec::new(),
+            doubted: None,
             tried_again: false,
         }
     }
@@ -138,6 +141,25 @@ impl Branch {
         if !self.tried_again {
             self.silent.push((twig.part, twig.value));
         }
+    }
+
+    /// An answer came out of turn: the twig that was silent last had perhaps only been slow. It is asked
+    /// once more; when it is slow again, its selection is given.
+    pub(super) fn doubt_silence(&mut self) -> Option<SecondaryAddress> {
+        let &(part, value) = self.silent.last()?;
+        if self.doubted == Some((part, value)) {
+            self.known = self.known.saturating_add(1);
+            self.doubted = None;
+            self.silent.pop();
+            return Some(with(self.selection, part, value));
+        }
+        if let Some(round) = self.rounds.front_mut()
+            && round.part == part
+        {
+            self.doubted = Some((part, value));
+            round.values.push_back(value);
+        }
+        None
     }
 
     /// Where the next twig's share of the whole begins, and how large it is.

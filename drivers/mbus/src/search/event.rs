@@ -25,7 +25,8 @@ pub enum ScanEvent {
         /// The address in the telegram.
         address: Address,
     },
-    /// A meter acknowledges and sends no telegram.
+    /// A meter is there and cannot be read: it acknowledges and sends no telegram, or it answers again
+    /// and again after the reply timeout, which then must be raised.
     Mute {
         /// Who was asked.
         place: Place,

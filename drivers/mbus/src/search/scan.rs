@@ -101,6 +101,12 @@ impl Plan for Kind {
         }
     }
 
+    fn spoke_out_of_turn(&mut self) {
+        if let Self::Secondary(secondary) = self {
+            secondary.spoke_out_of_turn();
+        }
+    }
+
     fn poll_event(&mut self) -> Option<ScanEvent> {
         match self {
             Self::Primary(primary) => primary.poll_event(),

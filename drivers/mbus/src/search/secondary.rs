@@ -42,6 +42,8 @@ pub(super) struct Secondary {
     sent: Vec<u8>,
     tally: Tally,
     cancelled: bool,
+    /// What is being asked was acknowledged, and then gave no telegram.
+    mute: bool,
 }
 
 /// How meters are spread over the selections of one depth.
@@ -99,6 +101,7 @@ impl Secondary {
             sent: Vec::new(),
             tally: Tally::default(),
             cancelled: false,
+            mute: false,
         }
     }
 
@@ -112,7 +115,13 @@ impl Secondary {
 
     fn after_select(&mut self, heard: Heard, again: bool, now: Instant) {
         match heard {
-            Heard::Silence => self.silent(now),
+            Heard::Silence => {
+                if self.mute {
+                    // The acknowledgement was another meter's, late.
+                    self.doubt_silence();
+                }
+                self.silent(now);
+            }
             Heard::Ack => self.acknowledged(now),
             Heard::Garbled(_) | Heard::Telegram { .. } if !again => self.step = Step::Select { again: true },
             // Noise and one acknowledgement: a telegram will tell.
@@ -146,10 +155,21 @@ impl Secondary {
         self.step = Step::Select { again: false };
     }
 
+    fn doubt_silence(&mut self) {
+        if let Some(selection) = self.branches.last_mut().and_then(Branch::doubt_silence) {
+            self.tally.tell(ScanEvent::Mute { place: Place::Selection(selection) });
+        }
+    }
+
     fn after_read(&mut self, heard: Heard, again: bool, fcb: bool, now: Instant) {
         match heard {
             Heard::Telegram { bytes, alone } => self.judge(bytes, alone, again, now),
             Heard::Silence | Heard::Ack if !again => self.step = Step::Read { again: true, fcb: !fcb },
+            // Whose was the acknowledgement?
+            Heard::Silence | Heard::Ack if !self.mute => {
+                self.mute = true;
+                self.step = Step::Select { again: true };
+            }
             Heard::Silence | Heard::Ack if self.selection.has_wild_digit() => {
                 // Acknowledged, and mute: its digits can still be found.
                 self.fork(Collided { least: 1, overlay: None }, now);
@@ -295,7 +315,7 @@ impl Secondary {
             if let Some(twig) = branch.next() {
                 let (begins, share) = branch.twig_share();
                 self.tally.progress(begins, now);
-                (self.selection, self.twig) = (twig.selection, Some(twig));
+                (self.selection, self.twig, self.mute) = (twig.selection, Some(twig), false);
                 if twig.implied {
                     let mut below = Branch::new(twig.selection, 2, None, &self.found, self.config.hex_digits);
                     (below.begins, below.share, below.implied) = (begins, share, true);
@@ -393,6 +413,13 @@ impl Plan for Secondary {
                 self.tally.done(end, now);
             }
             Step::Over => {}
+        }
+    }
+
+    fn spoke_out_of_turn(&mut self) {
+        // Behind a selection it was the twig before that; behind anything else nothing was silent.
+        if matches!(self.step, Step::Select { again: false }) {
+            self.doubt_silence();
         }
     }
 

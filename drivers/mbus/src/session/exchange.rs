@@ -80,6 +80,9 @@ pub(crate) trait Plan: fmt::Debug + Send {
     /// The answer to the latest question. `asked_at` is when its last bit left.
     fn heard(&mut self, heard: Heard, asked_at: Instant, now: Instant);
 
+    /// Bytes came while the question was still on its way: a slave answers the question before.
+    fn spoke_out_of_turn(&mut self) {}
+
     fn poll_event(&mut self) -> Option<Self::Event>;
 }
 
@@ -212,6 +215,10 @@ impl<P: Plan> Session for Conversation<P> {
         if self.state == State::AwaitTransmitted {
             self.asked_at = now;
             let deadline = now + self.config.reply_limit();
+            let sent = self.asking.as_ref().map_or(&[][..], |asking| &asking.bytes);
+            if !sent.starts_with(self.answer.all()) {
+                self.plan.spoke_out_of_turn();
+            }
             self.collect(false);
             self.state = State::ExpectAnswer { deadline: self.answer_ends(deadline, now).max(deadline) };
         }

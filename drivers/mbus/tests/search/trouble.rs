@@ -124,6 +124,20 @@ fn meters_with_one_identity_part_by_their_fabrication_numbers() {
 }
 
 #[test]
+fn a_meter_that_is_too_slow_is_told_not_passed_over() {
+    // The standard allows 187.5 ms at this speed; the simulated meter takes 9 ms and more by itself.
+    for (late_ms, in_time) in [(0, true), (160, true), (185, false), (200, false), (230, false), (250, false)] {
+        let mut slow = slave(1, 0x1234_5671);
+        slow.faults.late_ms = late_ms;
+        let run = search(&mut line_of(vec![slow, slave(2, 0x1234_5678), slave(3, 0x1234_5679)]));
+        let mute = others(&run).iter().any(|event| matches!(event, ScanEvent::Mute { .. }));
+        let all = found(&run).len() == 3;
+        assert!(if in_time { all && !mute } else { all || mute }, "{late_ms} ms: {:?}", others(&run));
+        assert!(run.sent.len() < 250, "{late_ms} ms: {} frames", run.sent.len());
+    }
+}
+
+#[test]
 fn hexadecimal_digits_are_found_when_collisions_remain() {
     let run = search(&mut line_of(vec![slave(1, 0x1234_567A), slave(2, 0x1234_567B)]));
     assert_eq!((found(&run).len(), others(&run).len()), (2, 0));
