@@ -65,6 +65,7 @@ pub struct Note<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Signature<'a> {
+    line: &'a str,
     name: &'a str,
     id: [u8; 4],
     bytes: Vec<u8>,
@@ -115,9 +116,8 @@ impl VerifierKey {
     /// Checks this key's signature in a note, if there is one: `None` if there is none, else the time of a
     /// cosignature (Unix seconds), or 0 for a log's signature.
     pub fn check(&self, note: &Note<'_>) -> Result<Option<u64>, NoteError> {
-        let id = self.id();
         let mut found = None;
-        for signature in note.signatures.iter().filter(|line| line.name == self.name && line.id == id) {
+        for signature in note.signatures.iter().filter(|line| self.named_by(line)) {
             let time = self.check_bytes(note.text, &signature.bytes);
             let time = time.ok_or_else(|| NoteError::Signature(self.name.clone()))?;
             if found.replace(time).is_some() {
@@ -125,6 +125,10 @@ impl VerifierKey {
             }
         }
         Ok(found)
+    }
+
+    fn named_by(&self, line: &Signature<'_>) -> bool {
+        line.name == self.name && line.id == self.id()
     }
 
     fn check_bytes(&self, text: &str, bytes: &[u8]) -> Option<u64> {
@@ -172,6 +176,12 @@ impl<'a> Note<'a> {
         Ok(Self { text, signatures })
     }
 
+    /// The note with only the signature lines that are of one of these keys.
+    pub fn with_lines_of(&self, keys: &[&VerifierKey]) -> String {
+        let known = self.signatures.iter().filter(|line| keys.iter().any(|key| key.named_by(line)));
+        known.fold(format!("{}\n", self.text), |note, signature| note + signature.line + "\n")
+    }
+
     /// Reads the text as a checkpoint. Extension lines are allowed and ignored.
     pub fn checkpoint(&self) -> Result<Checkpoint, NoteError> {
         let wrong = NoteError::Checkpoint;
@@ -200,7 +210,7 @@ impl<'a> Signature<'a> {
         }
         let bytes = Base64::decode_vec(base64).map_err(|_| wrong("a signature is not base64"))?;
         let (id, bytes) = bytes.split_first_chunk::<4>().ok_or(wrong("a signature is too short"))?;
-        Ok(Self { name, id: *id, bytes: bytes.into() })
+        Ok(Self { line, name, id: *id, bytes: bytes.into() })
     }
 }
 

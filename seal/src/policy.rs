@@ -89,7 +89,7 @@ impl Policy {
         let note = Note::parse(note)?;
         let checkpoint = note.checkpoint()?;
         let mut signed = false;
-        for log in self.logs.iter().filter(|log| log.name == checkpoint.origin) {
+        for log in self.logs_of(&checkpoint.origin) {
             signed |= log.check(&note)?.is_some();
         }
         if !signed {
@@ -103,6 +103,19 @@ impl Policy {
             Some(time) => Ok(Trusted { checkpoint, witnessed_s: Some(time) }),
             None => Err(PolicyError::NoQuorum(checkpoint.origin)),
         }
+    }
+
+    /// A note with only those signature lines that [`Self::check`] looks at. What is embedded in evidence must
+    /// hold under other policies too, and a false line is found only by those who know its key.
+    pub fn known_lines(&self, note: &str) -> Result<String, PolicyError> {
+        let note = Note::parse(note)?;
+        let origin = note.checkpoint()?.origin;
+        let known: Vec<&VerifierKey> = self.logs_of(&origin).chain(&self.witnesses).collect();
+        Ok(note.with_lines_of(&known))
+    }
+
+    fn logs_of(&self, origin: &str) -> impl Iterator<Item = &VerifierKey> {
+        self.logs.iter().filter(move |log| log.name == origin)
     }
 
     /// The logs that it believes.
@@ -242,6 +255,8 @@ fn add_distinct(keys: &mut Vec<VerifierKey>, key: VerifierKey) -> Result<(), Str
 mod tests {
     use alloc::{format, string::ToString};
 
+    use base64ct::{Base64, Encoding};
+
     use super::*;
     use crate::{Hash, SigningKey, note::cosign};
 
@@ -272,6 +287,26 @@ mod tests {
         assert_eq!(all.check(&note).unwrap().witnessed_s, Some(300));
         let none = Policy::parse(&(text + "quorum none\n")).unwrap();
         assert_eq!(none.check(&note).unwrap(), Trusted { checkpoint, witnessed_s: None });
+    }
+
+    #[test]
+    fn lines_of_keys_that_a_policy_does_not_know_are_left_out() {
+        let (log, log_key) = key(1, "l.example/x", KeyUse::Log);
+        let (witness, witness_key) = key(2, "w", KeyUse::Cosigner);
+        let (_, later_key) = key(3, "later", KeyUse::Cosigner);
+        let known = format!("log {log_key}\nwitness W {witness_key}\n");
+        let policy = Policy::parse(&format!("{known}quorum W\n")).unwrap();
+        let auditor = Policy::parse(&format!("{known}witness L {later_key}\nquorum W\n")).unwrap();
+        let checkpoint = Checkpoint { origin: "l.example/x".into(), size: 3, root: Hash([5; 32]) };
+        let honest = cosign(&checkpoint.sign(&log), "w", &witness, 100).unwrap();
+        assert_eq!(policy.known_lines(&honest).as_ref(), Ok(&honest));
+        // The line has the name and id of the auditor's witness, and no signature of it.
+        let id = Base64::encode_string(&[&later_key.id()[..], &[0; 72]].concat());
+        let junk = format!("{honest}— later {id}\n");
+        assert!(policy.check(&junk).is_ok());
+        assert_eq!(auditor.check(&junk), Err(NoteError::Signature("later".into()).into()));
+        let kept = policy.known_lines(&junk).unwrap();
+        assert_eq!((kept.as_str(), auditor.check(&kept)), (honest.as_str(), policy.check(&honest)));
     }
 
     #[test]

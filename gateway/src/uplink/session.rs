@@ -314,7 +314,8 @@ impl Session<'_> {
         }
     }
 
-    /// Keeps a checkpoint that the policy holds good and that does not take the ledger back.
+    /// Keeps a checkpoint that the policy holds good and that does not take the ledger back: without lines that
+    /// nobody here has checked, as anchors are to name it.
     async fn checkpoint(&self, payload: &[u8]) {
         let Ok(note) = std::str::from_utf8(payload) else { return };
         match self.uplink.policy.check(note) {
@@ -326,7 +327,7 @@ impl Session<'_> {
                     return;
                 }
                 self.uplink.board.update().hub.ledger_size = Some(size);
-                *self.uplink.anchoring.checkpoint.lock().await = Some(note.to_string());
+                *self.uplink.anchoring.checkpoint.lock().await = self.uplink.policy.known_lines(note).ok();
             }
             Err(error) => warn!("a checkpoint that does not hold: {error}"),
         }
