@@ -150,7 +150,7 @@ fn a_start_waits_for_a_reader_of_the_journal() {
 #[test]
 fn a_meter_that_never_answered_is_told_at_once_and_so_is_a_typo() {
     let site = Site::new();
-    let mut line = site.line(vec![water(1), faulty(2, |faults| faults.silent = true)]);
+    let line = site.line(vec![water(1), faulty(2, |faults| faults.silent = true)]);
     site.configure(&site.at("bus"), &[("good", 1), ("dead", 2)], 900.0, "");
     let gateway = site.start_gateway();
     let status = site.wait_status("the trouble", |status| status["points"][0]["failures_in_a_row"] == 1);

@@ -9,8 +9,8 @@ use plomb_gateway::{
 use plomb_mbus::{Annotation, Frame, MeterId, SecondaryAddress};
 use plomb_profiles::{Library, Memory};
 use plomb_wmbus::{
-    Bearer, Content, Format, FragmentError, Link as Sender, MeterState, OpenError, OpenOptions, Opener, Protection,
-    Reassembly, Security as Expected, Telegram, TelegramError, Upper,
+    Bearer, Content, FragmentError, Link as Sender, MeterState, OpenError, OpenOptions, Opener, Protection, Reassembly,
+    Security as Expected, Telegram, TelegramError, Upper,
 };
 
 use crate::{args::Protocol, exit::Failure};
