@@ -38,8 +38,10 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         ("plomb-mbus", &["plomb-session"]),
         ("plomb-wmbus", &["plomb-mbus", "plomb-session"]),
         ("plomb-broker", &[]),
-        ("plomb-gateway", &["plomb-mbus", "plomb-seal", "plomb-session", "plomb-settings"]),
-        ("plomb-ledger", &["plomb-broker", "plomb-seal", "plomb-settings"]),
+        // Names media by the driver's table; what gateway and ledger show must not differ.
+        ("plomb-view", &["plomb-mbus", "plomb-seal"]),
+        ("plomb-gateway", &["plomb-mbus", "plomb-seal", "plomb-session", "plomb-settings", "plomb-view"]),
+        ("plomb-ledger", &["plomb-broker", "plomb-seal", "plomb-settings", "plomb-view"]),
         ("plomb-cli", &["plomb-gateway", "plomb-mbus", "plomb-seal", "plomb-sim"]),
         // The simulator knows none of our codecs: it must not share their mistakes.
         ("plomb-sim", &[]),
