@@ -26,6 +26,7 @@ pub mod identity;
 pub mod journal;
 pub mod keys;
 pub mod link;
+pub mod models;
 pub mod normalise;
 pub mod poll;
 pub mod radio;

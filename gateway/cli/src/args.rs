@@ -133,6 +133,9 @@ pub(crate) struct DecodeArgs {
     /// Meters' keys: a line each, `ID KEY`, readable by nobody else. See `plomb keys --help`.
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
+    /// A folder of meter models beside the shipped ones, a `.toml` file each.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profiles: Option<PathBuf>,
     /// Show what each byte is.
     #[arg(long)]
     pub(crate) annotate: bool,
