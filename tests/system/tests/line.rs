@@ -176,7 +176,7 @@ fn frames_of_real_meters_arrive_whole() {
     let subscriber = site.subscribe();
     // Started after the stagger has been shortened by asking each meter at once.
     let gateway = site.start_gateway();
-    site.wait_status("the gateway", |status| status["verdict"].is_string());
+    site.wait_status("the gateway", |status| status["verdict"].is_string() && status["verdict"] != "down");
     for (point, _) in &points {
         site.good("plomb", &["read", "--config", &site.gateway_config(), "--point", point, "--json"]);
     }
