@@ -30,8 +30,6 @@ pub(super) const READ_CHUNK_BYTES: usize = 8 * 1024;
 const CLIENT_ID_CHARS_MAX: usize = 64;
 /// How long a peer may take over the last bytes of a connection that is closed.
 const FAREWELL_MS_MAX: u64 = 2_000;
-/// As many reads of a refused peer's bytes are thrown away before it is cut off.
-const FAREWELL_READS_MAX: u32 = 64;
 /// A certificate's end is looked at this often, so that a stepped clock is noticed.
 const VALIDITY_CHECK_S: u64 = 60;
 
@@ -134,31 +132,16 @@ async fn shake_hands(tcp: TcpStream, shared: &Shared, who: &mut String) -> Resul
     let _ = tcp.set_nodelay(true);
     let (config, shown) = shared.keys.config().map_err(|e| Objection::new(Reason::HandshakeFailed, e.to_string()))?;
     let patience = Duration::from_millis(shared.limits.handshake_timeout_ms);
-    let shaken = timeout(patience, TlsAcceptor::from(config).accept(tcp).into_fallible()).await;
+    let shaken = timeout(patience, TlsAcceptor::from(config).accept(tcp)).await;
     if let Some(subject) = shown.subject() {
         *who = subject;
     }
     match shaken {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err((e, tcp))) => {
-            let _ = timeout(Duration::from_millis(FAREWELL_MS_MAX), let_hear(tcp)).await;
-            Err(Objection::new(tls::blame(&e), e.to_string()))
-        }
+        Ok(Err(e)) => Err(Objection::new(tls::blame(&e), e.to_string())),
         Err(_) => {
             let detail = format!("within {} ms", shared.limits.handshake_timeout_ms);
             Err(Objection::new(Reason::HandshakeTimeout, detail))
-        }
-    }
-}
-
-/// Waits until the peer, which has the alert to read, hangs up. A socket that is closed over bytes that it
-/// sent behind the handshake is reset, and a reset takes the alert with it.
-async fn let_hear(mut tcp: TcpStream) {
-    let _ = tcp.shutdown().await;
-    let mut ignored = [0; 1024];
-    for _ in 0..FAREWELL_READS_MAX {
-        if !matches!(tcp.read(&mut ignored).await, Ok(1..)) {
-            return;
         }
     }
 }
