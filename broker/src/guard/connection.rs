@@ -102,29 +102,34 @@ async fn attend(
     let mut buffer = BytesMut::with_capacity(READ_CHUNK_BYTES);
     let identity = match identify(shared, &certificate) {
         Ok(identity) => identity,
-        Err(objection) => return Err(turn_away(stream, &mut buffer, shared, objection).await),
+        Err(objection) => {
+            shared.object(peer, who, &objection);
+            turn_away(stream, &mut buffer, shared, objection).await;
+            return Ok(());
+        }
     };
     *who = format!("{} {} ({})", identity.role, identity.id, tls::subject_of(&certificate));
     let Some(_identity_place) = shared.identities.take(identity.id.clone()) else {
         let objection = Objection::new(Reason::IdentityFull, identity.id.clone());
-        return Err(turn_away(stream, &mut buffer, shared, objection).await);
+        shared.object(peer, who, &objection);
+        turn_away(stream, &mut buffer, shared, objection).await;
+        return Ok(());
     };
     let warrant = Warrant { shared: shared.clone(), certificate: certificate.to_vec(), identity, changes };
     let opening = open(stream, &mut buffer, peer, &warrant, shared).await?;
     hold(stream, buffer, opening, warrant, who, peer).await
 }
 
-/// Refuses before the CONNECT was heard. MQTT has an answer to a CONNECT only, so that is waited for;
-/// whoever sends none, or something else, is refused all the same, for the first reason.
-async fn turn_away(stream: &mut Stream, buffer: &mut BytesMut, shared: &Shared, objection: Objection) -> Objection {
+/// Tells a peer that was refused before its CONNECT was heard. MQTT has an answer to a CONNECT only, so
+/// that is waited for; whoever sends none, or something else, is told nothing.
+async fn turn_away(stream: &mut Stream, buffer: &mut BytesMut, shared: &Shared, objection: Objection) {
+    let connect_bytes_max = shared.limits.connect_bytes_max;
     let patience = Duration::from_millis(shared.limits.connect_timeout_ms);
-    let asked = timeout(patience, await_connect(stream, buffer, shared.limits.connect_bytes_max)).await;
-    let connects =
-        matches!(mqtt::parse(buffer, as_usize(shared.limits.connect_bytes_max)), Ok(Some((Packet::Connect(_), _))));
-    if matches!(asked, Ok(Ok(_))) && connects {
-        return refuse(stream, objection).await;
+    let asked = timeout(patience, await_connect(stream, buffer, connect_bytes_max)).await;
+    let packet = mqtt::parse(buffer, as_usize(connect_bytes_max));
+    if matches!(asked, Ok(Ok(_))) && matches!(packet, Ok(Some((Packet::Connect(_), _)))) {
+        refuse(stream, objection).await;
     }
-    objection
 }
 
 /// TLS 1.3 with a client certificate, within the time for it.
