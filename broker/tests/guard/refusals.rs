@@ -109,6 +109,7 @@ async fn revoked_and_silent_or_talking_something_else() {
     let gw = world.authority.client("gw-1");
     world.book.write(&gw.der, Err(Refused::Revoked { reason: String::new() }));
     let mut silent = world.tls(Some(&gw)).await.unwrap();
+    world.refused(Reason::Revoked).await; // known at once, not when it has been waited for
     assert_eq!(silent.receive().await, None);
     for other in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xc0, 0x00]] {
         let mut peer = world.tls(Some(&gw)).await.unwrap();
