@@ -13,7 +13,7 @@
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
-//! | [`control`], [`status`], [`snapshot`], [`view`], [`export`] | what people ask the daemon |
+//! | [`control`], [`groups`], [`status`], [`snapshot`], [`view`], [`export`] | what people ask the daemon |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
 pub mod batcher;
@@ -22,6 +22,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod export;
+pub mod groups;
 pub mod identity;
 pub mod journal;
 pub mod keys;
