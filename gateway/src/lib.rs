@@ -8,7 +8,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`poll`], [`schedule`], [`silence`], [`link`] | asks the meters of a line in their turn |
+//! | [`poll`], [`schedule`], [`silence`], [`outage`], [`link`] | asks the meters of a line in their turn |
 //! | [`normalise`] | a protocol's words to a [`Record`](plomb_seal::Record) |
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
@@ -28,6 +28,7 @@ pub mod journal;
 pub mod keys;
 pub mod link;
 pub mod normalise;
+pub mod outage;
 pub mod poll;
 pub mod radio;
 pub mod scan;
