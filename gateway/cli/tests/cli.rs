@@ -120,6 +120,30 @@ fn without_a_daemon_the_verbs_say_so() {
     assert_eq!(plomb(&["frobnicate"], b"").status.code(), Some(64));
 }
 
+/// A daemon that is stopping closes the connection without a word, or after its yes; one that has no seat says
+/// so before it was asked.
+#[test]
+fn a_daemon_that_stops_or_is_busy_is_not_taken_for_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (said, says)) in [
+        ("", "plombd stopped before it answered"),
+        ("{\"ok\":true}\n", "plombd stopped before it answered"),
+        ("{\"error\":\"busy: try again\",\"kind\":\"unavailable\",\"ok\":false}\n", "busy: try again"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let socket = folder.path().join(format!("ctl-{number}.sock"));
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let daemon = thread::spawn(move || drop(listener.accept().unwrap().0.write_all(said.as_bytes())));
+        let status = plomb(&["status", "--socket", &socket.display().to_string()], b"");
+        let errors = String::from_utf8_lossy(&status.stderr).into_owned();
+        assert_eq!(status.status.code(), Some(69), "{errors}");
+        assert!(errors.contains(says) && !errors.contains("version"), "{said:?}: {errors}");
+        daemon.join().unwrap();
+    }
+}
+
 /// With --json a failure is a document on standard output too; the message stays on standard error.
 #[test]
 fn a_failure_is_a_document_too() {
