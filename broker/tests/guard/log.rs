@@ -67,6 +67,6 @@ async fn a_refusal_names_peer_subject_and_rule() {
     lines.assert(Reason::UnknownToLedger, &["CN=gw-unknown"]);
     lines.assert(Reason::Revoked, &["CN=gw-stolen", "stolen in May"]);
     let who = "gateway gw-1";
-    lines.assert(Reason::SubscribeRefused, &[who, "plomb/1/+/down/#", "plomb/1/gw-1/down/#"]);
+    lines.assert(Reason::SubscribeRefused, &[who, "plomb/1/+/down/#", "plomb/1/gw-1/down/receipt"]);
     lines.assert(Reason::PublishRefused, &[who, "plomb/1/gw-2/up/batch", "plomb/1/gw-1/up/#"]);
 }
