@@ -60,6 +60,13 @@
 //!
 //! # Refusals
 //!
+//! A CONNECT that is not allowed is answered with a return code before the
+//! connection is closed: 5 (not authorized) when the ledger refuses the
+//! certificate, 3 (unavailable) when it may be tried again. What TLS itself
+//! refuses, an expired or foreign certificate among it, gets TLS's alert. A
+//! session that a revocation or a newer one of its name ends is closed, as
+//! MQTT 3.1.1 has no word for that; the next CONNECT hears why.
+//!
 //! A PUBLISH that is not allowed closes the connection, as MQTT 3.1.1 has no
 //! other way to say no. A SUBSCRIBE with any filter that is not allowed is
 //! answered with 0x80 for all of its filters. A connection that is too fast
@@ -84,7 +91,7 @@ pub use admission::{Admission, ID_BYTES_MAX, Identity, Refused, Role, Scope, is_
 pub use broker::{Broker, BrokerConfig, BrokerError, Inside};
 pub use embedded::EmbeddedError;
 pub use limits::{LimitError, Limits};
-pub use stats::{Reason, Snapshot};
+pub use stats::{Reason, Snapshot, Takeovers};
 pub use tls::TlsError;
 
 /// For the log filter of the process: rumqttd logs ordinary disconnects as

@@ -1,8 +1,8 @@
 //! What the guard counted, and how often it speaks of it.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -25,6 +25,7 @@ pub enum Reason {
     UnknownToLedger,
     Revoked,
     NotAdmitted,
+    LedgerUnavailable,
     IdentityChanged,
     ConnectTimeout,
     NotConnect,
@@ -49,7 +50,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in order of discriminant.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::ConnectionsFull,
         Self::PeerFull,
         Self::IdentityFull,
@@ -63,6 +64,7 @@ impl Reason {
         Self::UnknownToLedger,
         Self::Revoked,
         Self::NotAdmitted,
+        Self::LedgerUnavailable,
         Self::IdentityChanged,
         Self::ConnectTimeout,
         Self::NotConnect,
@@ -114,6 +116,7 @@ impl Reason {
             Self::UnknownToLedger => ("unknown_to_ledger", "the ledger does not know the certificate"),
             Self::Revoked => ("revoked", "the ledger revoked the certificate"),
             Self::NotAdmitted => ("not_admitted", "the ledger does not admit the certificate"),
+            Self::LedgerUnavailable => ("ledger_unavailable", "the ledger cannot say who this is at present"),
             Self::IdentityChanged => ("identity_changed", "the ledger changed what this identity may do"),
             Self::ConnectTimeout => ("connect_timeout", "no CONNECT came in time"),
             Self::NotConnect => ("not_connect", "the first packet was not CONNECT"),
@@ -147,6 +150,48 @@ impl Reason {
 /// Minute over which log lines are counted.
 const LOG_WINDOW: Duration = Duration::from_secs(60);
 
+/// Identities whose takeovers are counted; more than any ledger of today has gateways.
+const TAKEOVER_IDENTITIES_MAX: usize = 65_536;
+/// A session that was taken over before this age did not fall asleep: somebody else wants its seat.
+const SHORT_LIVED_MAX: Duration = Duration::from_secs(60);
+/// Takeovers further apart than this have nothing to do with each other.
+const SAME_QUARREL_MAX: Duration = Duration::from_secs(600);
+/// As many short-lived sessions in a row make a quarrel.
+const QUARREL_MIN: u32 = 3;
+
+/// How often connections of one identity were taken over by newer ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Takeovers {
+    /// How often since the start.
+    pub count: u64,
+    /// Of those, the last ones that ended a session young, with no long pause between them.
+    pub in_a_row: u32,
+    /// When it last happened, in Unix milliseconds.
+    pub last_unix_ms: i64,
+}
+
+impl Takeovers {
+    /// Whether two peers throw each other out in turn: they hold the same key.
+    #[must_use]
+    pub fn is_contested(&self) -> bool {
+        self.in_a_row >= QUARREL_MIN
+    }
+
+    fn note(&mut self, age: Duration, unix_ms: i64) {
+        let pause_ms = unix_ms.saturating_sub(self.last_unix_ms).unsigned_abs();
+        let goes_on = self.count == 0 || u128::from(pause_ms) <= SAME_QUARREL_MAX.as_millis();
+        self.in_a_row = match (age < SHORT_LIVED_MAX, goes_on) {
+            (true, true) => self.in_a_row.saturating_add(1),
+            (true, false) => 1,
+            // Two boxes that wait long between their tries quarrel still.
+            (false, true) if self.is_contested() => self.in_a_row,
+            (false, _) => 0,
+        };
+        self.count += 1;
+        self.last_unix_ms = unix_ms;
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Voice {
     window_began: Option<Instant>,
@@ -160,6 +205,7 @@ pub(crate) struct Stats {
     refusals: [AtomicU64; Reason::ALL.len()],
     voices: Mutex<[Voice; Reason::ALL.len()]>,
     lines_per_minute_max: u32,
+    taken_over: Mutex<BTreeMap<String, Takeovers>>,
     pub(crate) accepted: AtomicU64,
     pub(crate) open: AtomicU64,
     pub(crate) sessions: AtomicU64,
@@ -174,6 +220,7 @@ impl Stats {
             refusals: std::array::from_fn(|_| AtomicU64::new(0)),
             voices: Mutex::new([Voice::default(); Reason::ALL.len()]),
             lines_per_minute_max,
+            taken_over: Mutex::default(),
             accepted: AtomicU64::new(0),
             open: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
@@ -190,7 +237,7 @@ impl Stats {
         if let Some(counter) = self.refusals.get(index) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        let mut voices = self.voices.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut voices = self.voices.lock().unwrap_or_else(PoisonError::into_inner);
         let voice = voices.get_mut(index)?;
         if voice.window_began.is_none_or(|began| now.duration_since(began) >= LOG_WINDOW) {
             voice.window_began = Some(now);
@@ -202,6 +249,17 @@ impl Stats {
         }
         voice.spoken += 1;
         Some(std::mem::take(&mut voice.unspoken))
+    }
+
+    /// Counts a session of this age that a newer one of its identity ended; says how things stand.
+    pub(crate) fn take_over(&self, id: &str, age: Duration, unix_ms: i64) -> Takeovers {
+        let mut all = self.taken_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains_key(id) && all.len() >= TAKEOVER_IDENTITIES_MAX {
+            return Takeovers::default();
+        }
+        let of = all.entry(id.to_owned()).or_default();
+        of.note(age, unix_ms);
+        *of
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -218,6 +276,7 @@ impl Stats {
                 .zip(&self.refusals)
                 .map(|(reason, counter)| (reason.name(), read(counter)))
                 .collect(),
+            taken_over: self.taken_over.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
@@ -239,6 +298,8 @@ pub struct Snapshot {
     pub deliveries: u64,
     /// Refusals by [`Reason::name`]; every reason is present.
     pub refusals: BTreeMap<&'static str, u64>,
+    /// Takeovers by the id of those that had any.
+    pub taken_over: BTreeMap<String, Takeovers>,
 }
 
 impl Snapshot {
@@ -277,5 +338,25 @@ mod tests {
         assert_eq!(stats.refuse(Reason::Revoked, began), Some(0));
         // The next minute's first line says how many were silent.
         assert_eq!(stats.refuse(Reason::Malformed, began + LOG_WINDOW), Some(8));
+    }
+
+    #[test]
+    fn a_quarrel_differs_from_a_line_that_drops() {
+        const MINUTE_MS: i64 = 60_000;
+        let stats = Stats::new(1);
+        let young = Duration::from_millis(400);
+        let old = Duration::from_secs(3600);
+        // A line that drops now and then: each takeover ends a session that had stood, or comes alone.
+        for n in 1..20 {
+            assert!(!stats.take_over("gw-1", old, n * MINUTE_MS).is_contested());
+            assert!(!stats.take_over("gw-2", young, n * 11 * MINUTE_MS).is_contested());
+        }
+        let states: Vec<_> = (0..3).map(|n| stats.take_over("gw-3", young, n * 400).is_contested()).collect();
+        assert_eq!(states, [false, false, true]);
+        assert!(stats.take_over("gw-3", Duration::from_secs(61), 2 * MINUTE_MS).is_contested());
+        // The other box was found and stopped: the next takeover, days later, is an ordinary one.
+        assert!(!stats.take_over("gw-3", old, 3 * 24 * 60 * MINUTE_MS).is_contested());
+        let told = stats.snapshot().taken_over;
+        assert_eq!((told["gw-3"].count, told["gw-1"].count), (5, 19));
     }
 }

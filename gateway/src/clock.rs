@@ -10,6 +10,8 @@ use plomb_seal::{Clock as State, Stamp};
 
 use crate::config;
 
+pub use plomb_view::state_name;
+
 /// A jump of the system clock against its own running by more than this is an event.
 pub const STEP_MS_MIN: i64 = 2000;
 
@@ -89,14 +91,5 @@ impl StepWatch {
         let step = wall_ms.saturating_sub(self.wall_ms).saturating_sub(ran);
         *self = Self { wall_ms, running };
         (step.abs() >= STEP_MS_MIN).then_some(step)
-    }
-}
-
-/// How a clock state reads.
-pub fn state_name(state: State) -> &'static str {
-    match state {
-        State::Unset => "unset",
-        State::Synced { .. } => "synced",
-        State::Holdover { .. } => "holdover",
     }
 }

@@ -65,6 +65,8 @@ pub struct Gateway {
     pub credential: Option<PathBuf>,
     /// The keys of meters, a line each; readable by nobody else.
     pub meter_keys: Option<PathBuf>,
+    /// A folder of meter models beside the shipped ones, a `.toml` file each.
+    pub profiles: Option<PathBuf>,
 }
 
 /// Where batches go.
@@ -515,6 +517,7 @@ const KNOWN: &[(&str, Known)] = &[
             ("certificate", VALUE),
             ("credential", VALUE),
             ("meter_keys", VALUE),
+            ("profiles", VALUE),
         ]),
     ),
     ("hub", Known::Table(&[("address", VALUE), ("ca", VALUE), ("window_batches", VALUE), ("drain_per_s", VALUE)])),

@@ -33,6 +33,7 @@ use crate::{
     identity,
     journal::{Journal, JournalError, Options, Recovered},
     keys::Keys,
+    models,
     poll::{BusTask, QUESTIONS_MAX, Question},
     radio::RadioTask,
     scan::ScanOrder,
@@ -247,7 +248,7 @@ impl Daemon {
         let (mut questions, mut scanners) = (Vec::new(), Vec::new());
         // Only those who listen to the air need it.
         let library = match self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus) {
-            true => Library::shipped().map_err(|error| Fatal::Start(format!("the meter models: {error}")))?,
+            true => models::library(self.config.gateway.profiles.as_deref()).map_err(Fatal::Config)?,
             false => Library::empty(),
         };
         let library = Arc::new(library);

@@ -2,8 +2,8 @@
 
 use std::{fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
 
-use plomb_keys::{FILE_BYTES_MAX, KeyFile, check_mode};
-use plomb_mbus::{Identification, MeterId};
+use plomb_keys::{FILE_BYTES_MAX, KeyFile, Selector, check_mode};
+use plomb_mbus::{Identification, MeterId, SecondaryAddress};
 use plomb_wmbus::Key;
 use zeroize::Zeroizing;
 
@@ -36,6 +36,17 @@ impl Keys {
     /// The key of a meter.
     pub fn find(&self, meter: &MeterId) -> Option<&Key> {
         self.file.find(meter)
+    }
+
+    /// For which meters there are keys, as the file names them.
+    pub fn meters(&self) -> Vec<String> {
+        let name = |selector: &Selector| {
+            let Selector { id, manufacturer, version, medium } = *selector;
+            SecondaryAddress { id, manufacturer, version, medium, fabrication: None }.to_string()
+        };
+        let mut meters: Vec<String> = self.file.iter().map(|(selector, _, _)| name(selector)).collect();
+        meters.sort();
+        meters
     }
 
     /// Whether there is a key for a meter with these eight digits.

@@ -13,7 +13,7 @@
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
-//! | [`control`], [`status`], [`snapshot`], [`view`], [`export`] | what people ask the daemon |
+//! | [`control`], [`status`], [`snapshot`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
 pub mod batcher;
@@ -26,6 +26,7 @@ pub mod identity;
 pub mod journal;
 pub mod keys;
 pub mod link;
+pub mod models;
 pub mod normalise;
 pub mod poll;
 pub mod radio;
@@ -35,4 +36,5 @@ pub mod silence;
 pub mod snapshot;
 pub mod status;
 pub mod uplink;
-pub mod view;
+
+pub use plomb_view as view;

@@ -1,9 +1,12 @@
 //! Where subcommands ask: the same questions to a running hub, and to the ledger's file when none runs.
 
+mod gateways;
+
 use std::sync::Arc;
 
 use plomb_broker::Broker;
 use plomb_seal::{Name, transaction, transaction::Kind, transaction::Role};
+use plomb_view::rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -120,28 +123,20 @@ impl Desk {
         let head = self.ledger.head().borrow().clone();
         let checkpoint = self.ledger.fresh_checkpoint(unix_ms())?;
         let state = self.ledger.state();
-        let gateways: Vec<Value> = state
-            .gateways()
-            .map(|(name, record)| {
-                json!({
-                    "gateway": name.as_str(), "epoch": record.epoch, "batch": record.batch,
-                    "last_seq": record.last_seq, "anchor": record.anchor.to_string(),
-                    "closed_ms": record.closed_ms, "anchored_ms": record.anchored_ms,
-                })
-            })
-            .collect();
+        let stats = self.running.as_ref().map(|running| running.broker.stats());
+        let gateways = gateways::list(&state, stats.as_ref(), unix_ms());
         let running = self.running.as_ref();
         Ok(json!({
-            "schema": "plomb-hub-status/1",
+            "schema": "plomb.hub-status/1",
             "running": running.is_some(),
             "origin": self.ledger.signers().origin,
-            "height": head.height, "time_ms": if head.height == 0 { 0 } else { head.time_ms }, "size": head.size,
+            "height": head.height, "time": (head.height > 0).then(|| rfc3339(head.time_ms)), "size": head.size,
             "state": head.state.to_string(), "checkpoint": checkpoint,
             "gateways": gateways,
             "certificates": certificate_counts(&state),
             "batches": running.map(|running| running.counters.snapshot()),
             "listen": running.map(|running| running.broker.local_addr()),
-            "broker": running.map(|running| running.broker.stats()),
+            "broker": stats,
         }))
     }
 
@@ -153,16 +148,18 @@ impl Desk {
                 json!({
                     "fingerprint": fingerprint.to_string(), "subject": record.subject.as_str(),
                     "role": record.role.name(), "key": record.key.id().to_string(),
+                    "public_key": hex::encode(record.key.to_bytes()),
                     "scope": record.scope.iter().map(Name::as_str).collect::<Vec<_>>(),
-                    "not_before_s": record.not_before_s, "not_after_s": record.not_after_s,
+                    "not_before": rfc3339(record.not_before_s.saturating_mul(1000)),
+                    "not_after": rfc3339(record.not_after_s.saturating_mul(1000)),
                     "issued_by": record.author.as_str(),
                     "revoked": record.revoked.as_ref().map(|revoked| {
-                        json!({ "reason": revoked.reason, "time_ms": revoked.time_ms })
+                        json!({ "reason": revoked.reason, "time": rfc3339(revoked.time_ms) })
                     }),
                 })
             })
             .collect();
-        json!({ "schema": "plomb-hub-certificates/1", "certificates": list })
+        json!({ "schema": "plomb.hub-certificates/1", "certificates": list })
     }
 
     async fn submit(&self, transaction: &str) -> Result<Value, Problem> {
@@ -179,7 +176,7 @@ impl Desk {
     fn credential(&self, gateway: &Name) -> Result<Value, Problem> {
         let found = self.ledger.credential(gateway)?;
         let credential =
-            found.ok_or_else(|| Problem::new("unavailable", format!("{gateway} has no certificate; certify it")))?;
+            found.ok_or_else(|| Problem::usage(format!("no gateway \"{gateway}\" was ever certified here")))?;
         Ok(json!({ "credential": hex::encode(credential.to_bytes()) }))
     }
 

@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64ct::Encoding;
 use plomb_seal::SigningKey;
-use rcgen::{KeyPair, PKCS_ED25519};
+use rcgen::KeyPair;
 
 /// The largest file that is read whole, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -92,14 +93,77 @@ pub fn read_seed(path: &Path) -> Result<SigningKey, FileError> {
     Ok(SigningKey::from_seed(&seed))
 }
 
-/// Makes an Ed25519 key for X.509; gives it with its PKCS#8 PEM.
+/// Makes an Ed25519 key for X.509 and keeps it in a new file, as PKCS#8 PEM.
 pub fn make_pair(path: &Path) -> Result<KeyPair, FileError> {
-    let pair = KeyPair::generate_for(&PKCS_ED25519).map_err(|error| FileError::content(path, error.to_string()))?;
-    write_secret(path, pair.serialize_pem().as_bytes())?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(FileError::Random)?;
+    let der = pkcs8(&seed);
+    let pair = KeyPair::try_from(der.as_slice()).map_err(|error| FileError::content(path, error.to_string()))?;
+    let pem =
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", base64ct::Base64::encode_string(&der));
+    write_secret(path, pem.as_bytes())?;
     Ok(pair)
 }
 
-/// Reads a key that [`make_pair`] kept.
+/// Reads a PKCS#8 PEM: from [`make_pair`], or with the public key attached, as other programs write it.
 pub fn read_pair(path: &Path) -> Result<KeyPair, FileError> {
-    KeyPair::from_pem(&read_text(path)?).map_err(|error| FileError::content(path, error.to_string()))
+    KeyPair::from_pem(&read_text(path)?)
+        .map_err(|error| FileError::content(path, format!("is no private key in PKCS#8 PEM ({error})")))
+}
+
+/// An Ed25519 key as PKCS#8 of version 1 (RFC 8410 §7): the secret alone. Version 2, which attaches the
+/// public key, is what OpenSSL 3.0 and all that is built on it refuse.
+fn pkcs8(seed: &[u8; 32]) -> [u8; 48] {
+    let mut der = [0; 48];
+    let (head, secret) = der.split_at_mut(PKCS8_HEAD.len());
+    head.copy_from_slice(&PKCS8_HEAD);
+    secret.copy_from_slice(seed);
+    der
+}
+
+/// Sequence; version 0; the algorithm, 1.3.101.112; the secret as an octet string in an octet string.
+const PKCS8_HEAD: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// The key of RFC 8410 §10.3, without and with its public key.
+    const V1: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+";
+    const V2: &str = "-----BEGIN PRIVATE KEY-----
+MHICAQEwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+oB8wHQYKKoZIhvcNAQkJFDEPDA1DdXJkbGUgQ2hhaXJzgSEAGb9ECWmEzf6FQbrB
+Z9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PRIVATE KEY-----
+";
+
+    #[test]
+    fn a_key_is_written_as_the_standard_prints_it() {
+        let seed = hex::decode("d4ee72dbf913584ad5b6d8f1f769f8ad3afe7c28cbf1d4fbe097a88f44755842").unwrap();
+        let printed: String = V1.lines().filter(|line| !line.starts_with('-')).collect();
+        assert_eq!(base64ct::Base64::encode_string(&pkcs8(&seed.try_into().unwrap())), printed);
+    }
+
+    #[test]
+    fn a_key_is_read_in_both_versions_and_written_in_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |name: &str, pem: &str| {
+            let path = dir.path().join(name);
+            write_secret(&path, pem.as_bytes()).unwrap();
+            read_pair(&path).unwrap().public_key_raw().to_vec()
+        };
+        let public = hex::decode("19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1").unwrap();
+        assert_eq!(read("v1", V1), public);
+        assert_eq!(read("v2", V2), public);
+        let path = dir.path().join("made");
+        let made = make_pair(&path).unwrap();
+        assert_eq!(read_pair(&path).unwrap().public_key_raw(), made.public_key_raw());
+        let text = read_text(&path).unwrap();
+        assert_eq!(text.lines().map(str::len).collect::<Vec<_>>(), [27, 64, 25], "48 bytes and no more");
+    }
 }

@@ -3,7 +3,8 @@
 use plomb_seal::{Name, PublicKey, transaction::Issue, transaction::Role};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber,
+    SignatureAlgorithm,
 };
 use time::OffsetDateTime;
 
@@ -23,8 +24,8 @@ pub enum PkiError {
     /// The time is out of range.
     #[error("certificate: the validity is out of range")]
     Validity,
-    /// The request's key is of another kind.
-    #[error("certificate request: its key is no Ed25519 key; make one with `openssl genpkey -algorithm ed25519`")]
+    /// The key is of another kind.
+    #[error("the key to be certified is no Ed25519 key; make one with `openssl genpkey -algorithm ed25519`")]
     Key,
     /// There is no randomness.
     #[error("the operating system gives no random numbers: {0}")]
@@ -81,6 +82,7 @@ pub fn issue(
     let (not_before_s, not_after_s) = (params.not_before.unix_timestamp(), params.not_after.unix_timestamp());
     let (raw, certificate) = match key {
         SubjectKey::Pair(pair) => (pair.der_bytes().to_vec(), params.signed_by(*pair, issuer)?),
+        SubjectKey::Known(key) => (key.to_bytes().to_vec(), params.signed_by(&Recorded(key.to_bytes()), issuer)?),
         SubjectKey::Request(pem) => {
             let request = CertificateSigningRequestParams::from_pem(pem)?;
             let raw = request.public_key.der_bytes().to_vec();
@@ -96,10 +98,25 @@ pub fn issue(
 /// Whose key is certified.
 #[derive(Debug)]
 pub enum SubjectKey<'a> {
-    /// One made here.
+    /// One whose private half is here.
     Pair(&'a KeyPair),
+    /// One that an earlier certificate names: the private half stays where it is.
+    Known(&'a PublicKey),
     /// The one in a certificate request, PEM. Only its key counts; its names don't.
     Request(&'a str),
+}
+
+/// An Ed25519 public key, for rcgen.
+struct Recorded([u8; 32]);
+
+impl PublicKeyData for Recorded {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ED25519
+    }
 }
 
 fn params(name: &str, now_s: i64, days: i64) -> Result<CertificateParams, PkiError> {

@@ -104,6 +104,9 @@ impl VerifierKey {
         let (usage, key) = match bytes.split_first() {
             Some((0x01, key)) => (KeyUse::Log, key),
             Some((0x04, key)) => (KeyUse::Cosigner, key),
+            Some((0x06, _)) => {
+                return Err(wrong("its signature type is 0x06 (ML-DSA-44), which this version can't check"));
+            }
             _ => {
                 return Err(wrong("its signature type is neither 0x01 (Ed25519) nor 0x04 (Ed25519 cosignature)"));
             }
@@ -305,6 +308,8 @@ mod tests {
         let bent = note.replacen("\n7\n", "\n8\n", 1);
         let bent = Note::parse(&bent).unwrap();
         assert!(log.check(&bent).is_err() && witness.check(&bent).is_err());
+        let quantum = format!("w+00000000+{}", Base64::encode_string(&[&[0x06][..], &[0; 1312]].concat()));
+        assert!(VerifierKey::parse(&quantum).unwrap_err().to_string().contains("ML-DSA-44"));
         let stranger = VerifierKey { key: SigningKey::from_seed(&[3; 32]).public(), ..log };
         assert_eq!(stranger.check(&parsed), Ok(None), "an unknown key's signature is ignored");
     }

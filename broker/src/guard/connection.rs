@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +30,8 @@ pub(super) const READ_CHUNK_BYTES: usize = 8 * 1024;
 const CLIENT_ID_CHARS_MAX: usize = 64;
 /// How long a peer may take over the last bytes of a connection that is closed.
 const FAREWELL_MS_MAX: u64 = 2_000;
+/// As many reads of a refused peer's bytes are thrown away before it is cut off.
+const FAREWELL_READS_MAX: u32 = 64;
 /// A certificate's end is looked at this often, so that a stepped clock is noticed.
 const VALIDITY_CHECK_S: u64 = 60;
 
@@ -76,6 +78,19 @@ async fn serve(
     let Places { connection: _connection, peer: _peer, handshake, handshaking_peer } = places;
     let mut stream = shake_hands(tcp, shared, who).await?;
     drop((handshake, handshaking_peer));
+    let ended = attend(&mut stream, peer, shared, who).await;
+    let _ = timeout(Duration::from_millis(FAREWELL_MS_MAX), stream.shutdown()).await;
+    debug!(%peer, who, "connection closed");
+    ended
+}
+
+/// Whoever shook hands: identity, CONNECT, session.
+async fn attend(
+    stream: &mut Stream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    who: &mut String,
+) -> Result<(), Objection> {
     // Watched from before the question, so that no change can fall in between.
     let mut changes = shared.admission.0.changes();
     changes.mark_unchanged();
@@ -86,22 +101,32 @@ async fn serve(
         .and_then(|chain| chain.first())
         .map(|c| c.clone().into_owned())
         .ok_or_else(|| Objection::new(Reason::NoCertificate, ""))?;
-    let identity = identify(shared, &certificate)?;
-    *who = format!("{} {} ({})", identity.role, identity.id, tls::subject_of(&certificate));
-    let _identity_place = shared
-        .identities
-        .take(identity.id.clone())
-        .ok_or_else(|| Objection::new(Reason::IdentityFull, identity.id.clone()))?;
-    let warrant = Warrant { shared: shared.clone(), certificate: certificate.to_vec(), identity, changes };
     let mut buffer = BytesMut::with_capacity(READ_CHUNK_BYTES);
-    let opened = open(&mut stream, &mut buffer, peer, &warrant, shared).await;
-    let ended = match opened {
-        Ok(opening) => hold(&mut stream, buffer, opening, warrant, who, peer).await,
-        Err(objection) => Err(objection),
+    let identity = match identify(shared, &certificate) {
+        Ok(identity) => identity,
+        Err(objection) => return Err(turn_away(stream, &mut buffer, shared, objection).await),
     };
-    let _ = timeout(Duration::from_millis(FAREWELL_MS_MAX), stream.shutdown()).await;
-    debug!(%peer, who, "connection closed");
-    ended
+    *who = format!("{} {} ({})", identity.role, identity.id, tls::subject_of(&certificate));
+    let Some(_identity_place) = shared.identities.take(identity.id.clone()) else {
+        let objection = Objection::new(Reason::IdentityFull, identity.id.clone());
+        return Err(turn_away(stream, &mut buffer, shared, objection).await);
+    };
+    let warrant = Warrant { shared: shared.clone(), certificate: certificate.to_vec(), identity, changes };
+    let opening = open(stream, &mut buffer, peer, &warrant, shared).await?;
+    hold(stream, buffer, opening, warrant, who, peer).await
+}
+
+/// Refuses before the CONNECT was heard. MQTT has an answer to a CONNECT only, so that is waited for;
+/// whoever sends none, or something else, is refused all the same, for the first reason.
+async fn turn_away(stream: &mut Stream, buffer: &mut BytesMut, shared: &Shared, objection: Objection) -> Objection {
+    let patience = Duration::from_millis(shared.limits.connect_timeout_ms);
+    let asked = timeout(patience, await_connect(stream, buffer, shared.limits.connect_bytes_max)).await;
+    let connects =
+        matches!(mqtt::parse(buffer, as_usize(shared.limits.connect_bytes_max)), Ok(Some((Packet::Connect(_), _))));
+    if matches!(asked, Ok(Ok(_))) && connects {
+        return refuse(stream, objection).await;
+    }
+    objection
 }
 
 /// TLS 1.3 with a client certificate, within the time for it.
@@ -109,16 +134,31 @@ async fn shake_hands(tcp: TcpStream, shared: &Shared, who: &mut String) -> Resul
     let _ = tcp.set_nodelay(true);
     let (config, shown) = shared.keys.config().map_err(|e| Objection::new(Reason::HandshakeFailed, e.to_string()))?;
     let patience = Duration::from_millis(shared.limits.handshake_timeout_ms);
-    let shaken = timeout(patience, TlsAcceptor::from(config).accept(tcp)).await;
+    let shaken = timeout(patience, TlsAcceptor::from(config).accept(tcp).into_fallible()).await;
     if let Some(subject) = shown.subject() {
         *who = subject;
     }
     match shaken {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(e)) => Err(Objection::new(tls::blame(&e), e.to_string())),
+        Ok(Err((e, tcp))) => {
+            let _ = timeout(Duration::from_millis(FAREWELL_MS_MAX), let_hear(tcp)).await;
+            Err(Objection::new(tls::blame(&e), e.to_string()))
+        }
         Err(_) => {
             let detail = format!("within {} ms", shared.limits.handshake_timeout_ms);
             Err(Objection::new(Reason::HandshakeTimeout, detail))
+        }
+    }
+}
+
+/// Waits until the peer, which has the alert to read, hangs up. A socket that is closed over bytes that it
+/// sent behind the handshake is reset, and a reset takes the alert with it.
+async fn let_hear(mut tcp: TcpStream) {
+    let _ = tcp.shutdown().await;
+    let mut ignored = [0; 1024];
+    for _ in 0..FAREWELL_READS_MAX {
+        if !matches!(tcp.read(&mut ignored).await, Ok(1..)) {
+            return;
         }
     }
 }
@@ -130,7 +170,7 @@ fn identify(shared: &Shared, certificate: &[u8]) -> Result<Identity, Objection> 
             Refused::Unknown => Reason::UnknownToLedger,
             Refused::Revoked { .. } => Reason::Revoked,
             Refused::OutsideValidity => Reason::ExpiredCertificate,
-            Refused::Unavailable(_) => Reason::NotAdmitted,
+            Refused::Unavailable(_) => Reason::LedgerUnavailable,
         };
         Objection::new(reason, format!("{refused}; subject {}", tls::subject_of(certificate)))
     })?;
@@ -178,8 +218,12 @@ impl Warrant {
 }
 
 fn unix_s() -> i64 {
+    unix_ms().div_euclid(1000)
+}
+
+fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A CONNECT that was allowed.
@@ -292,9 +336,15 @@ async fn refuse(stream: &mut Stream, objection: Objection) -> Objection {
     let code = match objection.reason {
         Reason::ProtocolVersion => Some(ConnectCode::UnacceptableProtocolVersion),
         Reason::WillRefused | Reason::EmptyPayload | Reason::QosTwo => Some(ConnectCode::NotAuthorized),
-        Reason::TakeoverTimeout | Reason::BrokerUnavailable | Reason::TopicsFull | Reason::RetainedFull => {
-            Some(ConnectCode::ServerUnavailable)
+        Reason::UnknownToLedger | Reason::Revoked | Reason::ExpiredCertificate | Reason::NotAdmitted => {
+            Some(ConnectCode::NotAuthorized)
         }
+        Reason::TakeoverTimeout
+        | Reason::BrokerUnavailable
+        | Reason::LedgerUnavailable
+        | Reason::IdentityFull
+        | Reason::TopicsFull
+        | Reason::RetainedFull => Some(ConnectCode::ServerUnavailable),
         _ => None,
     };
     if let Some(code) = code {
@@ -337,16 +387,29 @@ async fn hold(
         Err(e) => return Err(refuse(stream, unavailable(e.to_string())).await),
     };
     shared.stats.sessions.fetch_add(1, Ordering::Relaxed);
+    let (id, began) = (warrant.identity.id.clone(), Instant::now());
     let mut session = session::Session::new(loopback, buffer, desk, idle, shared.clone());
     let ended = match acknowledge(stream, ConnectCode::Accepted).await {
         Ok(()) => session.run(stream, warrant, &mut seat, who, peer).await,
         Err(_) => Ok(End::Lost),
     };
+    let ended = ended.map_err(|objection| match objection.reason {
+        Reason::TakenOver => taken_over(&shared, &id, began.elapsed()),
+        _ => objection,
+    });
     let will = if matches!(ended, Ok(End::Goodbye | End::Stopping)) { None } else { will };
     session.close(will).await;
     shared.quotas.give_slot(slot);
     drop(seat);
     ended.map(|_| ())
+}
+
+/// Counts that a newer session of the same name ended one of this age.
+fn taken_over(shared: &Shared, id: &str, age: Duration) -> Objection {
+    let taken = shared.stats.take_over(id, age, unix_ms());
+    let detail = format!("after {:.1} s, {} times since the start", age.as_secs_f64(), taken.count);
+    let advice = if taken.is_contested() { "; two peers may hold this key" } else { "" };
+    Objection::new(Reason::TakenOver, format!("{detail}{advice}"))
 }
 
 #[cfg(test)]

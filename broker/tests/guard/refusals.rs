@@ -16,6 +16,14 @@ async fn never_gets_in(world: &World, credentials: Option<&Credentials>) {
     }
 }
 
+/// What the guard itself refuses is answered: whoever is sent away hears why.
+async fn is_told(world: &World, credentials: &Credentials, code: ConnectCode) {
+    let mut peer = world.tls(Some(credentials)).await.unwrap();
+    peer.send(&Packet::Connect(connect("x"))).await;
+    assert_eq!(peer.receive().await, Some(Heard::ConnAck(code)));
+    assert_eq!(peer.receive().await, None);
+}
+
 #[tokio::test]
 async fn without_certificate() {
     let world = World::new().await;
@@ -48,6 +56,13 @@ async fn expired() {
     world.book.write(&old.der, Ok(identity(Role::Gateway, "gw-1")));
     never_gets_in(&world, Some(&old)).await;
     world.refused(Reason::ExpiredCertificate).await;
+    // And hears so, though it had spoken on before it listened.
+    for _ in 0..20 {
+        let mut peer = world.tls(Some(&old)).await.unwrap();
+        peer.send(&Packet::Connect(connect("x"))).await;
+        let error = soon("the alert", peer.fails()).await;
+        assert!(error.to_string().contains("CertificateExpired"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -62,7 +77,7 @@ async fn a_server_certificate_as_a_client() {
 #[tokio::test]
 async fn unknown_to_the_ledger() {
     let world = World::new().await;
-    never_gets_in(&world, Some(&world.authority.client("gw-1"))).await;
+    is_told(&world, &world.authority.client("gw-1"), ConnectCode::NotAuthorized).await;
     world.refused(Reason::UnknownToLedger).await;
 }
 
@@ -71,8 +86,37 @@ async fn revoked_before() {
     let world = World::new().await;
     let gw = world.authority.client("gw-1");
     world.book.write(&gw.der, Err(Refused::Revoked { reason: "stolen".into() }));
-    never_gets_in(&world, Some(&gw)).await;
+    is_told(&world, &gw, ConnectCode::NotAuthorized).await;
     world.refused(Reason::Revoked).await;
+}
+
+#[tokio::test]
+async fn outside_the_ledgers_validity_and_while_the_ledger_cannot_say() {
+    let world = World::new().await;
+    let gw = world.authority.client("gw-1");
+    world.book.write(&gw.der, Err(Refused::OutsideValidity));
+    is_told(&world, &gw, ConnectCode::NotAuthorized).await;
+    world.refused(Reason::ExpiredCertificate).await;
+    // To be tried again, not to be mended.
+    world.book.write(&gw.der, Err(Refused::Unavailable("it starts".into())));
+    is_told(&world, &gw, ConnectCode::ServerUnavailable).await;
+    world.refused(Reason::LedgerUnavailable).await;
+}
+
+#[tokio::test]
+async fn revoked_and_silent_or_talking_something_else() {
+    let world = World::with(Limits { connect_timeout_ms: 50, ..Limits::default() }).await;
+    let gw = world.authority.client("gw-1");
+    world.book.write(&gw.der, Err(Refused::Revoked { reason: String::new() }));
+    let mut silent = world.tls(Some(&gw)).await.unwrap();
+    assert_eq!(silent.receive().await, None);
+    for other in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xc0, 0x00]] {
+        let mut peer = world.tls(Some(&gw)).await.unwrap();
+        peer.send_bytes(other).await;
+        assert_eq!(peer.receive().await, None);
+    }
+    let stats = world.broker.stats();
+    assert_eq!((stats.refused(Reason::Revoked), stats.refused(Reason::ConnectTimeout)), (3, 0));
 }
 
 #[tokio::test]
@@ -85,7 +129,7 @@ async fn revoked_while_connected() {
     peer.ends().await;
     world.refused(Reason::Revoked).await;
     bystander.ping().await;
-    never_gets_in(&world, Some(&gw)).await;
+    is_told(&world, &gw, ConnectCode::NotAuthorized).await;
 }
 
 #[tokio::test]
@@ -104,7 +148,7 @@ async fn the_ledger_from_outside_and_an_id_that_is_none() {
     for (role, id) in [(Role::Ledger, "ledger"), (Role::Gateway, "a/+/#"), (Role::Gateway, "")] {
         let holder = world.authority.client("x");
         world.book.write(&holder.der, Ok(identity(role, id)));
-        never_gets_in(&world, Some(&holder)).await;
+        is_told(&world, &holder, ConnectCode::NotAuthorized).await;
     }
     world.refused(Reason::NotAdmitted).await;
 }
@@ -177,7 +221,7 @@ async fn too_many() {
     let world = World::with(Limits { connections_per_identity_max: 1, ..Limits::default() }).await;
     let utility = world.enrol(Role::Subscriber, "utility");
     let mut first = world.session(&utility).await;
-    never_gets_in(&world, Some(&utility)).await;
+    is_told(&world, &utility, ConnectCode::ServerUnavailable).await;
     world.refused(Reason::IdentityFull).await;
     first.ping().await;
 }

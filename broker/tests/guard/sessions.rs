@@ -165,6 +165,11 @@ async fn the_newer_connection_takes_over_and_the_wills_keep_their_order() {
     }
     assert_eq!(last.receive().await, Some(Heard::PubAck(1)));
     last.ping().await;
+    // It is known whose they were, and that so many in so short a time are a quarrel.
+    let taken_over = world.broker.stats().taken_over;
+    assert_eq!(taken_over.keys().collect::<Vec<_>>(), ["gw-1"]);
+    assert_eq!(taken_over["gw-1"].count, 9);
+    assert!(taken_over["gw-1"].is_contested());
 }
 
 #[tokio::test]

@@ -282,6 +282,17 @@ impl Peer {
         }
     }
 
+    /// The error that ends the connection.
+    pub(crate) async fn fails(&mut self) -> std::io::Error {
+        loop {
+            match self.stream.read_buf(&mut self.heard).await {
+                Ok(0) => panic!("the connection ended without an error"),
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
     pub(crate) async fn publish(&mut self, topic: &str, payload: &[u8], retain: bool) {
         let qos = PublishQoS::AtLeastOnce { id: PacketId::MIN, dup: false };
         let topic = mqtt::TopicName::new(topic).unwrap();

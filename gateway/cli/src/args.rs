@@ -63,6 +63,8 @@ pub(crate) enum Verb {
     Read(ReadArgs),
     /// Find the meters on a wire or in the air.
     Scan(ScanArgs),
+    /// Check a file of meter keys, or make one from a vendor's list.
+    Keys(KeysArgs),
     /// Bring up a whole street, show what arrives, and check what was proved.
     Demo(DemoArgs),
 }
@@ -131,6 +133,9 @@ pub(crate) struct DecodeArgs {
     /// Meters' keys: a line each, `ID KEY`, readable by nobody else. See `plomb keys --help`.
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
+    /// A folder of meter models beside the shipped ones, a `.toml` file each.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) profiles: Option<PathBuf>,
     /// Show what each byte is.
     #[arg(long)]
     pub(crate) annotate: bool,
@@ -366,6 +371,52 @@ pub(crate) struct ScanArgs {
     pub(crate) select_73: bool,
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "A key file has a line a meter, and nobody else may read it (chmod 600):
+
+  # ID [MANUFACTURER [VERSION [MEDIUM]]] KEY
+  12345678 00112233445566778899AABBCCDDEEFF
+  12345678 KAM 1B 16 FFEEDDCCBBAA99887766554433221100
+
+Eight digits as on the meter; manufacturer, version and medium only where digits collide; 32
+hexadecimal digits of key. Keys are never shown. `plomb decode --keys FILE` tries them on a
+captured telegram; plombd takes the file from `meter_keys` in [gateway].
+
+Examples:
+  plomb keys check /etc/plomb/keys
+  plomb keys import delivery.csv -o keys
+  plomb keys import delivery.kem --password-file password.txt -o keys
+
+Exit codes: 0 done, 65 the list holds no key, 64 wrong usage, 74 reading or writing failed,
+78 the file is wrong, or others can read it.")]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    pub(crate) verb: KeysVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysVerb {
+    /// Check a key file, and say which meters it has keys for.
+    Check {
+        /// The key file.
+        file: PathBuf,
+    },
+    /// Add the keys of a vendor's list (CSV, or Kamstrup KEM) to a key file.
+    Import(KeysImportArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeysImportArgs {
+    /// The vendor's list.
+    pub(crate) file: PathBuf,
+    /// The key file to add to; made if it is not there.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// A file that holds the password of a KEM file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 impl ScanArgs {

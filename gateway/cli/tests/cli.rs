@@ -216,6 +216,118 @@ fn frames_of_the_master_and_the_announcement_of_more_are_told() {
 }
 
 /// The telegrams in the help texts are telegrams.
+/// The example of OMS Vol. 2, Annex N.2.1: a gas meter, security mode 5, link layer without CRCs.
+const GAS: &str = "2E4493157856341233037A2A0020255923C95AAA26D1B2E7493B013EC4A6F6D3529B520EDFF0EA6DEFC99D6D69EBF3";
+/// The same with its CRCs.
+const GAS_WITH_CRCS: &str =
+    "2E44931578563412330333637A2A0020255923C95AAA26D1B2E7493BC2AD013EC4A6F6D3529B520EDFF0EA6DEFC955B29D6D69EBF3EC8A";
+const GAS_KEY: &str = "12345678 0102030405060708090A0B0C0D0E0F11\n";
+
+fn key_file(folder: &Path, text: &str, mode: u32) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("keys");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn wired_and_wireless_are_told_apart_and_keys_open_what_is_encrypted() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = key_file(folder.path(), GAS_KEY, 0o600);
+    let input = format!("{GAS}\n{}\n{GAS_WITH_CRCS}\n", water());
+    let output = plomb(&["decode", "--json", "--keys", &keys, "-"], input.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = lines(&output);
+    assert_eq!([&told[0], &told[1], &told[2]].map(|one| one["protocol"].as_str().unwrap()), ["wmbus", "mbus", "wmbus"]);
+    assert_eq!((told[0]["format"].as_str(), told[2]["format"].as_str()), (Some("stripped"), Some("A")));
+    for gas in [&told[0], &told[2]] {
+        assert_eq!(
+            (gas["meter"]["id"].as_str(), gas["meter"]["manufacturer"].as_str()),
+            (Some("12345678"), Some("ELS"))
+        );
+        assert_eq!(
+            (gas["records"][0]["value"].as_str(), gas["records"][0]["unit"].as_str()),
+            (Some("28504.27"), Some("m3"))
+        );
+        assert_eq!(gas["security"]["mode"], 5);
+    }
+    // The same telegram twice is no replay here: it was captured, not heard.
+    let twice = plomb(&["decode", "--json", "--keys", &keys, GAS, GAS], b"");
+    assert!(lines(&twice).iter().all(|one| one["ok"] == true));
+}
+
+#[test]
+fn each_trouble_with_a_key_has_its_own_kind_and_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = |output: &Output| lines(output)[0]["error"]["kind"].as_str().unwrap_or_default().to_string();
+    let without = plomb(&["decode", "--json", GAS], b"");
+    assert_eq!((without.status.code(), kind(&without).as_str()), (Some(66), "key missing"));
+    assert_eq!(lines(&without)[0]["sender"], "12345678.ELS.33.03");
+    let keys = key_file(folder.path(), &GAS_KEY.replace("0F11", "0F12"), 0o600);
+    let wrong = plomb(&["decode", "--json", "--keys", &keys, GAS], b"");
+    assert_eq!((wrong.status.code(), kind(&wrong).as_str()), (Some(66), "key wrong"));
+    let open = key_file(folder.path(), GAS_KEY, 0o644);
+    let refused = plomb(&["decode", "--keys", &open, GAS], b"");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(78) && text.contains("chmod 600"), "{text}");
+    let bad = key_file(folder.path(), "12345678 0102\n", 0o600);
+    let refused = plomb(&["keys", "check", &bad], b"");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(78) && text.contains("keys:1:10") && !text.contains("0102"), "{text}");
+}
+
+/// A payload in clear under a header that says encrypted is what anyone can make.
+#[test]
+fn a_decrypted_sample_is_refused_unless_it_is_asked_for() {
+    let sample = GAS.replace(
+        "5923C95AAA26D1B2E7493B013EC4A6F6D3529B520EDFF0EA6DEFC99D6D69EBF3",
+        "2F2F0C1427048502046D32371F1502FD1700002F2F2F2F2F2F2F2F2F2F2F2F2F",
+    );
+    let refused = plomb(&["decode", "--json", &sample], b"");
+    assert_eq!(lines(&refused)[0]["error"]["kind"], "plain under encryption");
+    let accepted = plomb(&["decode", "--json", "--accept-decrypted-samples", &sample], b"");
+    let told = &lines(&accepted)[0];
+    assert_eq!((told["ok"].as_bool(), told["security"]["decrypted_sample"].as_bool()), (Some(true), Some(true)));
+    assert_eq!(told["records"][0]["value"], "28504.27");
+}
+
+#[test]
+fn every_byte_is_annotated_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = key_file(folder.path(), GAS_KEY, 0o600);
+    for telegram in [GAS.to_string(), GAS_WITH_CRCS.into(), water(), "68".into()] {
+        let output = plomb(&["decode", "--json", "--annotate", "--keys", &keys, &telegram], b"");
+        let told = &lines(&output)[0];
+        let mut bytes = String::new();
+        for one in told["annotations"].as_array().unwrap() {
+            assert_eq!(one["offset"].as_u64().unwrap() as usize, bytes.len() / 2, "{one}");
+            bytes += one["bytes"].as_str().unwrap();
+        }
+        assert_eq!(bytes, telegram.to_lowercase());
+    }
+}
+
+#[test]
+fn a_vendors_list_becomes_a_key_file_and_no_key_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.csv");
+    std::fs::write(&list, "serial;key\n12345678;0102030405060708090A0B0C0D0E0F11\n").unwrap();
+    let keys = folder.path().join("made").display().to_string();
+    let import = ["keys", "import", list.to_str().unwrap(), "-o", &keys];
+    let output = plomb(&import, b"");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8_lossy(&shown).contains("0102030405"));
+    assert_eq!(lines(&plomb(&["decode", "--json", "--keys", &keys, GAS], b""))[0]["ok"], true);
+    let check = plomb(&["keys", "check", "--json", &keys], b"");
+    assert_eq!(lines(&check)[0]["meters"][0].as_str().map(|meter| &meter[..8]), Some("12345678"));
+    // Once more would give one meter two keys: refused, and the file stays as it was.
+    let again = plomb(&import, b"");
+    assert_ne!(again.status.code(), Some(0));
+    assert_eq!(lines(&plomb(&["keys", "check", "--json", &keys], b""))[0]["keys"], 1);
+}
+
 #[test]
 fn the_examples_of_decode_can_be_run() {
     let mut run = 0;

@@ -34,7 +34,7 @@ pub async fn air(
     let mut session = Receiver::new(kind, listen_config(bus, Some(kind))?);
     let mut link = Link::open_receiver(&bus.port, kind.bits_per_second()).await.map_err(port)?;
     let begun = tokio::time::Instant::now();
-    let library = Library::shipped().map_err(|error| format!("the meter models: {error}"))?;
+    let library = crate::models::library(None)?;
     let mut ear = Ear::new(Arc::new(library));
     let mut failure = None;
     let driven = drive(&mut session, &mut link, |event| match event {

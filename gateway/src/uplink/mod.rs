@@ -4,8 +4,12 @@
 //! - PUBACK frees the window and no more. Only a verified receipt moves the acknowledged cursor.
 //! - What has no receipt is sent again, on every new connection and when the receipt is overdue. The ledger
 //!   knows a batch by gateway, epoch, number and anchor, so sending twice does no harm.
+//! - What stays without a receipt though it was sent twice ends the connection: a new one subscribes anew.
 //! - Live readings for subscribers go first; what an outage left behind follows at a set rate.
 
+mod explain;
+mod outstanding;
+mod pace;
 mod readings;
 mod session;
 mod tls;
@@ -19,14 +23,20 @@ use tracing::{info, warn};
 
 use crate::{batcher::Anchoring, config, journal::Journal, status::Board};
 
+use explain::{CONTESTED, Trouble};
+use pace::Pace;
 pub use tls::{ClientFiles, client_config};
 
 /// How long a connection attempt may take, until the broker has welcomed us.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// After this long without a receipt a batch is sent again.
 pub const RECEIPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a batch is sent in one connection before that is given up: its subscription may be lost.
+pub const SENDS_MAX: u32 = 2;
 /// After this long with messages under way and no PUBACK the connection is given up.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(45);
+/// A connection that stood this long was good: the next pause is the shortest again.
+pub const STEADY_MIN: Duration = Duration::from_secs(30);
 /// The shortest and the longest pause before a new connection.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(500);
 /// See [`BACKOFF_MIN`].
@@ -62,13 +72,12 @@ pub struct Uplink {
 impl Uplink {
     /// Runs until `stop` is true: then says offline and leaves.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut backoff = BACKOFF_MIN;
+        let mut pace = Pace::new();
         while !*stop.borrow() {
-            let (end, lasted) = session::run(&self, stop.clone()).await;
-            let Err(error) = end else { return };
-            if lasted {
-                backoff = BACKOFF_MIN;
-            }
+            let (end, stood) = session::run(&self, stop.clone()).await;
+            let Err(Trouble { text, by_the_hub }) = end else { return };
+            let pause = with_jitter(pace.ended(stood, by_the_hub));
+            let error = if pace.is_contested() { text + CONTESTED } else { text };
             {
                 let mut board = self.board.update();
                 if board.hub.last_error.as_deref() != Some(error.as_str()) {
@@ -76,8 +85,6 @@ impl Uplink {
                 }
                 (board.hub.connected, board.hub.last_error) = (false, Some(error));
             }
-            let pause = with_jitter(backoff);
-            backoff = (backoff * 2).min(BACKOFF_MAX);
             tokio::select! {
                 () = sleep(pause) => {}
                 _ = stop.changed() => {}

@@ -1,7 +1,7 @@
 //! One connection to the hub, from its begin to its end.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     time::Duration,
 };
 
@@ -19,13 +19,16 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    CONNECT_TIMEOUT, EVENTS_MAX, IN_FLIGHT_MAX, KEEP_ALIVE, PACKET_BYTES_MAX, RECEIPT_TIMEOUT, STALL_TIMEOUT, Uplink,
+    CONNECT_TIMEOUT, EVENTS_MAX, IN_FLIGHT_MAX, KEEP_ALIVE, PACKET_BYTES_MAX, RECEIPT_TIMEOUT, SENDS_MAX,
+    STALL_TIMEOUT, Uplink,
+    explain::{self, Trouble},
+    outstanding::{Due, Outstanding},
     readings::{Publishing, Sent as SentReading},
 };
 use crate::{
     clock::unix_ms,
     journal::{JournalError, Noticed},
-    status::rfc3339,
+    view::rfc3339,
 };
 
 /// How often time-outs are looked at.
@@ -49,8 +52,8 @@ struct Session<'a> {
     submitted: VecDeque<Sent>,
     /// Messages on the wire, by packet id.
     in_flight: HashMap<u16, Sent>,
-    /// Batches without a receipt, and when they were sent.
-    batches: BTreeMap<(u32, u64), Instant>,
+    /// Batches without a receipt.
+    batches: Outstanding,
     readings: Publishing,
     begun: Instant,
     /// When the last PUBACK came, or the first message after silence went.
@@ -59,17 +62,21 @@ struct Session<'a> {
     status_due: Instant,
 }
 
-/// Runs one connection. Gives why it ended, and whether it was ever good.
-pub(super) async fn run(uplink: &Uplink, stop: watch::Receiver<bool>) -> (Result<(), String>, bool) {
+/// What the task that drives the connection tells.
+type Incoming = mpsc::Receiver<Result<Event, Trouble>>;
+
+/// Runs one connection. Gives why it ended, and how long it stood; `None` if it never came about.
+pub(super) async fn run(uplink: &Uplink, stop: watch::Receiver<bool>) -> (Result<(), Trouble>, Option<Duration>) {
     let (client, event_loop) = match open(uplink) {
         Ok(opened) => opened,
-        Err(error) => return (Err(error), false),
+        Err(error) => return (Err(error.into()), None),
     };
     let (events, mut incoming) = mpsc::channel(EVENTS_MAX);
-    let poller = Poller(tokio::spawn(poll(event_loop, events)));
-    if let Err(error) = welcome(uplink, &mut incoming).await {
-        return (Err(error), false);
+    let poller = Poller(tokio::spawn(poll(event_loop, events, uplink.config.address.clone())));
+    if let Err(trouble) = welcome(uplink, &mut incoming).await {
+        return (Err(trouble), None);
     }
+    let begun = Instant::now();
     {
         let mut board = uplink.board.update();
         board.hub.connected = true;
@@ -79,24 +86,23 @@ pub(super) async fn run(uplink: &Uplink, stop: watch::Receiver<bool>) -> (Result
     info!(hub = uplink.config.address, "connected");
     let readings = match Publishing::begin(&uplink.journal, uplink.config.drain_per_s) {
         Ok(readings) => readings,
-        Err(error) => return (Err(error.to_string()), true),
+        Err(error) => return (Err(error.into()), Some(begun.elapsed())),
     };
-    let now = Instant::now();
     let mut session = Session {
         uplink,
         client,
         submitted: VecDeque::new(),
         in_flight: HashMap::new(),
-        batches: BTreeMap::new(),
+        batches: Outstanding::default(),
         readings,
-        begun: now,
-        progress: now,
+        begun,
+        progress: begun,
         receipt_seen: false,
-        status_due: now,
+        status_due: begun,
     };
     let end = session.converse(&mut incoming, stop).await;
     drop(poller);
-    (end, true)
+    (end, Some(begun.elapsed()))
 }
 
 fn open(uplink: &Uplink) -> Result<(AsyncClient, EventLoop), String> {
@@ -119,9 +125,9 @@ fn open(uplink: &Uplink) -> Result<(AsyncClient, EventLoop), String> {
 }
 
 /// Polls the connection in a task of its own, as the client demands; ends with the first error.
-async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<Result<Event, String>>) {
+async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<Result<Event, Trouble>>, address: String) {
     loop {
-        let event = event_loop.poll().await.map_err(|error| explain(&error));
+        let event = event_loop.poll().await.map_err(|error| explain::trouble(&error, &address));
         let ended = event.is_err();
         if events.send(event).await.is_err() || ended {
             return;
@@ -129,32 +135,25 @@ async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<Result<Event, Stri
     }
 }
 
-async fn welcome(uplink: &Uplink, incoming: &mut mpsc::Receiver<Result<Event, String>>) -> Result<(), String> {
+async fn welcome(uplink: &Uplink, incoming: &mut Incoming) -> Result<(), Trouble> {
     let waiting = async {
         loop {
             match incoming.recv().await {
                 Some(Ok(Event::Incoming(Packet::ConnAck(ack)))) if ack.code == ConnectReturnCode::Success => {
                     return Ok(());
                 }
-                Some(Ok(Event::Incoming(Packet::ConnAck(ack)))) => {
-                    return Err(format!("the hub refuses the connection: {:?}", ack.code));
-                }
+                Some(Ok(Event::Incoming(Packet::ConnAck(ack)))) => return Err(explain::refused(ack.code).into()),
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error),
+                Some(Err(trouble)) => return Err(trouble),
                 None => return Err("the connection ended".into()),
             }
         }
     };
-    let late = || format!("{} did not answer within {} s", uplink.config.address, CONNECT_TIMEOUT.as_secs());
-    timeout(CONNECT_TIMEOUT, waiting).await.map_err(|_| late())?
+    timeout(CONNECT_TIMEOUT, waiting).await.map_err(|_| explain::silent(&uplink.config.address))?
 }
 
 impl Session<'_> {
-    async fn converse(
-        &mut self,
-        incoming: &mut mpsc::Receiver<Result<Event, String>>,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<(), String> {
+    async fn converse(&mut self, incoming: &mut Incoming, mut stop: watch::Receiver<bool>) -> Result<(), Trouble> {
         let gateway = &self.uplink.gateway;
         for filter in [topic::receipt(gateway), topic::refusal(gateway), topic::CHECKPOINT.to_string()] {
             self.client.try_subscribe(filter, QoS::AtLeastOnce).map_err(|error| error.to_string())?;
@@ -164,7 +163,7 @@ impl Session<'_> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.send_what_fits().map_err(|error| error.to_string())?;
+            self.send_what_fits()?;
             tokio::select! {
                 event = incoming.recv() => self.take(event.unwrap_or_else(|| Err("the connection ended".into()))?).await?,
                 changed = head.changed() => if changed.is_err() { return Err("the journal has stopped".into()) },
@@ -176,7 +175,7 @@ impl Session<'_> {
     }
 
     /// Sends as much as the windows allow: live readings, then batches, then what an outage left behind.
-    fn send_what_fits(&mut self) -> Result<(), JournalError> {
+    fn send_what_fits(&mut self) -> Result<(), Trouble> {
         while self.room() {
             let Some((sent, topic, document, retain)) = self.readings.next_live(&self.uplink.journal)? else { break };
             self.publish(topic, document.into_bytes(), retain, Sent::Reading(sent));
@@ -194,19 +193,27 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn send_batches(&mut self) -> Result<(), JournalError> {
+    fn send_batches(&mut self) -> Result<(), Trouble> {
         if !self.receipt_seen && self.begun.elapsed() < RECEIPT_GRACE {
             return Ok(());
         }
         let window = self.uplink.config.window_batches.clamp(1, IN_FLIGHT_MAX / 2);
         for batch in self.uplink.journal.unreceipted(window)? {
-            let key = (batch.epoch, batch.batch);
-            let due = self.batches.get(&key).is_none_or(|sent| sent.elapsed() >= RECEIPT_TIMEOUT);
-            if !due || !self.room() {
-                continue;
+            let (key, now) = ((batch.epoch, batch.batch), Instant::now());
+            match self.batches.due(key, now) {
+                Due::Now if self.room() => {}
+                Due::Now | Due::Later => continue,
+                Due::Never => {
+                    let (epoch, number, seconds) = (batch.epoch, batch.batch, RECEIPT_TIMEOUT.as_secs());
+                    return Err(format!(
+                        "batch {number} of epoch {epoch} was sent {SENDS_MAX} times, and neither receipt nor refusal \
+                         came within {seconds} s; connecting anew"
+                    )
+                    .into());
+                }
             }
             let bytes = self.uplink.journal.batch_bytes(batch.epoch, batch.batch)?;
-            self.batches.insert(key, Instant::now());
+            self.batches.sent(key, now);
             self.uplink.board.update().hub.batches_sent += 1;
             self.publish(topic::batch(&self.uplink.gateway), bytes, false, Sent::Batch);
         }
@@ -228,7 +235,7 @@ impl Session<'_> {
         }
     }
 
-    async fn take(&mut self, event: Event) -> Result<(), String> {
+    async fn take(&mut self, event: Event) -> Result<(), Trouble> {
         match event {
             Event::Outgoing(Outgoing::Publish(id)) => {
                 if let Some(sent) = self.submitted.pop_front() {
@@ -238,7 +245,7 @@ impl Session<'_> {
             Event::Incoming(Packet::PubAck(ack)) => {
                 self.progress = Instant::now();
                 if let Some(Sent::Reading(sent)) = self.in_flight.remove(&ack.pkid) {
-                    self.readings.acknowledged(sent, &self.uplink.journal).map_err(|error| error.to_string())?;
+                    self.readings.acknowledged(sent, &self.uplink.journal)?;
                 }
             }
             Event::Incoming(Packet::Publish(publish)) => self.message(&publish).await?,
@@ -247,7 +254,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn message(&mut self, publish: &Publish) -> Result<(), String> {
+    async fn message(&mut self, publish: &Publish) -> Result<(), Trouble> {
         let gateway = &self.uplink.gateway;
         if publish.topic == topic::CHECKPOINT {
             self.checkpoint(&publish.payload).await;
@@ -259,7 +266,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn receipt(&mut self, payload: &[u8]) -> Result<(), String> {
+    async fn receipt(&mut self, payload: &[u8]) -> Result<(), Trouble> {
         let receipt = match Receipt::parse(payload) {
             Ok(receipt) => receipt,
             Err(error) => {
@@ -270,7 +277,7 @@ impl Session<'_> {
         match self.uplink.journal.notice_ledger(&receipt, &self.uplink.policy).await {
             Ok(Noticed::Known(known)) => {
                 self.receipt_seen = true;
-                self.batches.remove(&(known.epoch, known.batch));
+                self.batches.receipted((known.epoch, known.batch));
                 if known.new {
                     let mut board = self.uplink.board.update();
                     board.hub.receipts += 1;
@@ -292,18 +299,19 @@ impl Session<'_> {
             }
             Err(JournalError::Receipt(error)) => warn!("a receipt that does not hold: {error}"),
             Err(JournalError::Statement(error)) => warn!("a receipt that does not hold: {error}"),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    fn refusal(&self, payload: &[u8]) {
+    fn refusal(&mut self, payload: &[u8]) {
         match Refusal::parse(payload) {
             Ok(refusal) => {
                 let text = format!(
                     "batch {} of epoch {}: rule {}: {}",
                     refusal.batch, refusal.epoch, refusal.rule, refusal.detail
                 );
+                self.batches.refused((refusal.epoch, refusal.batch));
                 let mut board = self.uplink.board.update();
                 if board.hub.refusal.as_deref() != Some(text.as_str()) {
                     error!("the ledger refuses {text}");
@@ -333,17 +341,17 @@ impl Session<'_> {
         }
     }
 
-    fn look_at_time(&mut self) -> Result<(), String> {
+    fn look_at_time(&mut self) -> Result<(), Trouble> {
         self.readings.refill();
         let waiting = !(self.submitted.is_empty() && self.in_flight.is_empty());
         if waiting && self.progress.elapsed() >= STALL_TIMEOUT {
-            return Err(format!("no acknowledgement from the broker for {} s", STALL_TIMEOUT.as_secs()));
+            return Err(format!("no acknowledgement from the broker for {} s", STALL_TIMEOUT.as_secs()).into());
         }
         Ok(())
     }
 
     /// Says offline, and waits briefly for the last acknowledgements.
-    async fn leave(&mut self, incoming: &mut mpsc::Receiver<Result<Event, String>>) -> Result<(), String> {
+    async fn leave(&mut self, incoming: &mut Incoming) -> Result<(), Trouble> {
         let document = state_document(self.uplink, "offline");
         self.publish(topic::status(&self.uplink.gateway), document, true, Sent::Other);
         let drained = async {
@@ -386,23 +394,4 @@ fn state_document(uplink: &Uplink, state: &str) -> Vec<u8> {
         "version": env!("CARGO_PKG_VERSION"),
     });
     document.to_string().into_bytes()
-}
-
-/// Says what a person can do about it.
-fn explain(error: &rumqttc::ConnectionError) -> String {
-    let text = error.to_string();
-    let advice = if text.contains("CertificateExpired") || text.contains("certificate expired") {
-        "; a certificate has expired: renew it with plomb-hub certify"
-    } else if text.contains("UnknownIssuer") || text.contains("UnknownCA") {
-        "; the certificate is not from an authority that the other side knows: check [hub] ca and [gateway] certificate"
-    } else if text.contains("CertificateRequired") {
-        "; the hub asks for a client certificate"
-    } else if text.contains("refused") {
-        "; is the hub running?"
-    } else if text.contains("closed by peer") || text.contains("aborted") {
-        "; the hub closed the connection: its log says why"
-    } else {
-        ""
-    };
-    format!("{text}{advice}")
 }

@@ -1,8 +1,9 @@
 //! `plomb-hub archive`: what the gateways sent, in order.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufWriter, Write},
+    path::{Path, PathBuf},
 };
 
 use plomb_seal::{
@@ -16,24 +17,26 @@ use crate::{config::HubConfig, desk::Request};
 
 use super::{
     Failure,
-    args::{ArchiveCommand, ArchiveSelect},
+    args::{ArchiveCommand, ArchiveOf, ArchiveSelect},
     door::Door,
-    entry_json, exit,
+    exit,
 };
 
 pub(super) fn archive(what: &ArchiveCommand) -> Result<(), Failure> {
-    let (ArchiveCommand::List(select) | ArchiveCommand::Entries(select) | ArchiveCommand::Export(select)) = what;
-    let config = HubConfig::load(&select.config)?;
-    let mut door = Door::open(&config)?;
-    let gateways = gateways(&mut door, select)?;
-    let mut out = Output::open(select)?;
+    let (config, named, output) = match what {
+        ArchiveCommand::List(ArchiveSelect { config, gateway, output, .. })
+        | ArchiveCommand::Entries(ArchiveSelect { config, gateway, output, .. }) => {
+            (config, gateway.as_deref(), output)
+        }
+        ArchiveCommand::Export(ArchiveOf { config, gateway, output }) => (config, Some(gateway.as_str()), output),
+    };
+    let mut door = Door::open(&HubConfig::load(config)?)?;
+    let gateways = gateways(&mut door, named)?;
+    let mut out = Output::open(output.as_deref())?;
     match what {
-        ArchiveCommand::List(_) => list(&mut door, &gateways, select.json, &mut out)?,
+        ArchiveCommand::List(select) => list(&mut door, &gateways, select.json, &mut out)?,
         ArchiveCommand::Entries(_) => entries(&mut door, &gateways, &mut out)?,
-        ArchiveCommand::Export(_) => match gateways.as_slice() {
-            [gateway] => export(&mut door, gateway, &mut out)?,
-            _ => return Err(Failure::new(exit::USAGE, "an export is of one gateway: name it with --gateway")),
-        },
+        ArchiveCommand::Export(_) => gateways.iter().try_for_each(|gateway| export(&mut door, gateway, &mut out))?,
     }
     out.finish()
 }
@@ -55,16 +58,31 @@ impl Told {
     }
 }
 
-fn gateways(door: &mut Door, select: &ArchiveSelect) -> Result<Vec<Name>, Failure> {
+/// The named gateway, or all that are certified.
+fn gateways(door: &mut Door, named: Option<&str>) -> Result<Vec<Name>, Failure> {
     let wrong = |error: plomb_seal::NameError| Failure::new(exit::USAGE, format!("--gateway: {error}"));
-    if let Some(name) = &select.gateway {
-        return Ok(vec![name.parse().map_err(wrong)?]);
-    }
+    let named = named.map(|name| name.parse::<Name>().map_err(wrong)).transpose()?;
     let status = door.ask(Request::Status {})?;
     let list = status.get("gateways").and_then(Value::as_array).cloned().unwrap_or_default();
-    list.iter()
+    let known: Result<Vec<Name>, Failure> = list
+        .iter()
         .map(|one| one.get("gateway").and_then(Value::as_str).unwrap_or_default().parse().map_err(wrong))
-        .collect()
+        .collect();
+    let known = known?;
+    match named {
+        None => Ok(known),
+        Some(name) if known.contains(&name) => Ok(vec![name]),
+        Some(name) => Err(Failure::new(exit::USAGE, unknown(name.as_str(), &known))),
+    }
+}
+
+/// A name that nobody has, and the nearest that somebody has.
+fn unknown(name: &str, known: &[Name]) -> String {
+    let nearest = known
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(name, a.as_str()).total_cmp(&strsim::jaro_winkler(name, b.as_str())));
+    let advice = nearest.map_or("none is certified yet".into(), |nearest| format!("did you mean \"{nearest}\"?"));
+    format!("--gateway: no gateway \"{name}\" is certified here; {advice}")
 }
 
 /// Each batch of a gateway, in order; one at a time in memory.
@@ -92,16 +110,17 @@ fn list(door: &mut Door, gateways: &[Name], json: bool, out: &mut Output) -> Res
             let anchor = bytes.as_deref().map(|bytes| Batch::split(bytes).map(|(anchor, _)| anchor));
             let anchor = anchor.and_then(Result::ok).and_then(crate::ledger::claimed_anchor);
             let (first_seq, count) = anchor.as_ref().map_or((0, 0), |anchor| (anchor.first_seq, anchor.count));
-            let closed = entry_json::rfc3339(anchor.as_ref().map_or(0, |anchor| anchor.closed_ms));
+            let closed = plomb_view::rfc3339(anchor.as_ref().map_or(0, |anchor| anchor.closed_ms));
             if json {
                 return out.line(&json!({
-                    "schema": "plomb-hub-batch/1", "gateway": gateway.as_str(), "epoch": told.epoch,
+                    "schema": "plomb.hub-batch/1", "gateway": gateway.as_str(), "epoch": told.epoch,
                     "batch": told.batch, "anchor": told.anchor, "first_seq": first_seq, "entries": count,
                     "closed": closed, "bytes": bytes.map(|bytes| bytes.len()), "receipt": told.proof.is_some(),
                 }));
             }
+            let entries = if count == 1 { "entry  " } else { "entries" };
             let line = format!(
-                "{gateway:<24} epoch {} batch {:<6} {count:>5} entries from {first_seq:<8} closed {closed}",
+                "{gateway:<24} epoch {} batch {:<6} {count:>5} {entries} from {first_seq:<8} closed {closed}",
                 told.epoch, told.batch
             );
             out.text(&line)
@@ -121,7 +140,8 @@ fn entries(door: &mut Door, gateways: &[Name], out: &mut Output) -> Result<(), F
             let (_, entries) = Batch::split(&bytes).map_err(|error| damaged(&error))?;
             for bytes in entries {
                 let entry = Unverified::<Entry>::parse(bytes).map_err(|error| damaged(&error))?;
-                out.line(&entry_json::entry(entry.claims(), entry.hash()))?;
+                // The archive takes a batch only after every signature in it was checked.
+                out.line(&plomb_view::document(&entry.trust_own()))?;
             }
             Ok(())
         })?;
@@ -152,41 +172,52 @@ fn export(door: &mut Door, gateway: &Name, out: &mut Output) -> Result<(), Failu
 /// Standard output, or a file that appears whole or not at all.
 struct Output {
     out: BufWriter<Box<dyn Write>>,
-    rename: Option<(std::path::PathBuf, std::path::PathBuf)>,
+    rename: Option<(PathBuf, PathBuf)>,
     name: String,
 }
 
 impl Output {
-    fn open(select: &ArchiveSelect) -> Result<Self, Failure> {
-        let Some(path) = &select.output else {
+    fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
             let out = BufWriter::new(Box::new(std::io::stdout()) as Box<dyn Write>);
             return Ok(Self { out, rename: None, name: "standard output".into() });
         };
-        let mut partial = path.clone().into_os_string();
+        let mut partial = path.as_os_str().to_owned();
         partial.push(".part");
         let file = File::create(&partial).map_err(|error| Failure::io(path.display(), &error))?;
         let out = BufWriter::new(Box::new(file) as Box<dyn Write>);
-        Ok(Self { out, rename: Some((partial.into(), path.clone())), name: path.display().to_string() })
+        Ok(Self { out, rename: Some((partial.into(), path.into())), name: path.display().to_string() })
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.out.write_all(bytes).map_err(|error| Failure::io(&self.name, &error))
+        self.out.write_all(bytes).map_err(|error| Failure::output(&self.name, &error))
     }
 
     fn text(&mut self, line: &str) -> Result<(), Failure> {
-        writeln!(self.out, "{line}").map_err(|error| Failure::io(&self.name, &error))
+        writeln!(self.out, "{line}").map_err(|error| Failure::output(&self.name, &error))
     }
 
     fn line(&mut self, value: &Value) -> Result<(), Failure> {
-        writeln!(self.out, "{value}").map_err(|error| Failure::io(&self.name, &error))
+        writeln!(self.out, "{value}").map_err(|error| Failure::output(&self.name, &error))
     }
 
     fn finish(mut self) -> Result<(), Failure> {
         let flushed = self.out.flush();
         let renamed = flushed.and_then(|()| match &self.rename {
-            Some((from, to)) => std::fs::rename(from, to),
+            Some((from, to)) => fs::rename(from, to),
             None => Ok(()),
         });
-        renamed.map_err(|error| Failure::io(&self.name, &error))
+        renamed.map_err(|error| Failure::output(&self.name, &error))?;
+        self.rename = None;
+        Ok(())
+    }
+}
+
+impl Drop for Output {
+    /// What was not finished leaves nothing behind.
+    fn drop(&mut self) {
+        if let Some((partial, _)) = &self.rename {
+            let _ = fs::remove_file(partial);
+        }
     }
 }

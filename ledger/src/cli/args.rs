@@ -11,14 +11,17 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
-  plomb-hub init /var/lib/plomb-hub --origin ledger.example/street --host hub.example
-  plomb-hub --config /var/lib/plomb-hub/hub.toml
-  plomb-hub certify --config /var/lib/plomb-hub/hub.toml --role gateway --id gw-0001 --out ./gw-0001
-  plomb-hub status --config /var/lib/plomb-hub/hub.toml
+  plomb-hub init hub --origin ledger.example/street --host hub.example
+  plomb-hub --config hub/hub.toml
+  plomb-hub certify --config hub/hub.toml --role gateway --id gw-1 --out gw-1
+  plomb-hub status --config hub/hub.toml
 
-Exit codes: 0 done, 64 wrong usage, 65 refused by a rule of the ledger, 69 unavailable, 74 input or output
-failed, 77 not allowed, 78 wrong configuration.
-RUST_LOG sets what is logged (default: info); NO_COLOR turns colours off."
+Exit codes:
+  0 done, 64 wrong usage, 65 refused by a rule of the ledger, 69 unavailable,
+  74 input or output failed, 77 not allowed, 78 wrong configuration
+
+Environment:
+  RUST_LOG sets what is logged (default: info); NO_COLOR turns colours off."
 )]
 pub(crate) struct Args {
     /// Run the hub in the foreground with this configuration.
@@ -44,11 +47,13 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
-  plomb-hub init ./hub --origin ledger.example/street
-  plomb-hub init /var/lib/plomb-hub --origin ledger.example/street --member utility-a --host hub.example --listen 0.0.0.0:8883
+  plomb-hub init hub --origin ledger.example/street
+  plomb-hub init hub --origin ledger.example/street --member utility-a \\
+    --host hub.example --listen 0.0.0.0:8883
 
-The member's key and authority (member.key, ca.key) issue certificates. Keep copies of them offline; without
-them nobody can be certified or revoked any more.")]
+The member's key and authority (member.key, ca.key) issue certificates.
+Keep copies of them offline: without them nobody can be certified or
+revoked any more.")]
 pub(crate) struct InitArgs {
     /// Where to make it; the directory must be absent or empty.
     pub(crate) dir: PathBuf,
@@ -85,12 +90,20 @@ pub(crate) enum RoleArg {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
-  plomb-hub certify --config hub.toml --role gateway --id gw-0001 --out ./gw-0001
-  plomb-hub certify --config hub.toml --role gateway --id gw-0002 --csr gw-0002.csr --out ./gw-0002
-  plomb-hub certify --config hub.toml --role subscriber --id billing --scope gw-0001,gw-0002 --out ./billing
+  plomb-hub certify --config hub.toml --role gateway --id gw-1 --out gw-1
+  plomb-hub certify --config hub.toml --role gateway --id gw-1 --renew --out new
+  plomb-hub certify --config hub.toml --role gateway --id gw-2 --csr gw-2.csr \\
+    --out gw-2
+  plomb-hub certify --config hub.toml --role subscriber --id billing \\
+    --scope gw-1,gw-2 --out billing
 
-A request for --csr: openssl genpkey -algorithm ed25519 -out client.key &&
-                     openssl req -new -key client.key -subj /CN=gw-0002 -out gw-0002.csr")]
+A request for --csr, made where the key stays:
+  openssl genpkey -algorithm ed25519 -out client.key
+  openssl req -new -key client.key -subj /CN=gw-2 -out gw-2.csr
+
+A gateway's journal is bound to its key. Before its certificate ends, renew it
+with --renew: the key that the ledger knows gets a new certificate, and need not
+leave the gateway.")]
 pub(crate) struct CertifyArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]
@@ -107,9 +120,18 @@ pub(crate) struct CertifyArgs {
     /// For how many days.
     #[arg(long, default_value_t = 730, value_parser = clap::value_parser!(u32).range(1..=7300))]
     pub(crate) days: u32,
-    /// A certificate request (PEM) whose key is certified; without it a key is made here.
-    #[arg(long, value_name = "FILE")]
+    /// Certify the key in this certificate request (PEM); without it a key is made here.
+    #[arg(long, value_name = "FILE", group = "whose-key")]
     pub(crate) csr: Option<PathBuf>,
+    /// Certify this private key (Ed25519, PKCS#8 PEM); it is read and not copied.
+    #[arg(long, value_name = "FILE", group = "whose-key")]
+    pub(crate) key: Option<PathBuf>,
+    /// Certify the key that the ledger knows already under this name.
+    #[arg(long, group = "whose-key")]
+    pub(crate) renew: bool,
+    /// Make a new key for a gateway that has one: its old journal will not open with it.
+    #[arg(long, group = "whose-key")]
+    pub(crate) new_key: bool,
     /// Where the files go; they must not be there yet.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -120,7 +142,7 @@ pub(crate) struct CertifyArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
-  plomb-hub revoke --config hub.toml --id gw-0001 --reason \"box stolen\"
+  plomb-hub revoke --config hub.toml --id gw-1 --reason \"box stolen\"
   plomb-hub revoke --config hub.toml --fingerprint 5f0c… --reason \"key renewed\"")]
 pub(crate) struct RevokeArgs {
     /// The hub's configuration.
@@ -166,33 +188,81 @@ pub(crate) struct ArchiveArgs {
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   plomb-hub archive list --config hub.toml
-  plomb-hub archive entries --config hub.toml --gateway gw-0001 | jq .kind
-  plomb-hub archive export --config hub.toml --gateway gw-0001 -o gw-0001.plomb")]
+  plomb-hub archive entries --config hub.toml --gateway gw-1 | jq .schema
+  plomb-hub archive export --config hub.toml --gateway gw-1 -o gw-1.plomb")]
 pub(crate) enum ArchiveCommand {
     /// List the archived batches.
     List(ArchiveSelect),
     /// Print each entry as one JSON line, in order.
     Entries(ArchiveSelect),
     /// Write a gateway's whole archive as a file that proves itself.
-    Export(ArchiveSelect),
+    Export(ArchiveOf),
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   plomb-hub archive list --config hub.toml --json
-  plomb-hub archive entries --config hub.toml --gateway gw-0001 -o entries.ndjson
-  plomb-hub archive export --config hub.toml --gateway gw-0001 -o gw-0001.plomb")]
+  plomb-hub archive entries --config hub.toml --gateway gw-1 -o entries.ndjson")]
 pub(crate) struct ArchiveSelect {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Only this gateway.
+    /// Only this gateway; all if not given.
     #[arg(long, value_name = "NAME")]
     pub(crate) gateway: Option<String>,
-    /// Print JSON.
+    /// Print JSON; entries are always JSON.
     #[arg(long)]
     pub(crate) json: bool,
     /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  plomb-hub archive export --config hub.toml --gateway gw-1 -o gw-1.plomb")]
+pub(crate) struct ArchiveOf {
+    /// The hub's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Whose archive.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gateway: String,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    fn each(command: &mut Command, look: &mut impl FnMut(&Command)) {
+        look(command);
+        command.get_subcommands_mut().for_each(|sub| each(sub, look));
+    }
+
+    /// clap wraps what is longer than a terminal once more, and leaves single words alone on lines.
+    #[test]
+    fn what_stands_behind_the_options_fits_a_terminal() {
+        let (mut command, mut seen) = (Args::command(), 0);
+        each(&mut command, &mut |command| {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in after.lines() {
+                seen += 1;
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+        });
+        assert!(seen > 20, "the texts were not found");
+    }
+
+    #[test]
+    fn only_an_export_must_name_its_gateway() {
+        let parse = |what: &str| Args::try_parse_from(["plomb-hub", "archive", what, "--config", "hub.toml"]);
+        assert!(parse("list").is_ok() && parse("entries").is_ok());
+        assert!(parse("export").unwrap_err().to_string().contains("--gateway"));
+    }
 }

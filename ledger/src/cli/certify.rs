@@ -1,11 +1,16 @@
 //! `plomb-hub certify` and `plomb-hub revoke`.
 
-use std::{fs, os::unix::fs::DirBuilderExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
 use plomb_seal::{
-    Hash, Name, Signed,
+    Hash, Name, PublicKey, Signed,
     transaction::{Certificate, Issue, Role},
 };
+use plomb_view::rfc3339;
 use rcgen::{Issuer, KeyPair};
 use serde_json::{Value, json};
 
@@ -21,20 +26,21 @@ use super::{
     Failure,
     args::{CertifyArgs, RevokeArgs, RoleArg},
     door::Door,
-    exit, print_json,
+    exit, print, print_json,
 };
 
 pub(super) fn certify(args: &CertifyArgs) -> Result<(), Failure> {
     let config = HubConfig::load(&args.config)?;
     let wish = wish(args, &config)?;
     let mut door = Door::open(&config)?;
+    let key = key(args, &mut door, &wish)?;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&args.out)
         .map_err(|error| Failure::io(args.out.display(), &error))?;
     let mut written = Written::default();
-    let issued = issue(args, &config, &wish, &mut written).and_then(|(issue, bytes)| {
+    let issued = issue(args, &config, (&wish, &key), &mut written).and_then(|(issue, bytes)| {
         let answer = door.ask(Request::Submit { transaction: hex::encode(bytes) })?;
         Ok((issue, answer))
     });
@@ -69,24 +75,83 @@ fn wish(args: &CertifyArgs, config: &HubConfig) -> Result<Wish, Failure> {
     Ok(Wish { origin: config.origin.clone(), subject: name(&args.id, "--id")?, role, scope, days: args.days })
 }
 
+/// Whose key is certified.
+enum Key {
+    /// One that is made here.
+    New,
+    /// The one in the file.
+    Given(Box<KeyPair>),
+    /// The one that the ledger has certified already.
+    Recorded(PublicKey),
+    /// The one in the request.
+    Requested(String),
+}
+
+fn key(args: &CertifyArgs, door: &mut Door, wish: &Wish) -> Result<Key, Failure> {
+    if let Some(path) = &args.csr {
+        return Ok(Key::Requested(files::read_text(path)?));
+    }
+    if let Some(path) = &args.key {
+        return Ok(Key::Given(Box::new(files::read_pair(path)?)));
+    }
+    let recorded =
+        if args.renew || wish.role == Role::Gateway { recorded_keys(door, &wish.subject)? } else { Vec::new() };
+    let id = &wish.subject;
+    match recorded.as_slice() {
+        [] if args.renew => {
+            let what = format!(
+                "nothing to renew: no certificate of \"{id}\" holds; `plomb-hub status --certificates` lists them all"
+            );
+            Err(Failure::new(exit::USAGE, what))
+        }
+        [key] if args.renew => Ok(Key::Recorded(*key)),
+        [_, _, ..] if args.renew => {
+            let what = format!("{id} has {} keys: name the one it uses with --key or --csr", recorded.len());
+            Err(Failure::new(exit::USAGE, what))
+        }
+        [_, ..] if !args.new_key => {
+            let what = format!(
+                "{id} is certified already, and its journal is bound to its key: --renew certifies that key again; \
+                 --new-key makes another, for a box that begins with an empty journal"
+            );
+            Err(Failure::new(exit::USAGE, what))
+        }
+        _ => Ok(Key::New),
+    }
+}
+
+/// The distinct keys in those certificates of a name that are not revoked.
+fn recorded_keys(door: &mut Door, id: &Name) -> Result<Vec<PublicKey>, Failure> {
+    let mut keys = Vec::new();
+    for one in unrevoked(door, id.as_str())? {
+        let bytes = one.get("public_key").and_then(Value::as_str).and_then(|text| hex::decode(text).ok());
+        let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).and_then(|raw| PublicKey::from_bytes(&raw));
+        let key = key.ok_or_else(|| Failure::new(exit::IO, "the hub's answer has no key that can be read"))?;
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
 /// Files that are taken back when the ledger does not take the certificate.
 #[derive(Default)]
 struct Written(Vec<PathBuf>);
 
 impl Written {
-    fn add(
+    fn add<T>(
         &mut self,
         path: PathBuf,
-        write: impl FnOnce(&std::path::Path) -> Result<(), files::FileError>,
-    ) -> Result<(), Failure> {
-        write(&path).map_err(|error| match error {
+        write: impl FnOnce(&Path) -> Result<T, files::FileError>,
+    ) -> Result<T, Failure> {
+        let done = write(&path).map_err(|error| match error {
             files::FileError::Io { path, source } if source.kind() == std::io::ErrorKind::AlreadyExists => {
                 Failure::new(exit::USAGE, format!("{} is there already; name a new --out", path.display()))
             }
             other => other.into(),
         })?;
         self.0.push(path);
-        Ok(())
+        Ok(done)
     }
 
     fn remove(&self) {
@@ -100,7 +165,7 @@ impl Written {
 fn issue(
     args: &CertifyArgs,
     config: &HubConfig,
-    wish: &Wish,
+    (wish, key): (&Wish, &Key),
     written: &mut Written,
 ) -> Result<(Issue, Vec<u8>), Failure> {
     let file = |name: &str| args.out.join(name);
@@ -110,18 +175,17 @@ fn issue(
     let issuer = Issuer::from_ca_cert_pem(&authority, files::read_pair(&config.file(hub::AUTHORITY_KEY))?)
         .map_err(|error| wrong(error.into()))?;
     let now_s = unix_ms().div_euclid(1000);
-    let (issue, certificate) = match &args.csr {
-        Some(path) => {
-            let request = files::read_text(path)?;
-            pki::issue(wish, &SubjectKey::Request(&request), &issuer, now_s).map_err(wrong)?
-        }
-        None => {
-            let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(|error| wrong(error.into()))?;
-            let issued = pki::issue(wish, &SubjectKey::Pair(&pair), &issuer, now_s).map_err(wrong)?;
-            written.add(file("client.key"), |path| files::write_secret(path, pair.serialize_pem().as_bytes()))?;
-            issued
+    let made;
+    let subject = match key {
+        Key::Requested(request) => SubjectKey::Request(request),
+        Key::Given(pair) => SubjectKey::Pair(pair),
+        Key::Recorded(key) => SubjectKey::Known(key),
+        Key::New => {
+            made = written.add(file("client.key"), files::make_pair)?;
+            SubjectKey::Pair(&made)
         }
     };
+    let (issue, certificate) = pki::issue(wish, &subject, &issuer, now_s).map_err(wrong)?;
     let chain = format!("{}{authority}", certificate.pem());
     written.add(file("client.crt"), |path| files::write_new(path, chain.as_bytes()))?;
     written.add(file("ca.crt"), |path| files::write_new(path, authority.as_bytes()))?;
@@ -139,17 +203,26 @@ fn write_credential(args: &CertifyArgs, door: &mut Door, gateway: &Name) -> Resu
 }
 
 fn report(args: &CertifyArgs, issue: &Issue, answer: &Value) -> Result<(), Failure> {
+    let until = rfc3339(issue.not_after_s.saturating_mul(1000));
     if args.json {
         return print_json(&json!({
-            "schema": "plomb-hub-certify/1", "subject": issue.subject.as_str(), "role": issue.role.name(),
+            "schema": "plomb.hub-certify/1", "subject": issue.subject.as_str(), "role": issue.role.name(),
             "fingerprint": issue.fingerprint().to_string(), "key": issue.key.id().to_string(),
-            "not_after_s": issue.not_after_s, "index": answer.get("index"), "out": args.out,
+            "not_after": until, "index": answer.get("index"), "out": args.out,
         }));
     }
-    println!("{} is certified as {}.", issue.subject, issue.role.name());
-    println!("Fingerprint: {}", issue.fingerprint());
-    println!("Files: {}", args.out.display());
-    Ok(())
+    let kept = if args.out.join("client.key").exists() {
+        ""
+    } else {
+        "\nThe key stays where it is: put these files beside it."
+    };
+    print(&format!(
+        "{} is certified as {} until {until}.\nFingerprint: {}\nFiles: {}{kept}\n",
+        issue.subject,
+        issue.role.name(),
+        issue.fingerprint(),
+        args.out.display()
+    ))
 }
 
 pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
@@ -171,21 +244,22 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
     }
     let list: Vec<String> = fingerprints.iter().map(ToString::to_string).collect();
     if args.json {
-        return print_json(&json!({ "schema": "plomb-hub-revoke/1", "revoked": list }));
+        return print_json(&json!({ "schema": "plomb.hub-revoke/1", "revoked": list }));
     }
-    for fingerprint in list {
-        println!("Revoked: {fingerprint}");
-    }
-    Ok(())
+    print(&list.iter().map(|fingerprint| format!("Revoked: {fingerprint}\n")).collect::<String>())
+}
+
+/// Those certificates of a name that are not revoked, as the desk tells them.
+fn unrevoked(door: &mut Door, id: &str) -> Result<Vec<Value>, Failure> {
+    let answer = door.ask(Request::Certificates {})?;
+    let all = answer.get("certificates").and_then(Value::as_array).cloned().unwrap_or_default();
+    let of_id = |one: &Value| one.get("subject").and_then(Value::as_str) == Some(id);
+    Ok(all.into_iter().filter(|one| of_id(one) && one.get("revoked").is_some_and(Value::is_null)).collect())
 }
 
 fn fingerprints_of(door: &mut Door, id: &str) -> Result<Vec<Hash>, Failure> {
-    let answer = door.ask(Request::Certificates {})?;
-    let all = answer.get("certificates").and_then(Value::as_array).cloned().unwrap_or_default();
-    let found: Result<Vec<Hash>, Failure> = all
+    let found: Result<Vec<Hash>, Failure> = unrevoked(door, id)?
         .iter()
-        .filter(|one| one.get("subject").and_then(Value::as_str) == Some(id))
-        .filter(|one| one.get("revoked").is_some_and(Value::is_null))
         .map(|one| parse_fingerprint(one.get("fingerprint").and_then(Value::as_str).unwrap_or_default()))
         .collect();
     let found = found?;

@@ -18,7 +18,7 @@ use crate::{
     pki,
 };
 
-use super::{Failure, args::InitArgs, exit, print_json};
+use super::{Failure, args::InitArgs, exit, print, print_json};
 
 /// The names that every hub answers to.
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -116,14 +116,18 @@ fn report(args: &InitArgs, member: &Name) -> Result<(), Failure> {
     let config = args.dir.join("hub.toml");
     if args.json {
         return print_json(&json!({
-            "schema": "plomb-hub-init/1", "config": config, "origin": args.origin, "member": member.as_str(),
+            "schema": "plomb.hub-init/1", "config": config, "origin": args.origin, "member": member.as_str(),
             "policy": args.dir.join(hub::POLICY), "authority": args.dir.join(hub::AUTHORITY),
         }));
     }
-    println!("The ledger {} is founded in {}.", args.origin, args.dir.display());
-    println!("Keep copies of member.key and ca.key offline: they certify and revoke.");
-    println!("Next:");
-    println!("  plomb-hub certify --config {0} --role gateway --id gw-0001 --out ./gw-0001", config.display());
-    println!("  plomb-hub --config {}", config.display());
-    Ok(())
+    print(&format!(
+        "The ledger {} is founded in {}.\n\
+         Keep copies of member.key and ca.key offline: they certify and revoke.\n\
+         Next:\n  \
+           plomb-hub certify --config {config} --role gateway --id gw-0001 --out ./gw-0001\n  \
+           plomb-hub --config {config}\n",
+        args.origin,
+        args.dir.display(),
+        config = config.display()
+    ))
 }

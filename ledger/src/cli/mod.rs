@@ -4,7 +4,6 @@ mod archive;
 mod args;
 mod certify;
 mod door;
-mod entry_json;
 mod init;
 mod run;
 mod status;
@@ -37,6 +36,8 @@ pub(crate) mod exit {
     pub(crate) const PERMISSION: u8 = 77;
     /// The configuration is wrong.
     pub(crate) const CONFIG: u8 = 78;
+    /// Whoever read the output had enough, like `head`: no failure.
+    pub(crate) const CLOSED: u8 = 0;
 }
 
 /// A failure with its exit code.
@@ -57,6 +58,14 @@ impl Failure {
             _ => exit::IO,
         };
         Self::new(code, format!("{what}: {error}"))
+    }
+
+    /// Writing the output failed. Whoever read it may have had enough, like `head`.
+    fn output(what: impl std::fmt::Display, error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(exit::CLOSED, ""),
+            _ => Self::io(what, error),
+        }
     }
 }
 
@@ -122,6 +131,7 @@ pub fn main() -> ExitCode {
     };
     match dispatch(args) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.code == exit::CLOSED => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("plomb-hub: {}", failure.message);
             ExitCode::from(failure.code)
@@ -147,7 +157,14 @@ fn dispatch(args: Args) -> Result<(), Failure> {
 
 /// Prints a JSON document.
 fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value}\n"))
+}
+
+/// Prints text.
+fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{value}").map_err(|error| Failure::io("standard output", &error))
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::output("standard output", &error))
 }

@@ -1,10 +1,12 @@
 //! `plomb-hub status`.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use crate::{config::HubConfig, desk::Request};
 
-use super::{Failure, args::StatusArgs, door::Door, entry_json::rfc3339, print_json};
+use super::{Failure, args::StatusArgs, door::Door, print, print_json};
 
 pub(super) fn status(args: &StatusArgs) -> Result<(), Failure> {
     let config = HubConfig::load(&args.config)?;
@@ -13,65 +15,94 @@ pub(super) fn status(args: &StatusArgs) -> Result<(), Failure> {
     if args.json {
         return print_json(&answer);
     }
-    if args.certificates {
-        print_certificates(&answer);
-    } else {
-        print_status(&answer);
+    let mut out = String::new();
+    // Writing to a string never fails.
+    let _ = if args.certificates { certificates(&answer, &mut out) } else { ledger(&answer, &mut out) };
+    print(&out)
+}
+
+fn ledger(answer: &Value, out: &mut String) -> std::fmt::Result {
+    let running = answer.get("running").and_then(Value::as_bool) == Some(true);
+    let listen = if running { format!("runs on {}", text(answer, "listen")) } else { "does not run".into() };
+    writeln!(out, "Ledger        {}", text(answer, "origin"))?;
+    writeln!(out, "Hub           {listen}")?;
+    writeln!(out, "Height        {}, {}", text(answer, "height"), counted(answer, "size", "transaction"))?;
+    writeln!(out, "State         {}", text(answer, "state"))?;
+    writeln!(out, "Gateways")?;
+    for one in list(answer, "gateways") {
+        gateway(one, out)?;
+    }
+    writeln!(out, "Certificates")?;
+    for (role, counts) in answer.get("certificates").and_then(Value::as_object).into_iter().flatten() {
+        let [valid, expired, revoked] = ["valid", "expired", "revoked"].map(|key| text(counts, key));
+        writeln!(out, "  {role:<12} {valid} valid, {expired} expired, {revoked} revoked")?;
+    }
+    if let Some(batches) = answer.get("batches").filter(|batches| batches.is_object()) {
+        let admitted = counted(batches, "admitted", "batch");
+        writeln!(out, "Since start   {admitted} admitted, {} sent again", text(batches, "known"))?;
+        for (rule, count) in batches.get("refused").and_then(Value::as_object).into_iter().flatten() {
+            writeln!(out, "  refused by {rule}: {count}")?;
+        }
+    }
+    if let Some(broker) = answer.get("broker").filter(|broker| broker.is_object()) {
+        let open = counted(broker, "open", "connection");
+        writeln!(out, "Broker        {open} open, {} accepted", text(broker, "accepted"))?;
+        let refusals = broker.get("refusals").and_then(Value::as_object).into_iter().flatten();
+        for (reason, count) in refusals.filter(|(_, count)| count.as_u64() != Some(0)) {
+            writeln!(out, "  refused: {reason} {count}")?;
+        }
     }
     Ok(())
 }
 
-fn print_status(answer: &Value) {
-    let running = answer.get("running").and_then(Value::as_bool) == Some(true);
-    println!("Ledger        {}", text(answer, "origin"));
-    println!(
-        "Hub           {}",
-        if running { format!("runs on {}", text(answer, "listen")) } else { "does not run".into() }
-    );
-    println!("Height        {}, {} transactions", text(answer, "height"), text(answer, "size"));
-    println!("State         {}", text(answer, "state"));
-    println!("Gateways");
-    for gateway in list(answer, "gateways") {
-        println!(
-            "  {:<24} epoch {} batch {} to entry {}, anchored {}",
-            text(gateway, "gateway"),
-            text(gateway, "epoch"),
-            text(gateway, "batch"),
-            text(gateway, "last_seq"),
-            rfc3339(gateway.get("anchored_ms").and_then(Value::as_i64).unwrap_or(0)),
-        );
-    }
-    println!("Certificates");
-    for (role, counts) in answer.get("certificates").and_then(Value::as_object).into_iter().flatten() {
-        println!(
-            "  {role:<12} {} valid, {} expired, {} revoked",
-            text(counts, "valid"),
-            text(counts, "expired"),
-            text(counts, "revoked")
-        );
-    }
-    if let Some(batches) = answer.get("batches").filter(|batches| batches.is_object()) {
-        println!("Since start   {} batches admitted, {} known", text(batches, "admitted"), text(batches, "known"));
-        for (rule, count) in batches.get("refused").and_then(Value::as_object).into_iter().flatten() {
-            println!("  refused by {rule}: {count}");
-        }
-    }
-    if let Some(broker) = answer.get("broker").filter(|broker| broker.is_object()) {
-        println!("Broker        {} connections open, {} accepted", text(broker, "open"), text(broker, "accepted"));
-        let refusals = broker.get("refusals").and_then(Value::as_object).into_iter().flatten();
-        for (reason, count) in refusals.filter(|(_, count)| count.as_u64() != Some(0)) {
-            println!("  refused: {reason} {count}");
-        }
-    }
+fn gateway(one: &Value, out: &mut String) -> std::fmt::Result {
+    let id = text(one, "gateway");
+    let certificate = one.get("certificate").unwrap_or(&Value::Null);
+    let until = text(certificate, "until");
+    let mark = match certificate.get("state").and_then(Value::as_str) {
+        Some("revoked") => format!("  REVOKED: {}", text(certificate, "reason")),
+        Some("expired") => format!("  CERTIFICATE EXPIRED {until}: certify --id {id} --renew"),
+        Some("ends-soon") => format!("  certificate ends {until}: certify --id {id} --renew"),
+        _ => String::new(),
+    };
+    let place = match one.get("epoch").and_then(Value::as_u64) {
+        Some(epoch) => format!(
+            "epoch {epoch} batch {} to entry {}, anchored {}",
+            text(one, "batch"),
+            text(one, "last_seq"),
+            text(one, "anchored")
+        ),
+        None => "has anchored nothing yet".into(),
+    };
+    writeln!(out, "  {id:<24} {place}{mark}")?;
+    let Some(taken) = one.get("taken_over").filter(|taken| taken.is_object()) else { return Ok(()) };
+    let (count, last) = (counted(taken, "count", "time"), text(taken, "last"));
+    let advice = match taken.get("contested").and_then(Value::as_bool) {
+        Some(true) => ": two boxes may hold its key (a copied card?); stop one, then revoke and certify anew",
+        _ => "",
+    };
+    writeln!(out, "  {:<24} its connection was taken over {count} since start, last {last}{advice}", "")
 }
 
-fn print_certificates(answer: &Value) {
+fn certificates(answer: &Value, out: &mut String) -> std::fmt::Result {
     for one in list(answer, "certificates") {
         let revoked = one.get("revoked").and_then(|revoked| revoked.get("reason")).and_then(Value::as_str);
-        let until = rfc3339(one.get("not_after_s").and_then(Value::as_i64).unwrap_or(0).saturating_mul(1000));
+        let until = text(one, "not_after");
         let status = revoked.map_or_else(|| format!("until {until}"), |reason| format!("revoked: {reason}"));
-        println!("{:<10} {:<24} {} {status}", text(one, "role"), text(one, "subject"), text(one, "fingerprint"));
+        let [role, subject, fingerprint] = ["role", "subject", "fingerprint"].map(|key| text(one, key));
+        writeln!(out, "{role:<10} {subject:<24} {fingerprint} {status}")?;
     }
+    Ok(())
+}
+
+/// A number and what it counts.
+fn counted(value: &Value, key: &str, noun: &str) -> String {
+    let plural = match value.get(key).and_then(Value::as_u64) {
+        Some(1) => "",
+        _ if noun.ends_with("ch") => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{plural}", text(value, key))
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {

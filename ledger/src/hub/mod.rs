@@ -51,6 +51,12 @@ pub enum HubError {
     /// The ledger does not open, or failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Another process holds the ledger's file open.
+    #[error("{file} is in use: another plomb-hub runs with this ledger (`fuser {file}` names it); stop that one first")]
+    InUse {
+        /// The ledger's file.
+        file: std::path::PathBuf,
+    },
     /// The ledger's file is not there.
     #[error("{file} is missing; restore it from a copy, or make a new ledger with `plomb-hub init`")]
     NoLedger {
@@ -82,7 +88,7 @@ pub enum HubError {
 impl HubError {
     /// Whether another process holds the ledger's file open.
     pub fn is_locked(&self) -> bool {
-        matches!(self, Self::Ledger(LedgerError::Store(redb::Error::DatabaseAlreadyOpen)))
+        matches!(self, Self::InUse { .. })
     }
 }
 
@@ -202,7 +208,10 @@ pub fn open_ledger(config: &HubConfig) -> Result<Ledger, HubError> {
         witness_name: config.witness.clone(),
         witness: files::read_seed(&config.file(WITNESS_KEY))?,
     };
-    Ok(Ledger::open(&file, signers)?)
+    match Ledger::open(&file, signers) {
+        Err(LedgerError::Store(redb::Error::DatabaseAlreadyOpen)) => Err(HubError::InUse { file }),
+        opened => Ok(opened?),
+    }
 }
 
 /// The ledger's file in the state directory.

@@ -41,6 +41,8 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         ("plomb-profiles", &["plomb-mbus", "plomb-session", "plomb-wmbus"]),
         ("plomb-keys", &["plomb-mbus", "plomb-wmbus"]),
         ("plomb-broker", &[]),
+        // Names media by the driver's table; what gateway and ledger show must not differ.
+        ("plomb-view", &["plomb-mbus", "plomb-seal"]),
         (
             "plomb-gateway",
             &[
@@ -51,10 +53,11 @@ fn the_arrows_between_crates_point_as_the_design_says() {
                 "plomb-seal",
                 "plomb-session",
                 "plomb-settings",
+                "plomb-view",
                 "plomb-wmbus",
             ],
         ),
-        ("plomb-ledger", &["plomb-broker", "plomb-seal", "plomb-settings"]),
+        ("plomb-ledger", &["plomb-broker", "plomb-seal", "plomb-settings", "plomb-view"]),
         (
             "plomb-cli",
             &[

@@ -164,11 +164,12 @@ impl Branch {
 
     /// Where the next twig's share of the whole begins, and how large it is.
     pub(super) const fn twig_share(&self) -> (u64, u64) {
+        // What comes behind the first round was not foreseen and gets no share.
+        if self.taken > self.first {
+            return (self.ends(), 0);
+        }
         let share = self.share / self.first;
-        // Rounds behind the first were not foreseen: they get no share.
-        let nth = if self.taken > self.first { self.first } else { self.taken };
-        let begins = self.begins + share * nth.saturating_sub(1);
-        (begins, if self.taken > self.first { 0 } else { share })
+        (self.begins + share * self.taken.saturating_sub(1), share)
     }
 
     pub(super) const fn ends(&self) -> u64 {

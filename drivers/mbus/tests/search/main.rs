@@ -3,6 +3,7 @@
 
 mod commands;
 mod cost;
+mod hostile;
 mod primary;
 mod sets;
 mod speeds;

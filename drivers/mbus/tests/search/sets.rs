@@ -49,6 +49,10 @@ impl Dice {
         (mixed ^ mixed >> 31) % limit
     }
 
+    pub fn byte(&mut self) -> u8 {
+        self.below(256).to_le_bytes()[0]
+    }
+
     fn small(&mut self, limit: u8) -> u8 {
         u8::try_from(self.below(u64::from(limit))).unwrap()
     }

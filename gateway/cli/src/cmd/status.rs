@@ -136,11 +136,21 @@ fn lines(snapshot: &Snapshot, show: &Show) -> Vec<String> {
             (None, false) => "not opened yet".into(),
         };
         let (name, port) = (&bus.name, &bus.port);
-        let line = format!("bus        {name} at {port}, {state}; {} answered, {} failed", bus.answered, bus.failed);
+        let line = match &bus.receiver {
+            None => format!("bus        {name} at {port}, {state}; {} answered, {} failed", bus.answered, bus.failed),
+            Some(receiver) => format!(
+                "air        {name} at {port}, {state}: {receiver}; {} telegrams, {} refused, {} of strangers, {} noise",
+                bus.answered, bus.failed, bus.strangers, bus.noise
+            ),
+        };
         lines.push(one_line(&line));
     }
     lines.push(String::new());
     lines.extend(points(snapshot, now_ms, show).lines());
+    if snapshot.points.iter().any(|point| point.radio.is_some()) {
+        lines.push(String::new());
+        lines.extend(reception(snapshot, now_ms).lines());
+    }
     if snapshot.points.iter().any(|point| point.asked_again.is_some()) {
         lines.push(
             "A meter that failed is asked again at the time shown; `plomb read --point NAME` asks it now.".into(),
@@ -201,6 +211,27 @@ fn points(snapshot: &Snapshot, now_ms: i64, show: &Show) -> Table {
             &share,
             &point.asked_again.as_deref().map(|time| show.zone.text(time)).unwrap_or_default(),
             failure.unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// How the radio meters are received.
+fn reception(snapshot: &Snapshot, now_ms: i64) -> Table {
+    let mut table =
+        Table::new(&["in the air", ">heard", ">every", ">of 24 h", ">dBm", ">telegrams", "protection", "refused"]);
+    for (point, radio) in snapshot.points.iter().filter_map(|point| Some((point, point.radio.as_ref()?))) {
+        let refused: Vec<String> = radio.refused.iter().map(|(kind, times)| format!("{times} × {kind}")).collect();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        table.row([
+            point.point.as_str(),
+            &rounded(radio.last_heard.as_deref(), now_ms),
+            &or_dash(radio.expected_interval_s.map(|seconds| format!("{seconds:.0} s"))),
+            &or_dash(radio.heard_24h_percent.map(|percent| format!("{percent} %"))),
+            &or_dash(radio.rssi_dbm.map(|dbm| dbm.to_string())),
+            &radio.telegrams.to_string(),
+            radio.protection.as_deref().unwrap_or("-"),
+            &refused.join(", "),
         ]);
     }
     table

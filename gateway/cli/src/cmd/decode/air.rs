@@ -1,9 +1,10 @@
 //! Radio telegrams, and encrypted ones of a wire.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use plomb_gateway::{
     keys::Keys,
+    models,
     normalise::wmbus::{Aids, NormaliseError, own_ci, record},
 };
 use plomb_mbus::{Annotation, Frame, MeterId, SecondaryAddress};
@@ -37,8 +38,8 @@ struct Kept {
 }
 
 impl Ear {
-    pub(super) fn new(keys: Keys, accept_decrypted_samples: bool) -> Result<Self, Failure> {
-        let library = Library::shipped().map_err(|error| Failure::Config(format!("the meter models: {error}")))?;
+    pub(super) fn new(keys: Keys, profiles: Option<&Path>, accept_decrypted_samples: bool) -> Result<Self, Failure> {
+        let library = models::library(profiles).map_err(Failure::Config)?;
         Ok(Self {
             keys,
             library,

@@ -36,7 +36,7 @@ pub(super) fn decode(args: &DecodeArgs, show: &Show) -> Result<u8, Failure> {
         show: *show,
         out: Out::new(),
         tally: Tally::default(),
-        ear: Ear::new(keys, args.accept_decrypted_samples)?,
+        ear: Ear::new(keys, args.profiles.as_deref(), args.accept_decrypted_samples)?,
         frame: EMPTY,
     };
     match args.telegrams.as_slice() {

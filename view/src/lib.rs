@@ -1,13 +1,14 @@
 //! Entries as JSON for people and programs that only want the numbers. Unsigned; each names the signed
 //! original by sequence number and hash.
+//!
+//! The one dialect: what the gateway publishes and shows, and what the hub shows of its archive. Decimals
+//! are strings, times RFC 3339 in UTC with milliseconds, media have their name and their code.
 
 use std::fmt::Display;
 
-use plomb_seal::{Body, Entry, Meter, Name, Obis, Reading, Record, Signed, Value, topic};
+use plomb_seal::{Body, Clock, Entry, Meter, Name, Obis, Reading, Record, Signed, Value, topic};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
-
-use crate::{clock::state_name, status::rfc3339};
 
 /// The schema of a reading.
 pub const READING_SCHEMA: &str = "plomb.reading/1";
@@ -192,4 +193,36 @@ impl<'a> ReadingView<'a> {
 
 fn each_reading<S: Serializer>(readings: &&[Reading], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(readings.iter().map(ReadingView::of))
+}
+
+/// How a clock state reads.
+pub fn state_name(state: Clock) -> &'static str {
+    match state {
+        Clock::Unset => "unset",
+        Clock::Synced { .. } => "synced",
+        Clock::Holdover { .. } => "holdover",
+    }
+}
+
+/// RFC 3339 in UTC with three fractional digits, from Unix milliseconds.
+pub fn rfc3339(unix_ms: i64) -> String {
+    let format =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .ok()
+        .and_then(|time| time.format(format).ok())
+        .unwrap_or_else(|| format!("{unix_ms} ms"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_three_fractional_digits_whatever_they_are() {
+        assert_eq!(rfc3339(1_780_000_000_000), "2026-05-28T20:26:40.000Z");
+        assert_eq!(rfc3339(1_780_000_000_120), "2026-05-28T20:26:40.120Z");
+        assert_eq!(rfc3339(i64::MAX), format!("{} ms", i64::MAX), "no time is no error");
+    }
 }

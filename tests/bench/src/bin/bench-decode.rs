@@ -1,6 +1,6 @@
 //! Decoding: frames a second on one core, over recorded or simulated frames.
 //!
-//! `decode FOLDER [SECONDS]` reads every `.hex` file of a folder; without a folder the frames are those of the
+//! `bench-decode FOLDER [SECONDS]` reads every `.hex` file of a folder; without a folder the frames are those of the
 //! simulated meters. Three levels: records borrowed from the frame, records collected, and the normalised
 //! record that is signed. Prints one JSON line.
 

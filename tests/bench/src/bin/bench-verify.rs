@@ -1,6 +1,6 @@
 //! Verification: entries a second, beside the bound that Ed25519 sets on the same core in the same run.
 //!
-//! `verify [ENTRIES]`: makes an export in memory and verifies it, in turns with bare strict signature checks
+//! `bench-verify [ENTRIES]`: makes an export in memory and verifies it, in turns with bare strict signature checks
 //! over messages of the same length. Prints one JSON line; `ratio` is verification over bound.
 
 use std::{env, time::Instant};

@@ -1,6 +1,6 @@
 //! The journal against a plain file: sign, chain and commit beside append and fdatasync, at the same window.
 //!
-//! `cargo run --release -p plomb-bench --bin journal [FOLDER]`. The folder should lie on the disk in question.
+//! `cargo run --release -p plomb-bench --bin bench-journal [FOLDER]`. The folder should lie on the disk in question.
 //! Both sides take turns in one run, so what counts is the ratio. Bytes are what the kernel sent to the disk
 //! for this process (`/proc/self/io`), without the file system's own journal.
 

@@ -1,0 +1,55 @@
+//! The meter models that are known: those that are shipped, and those of a folder.
+
+use std::{fs, path::Path};
+
+use plomb_profiles::{Library, PROFILE_BYTES_MAX, Profile};
+
+/// The most files of a folder that are read.
+pub const PROFILES_MAX: usize = 1000;
+
+/// The shipped models, and those of the folder's `.toml` files, which replace shipped ones of their name.
+/// Each must read its own test telegrams.
+pub fn library(folder: Option<&Path>) -> Result<Library, String> {
+    let mut library = Library::shipped().map_err(|error| format!("the meter models: {error}"))?;
+    let Some(folder) = folder else { return Ok(library) };
+    let wrong = |path: &Path, what: String| format!("{}: {what}", path.display());
+    let listed = fs::read_dir(folder).map_err(|error| wrong(folder, error.to_string()))?;
+    let mut paths: Vec<_> = listed.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    if paths.len() > PROFILES_MAX {
+        return Err(wrong(folder, format!("more than {PROFILES_MAX} profiles")));
+    }
+    for path in paths {
+        let size = fs::metadata(&path).map_err(|error| wrong(&path, error.to_string()))?.len();
+        if size > PROFILE_BYTES_MAX as u64 {
+            return Err(wrong(&path, format!("more than {PROFILE_BYTES_MAX} bytes")));
+        }
+        let text = fs::read_to_string(&path).map_err(|error| wrong(&path, error.to_string()))?;
+        let profile = Profile::parse(&path.display().to_string(), &text).map_err(|error| error.to_string())?;
+        profile.check().map_err(|error| wrong(&path, error.to_string()))?;
+        library.replace(profile).map_err(|error| wrong(&path, error.to_string()))?;
+    }
+    Ok(library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILE: &str = "format = 1\nname = \"town-water\"\nversion = 1\nmodel = \"Water meter of the town\"\n\
+         security = \"plain\"\n[[match]]\nmanufacturer = \"TWN\"\n[[record]]\nvib = \"13\"\nname = \"consumption\"\n";
+
+    #[test]
+    fn a_folder_adds_models_and_a_wrong_file_names_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(library(Some(folder.path())).unwrap().by_name("town-water").is_none());
+        fs::write(folder.path().join("town.toml"), PROFILE).unwrap();
+        fs::write(folder.path().join("notes.txt"), "not a profile").unwrap();
+        assert!(library(Some(folder.path())).unwrap().by_name("town-water").is_some());
+        fs::write(folder.path().join("town.toml"), PROFILE.replace("vib =", "vip =")).unwrap();
+        let error = library(Some(folder.path())).unwrap_err();
+        assert!(error.contains("town.toml:9:") && error.contains("vib"), "{error}");
+        assert!(library(Some(&folder.path().join("absent"))).is_err());
+    }
+}
