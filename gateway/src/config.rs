@@ -275,7 +275,7 @@ impl TryFrom<String> for Protocol {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        one_of(&text, "protocols of this version", &[("mbus", Self::Mbus)])
+        one_of(&text, "protocols of this version", &[("mbus", Self::Mbus), ("wmbus", Self::Wmbus)])
     }
 }
 
@@ -587,7 +587,7 @@ mod tests {
             Config::load(&path).map_err(|error| error.to_string())
         };
         let error = load("protocol = \"modbus\"").unwrap_err();
-        assert!(error.contains(":8:12: ") && error.contains("protocols of this version: mbus"), "{error}");
+        assert!(error.contains(":8:12: ") && error.contains("protocols of this version: mbus, wmbus"), "{error}");
         let error = load("protocol = \"mbus\"\nparity = \"evn\"").unwrap_err();
         assert!(error.contains("parities: even, none, odd"), "{error}");
         let good = load("protocol = \"mbus\"\nparity = \"odd\"\nselect = \"73\"").unwrap();

@@ -111,6 +111,7 @@ struct Daemon {
     gateway: Name,
     key: SigningKey,
     trust: Option<(plomb_seal::Credential, Policy)>,
+    meter_keys: Arc<Keys>,
     clock: Arc<SystemClock>,
 }
 
@@ -122,8 +123,12 @@ impl Daemon {
             Some(path) => Some(identity::credential(path, &gateway, &key).map_err(Fatal::Config)?),
             None => None,
         };
+        let meter_keys = match &config.gateway.meter_keys {
+            Some(path) => Keys::load(path).map_err(Fatal::Config)?,
+            None => Keys::default(),
+        };
         let clock = Arc::new(SystemClock::new(&config.clock));
-        Ok(Self { config, config_hash, gateway, key, trust, clock })
+        Ok(Self { config, config_hash, gateway, key, trust, meter_keys: Arc::new(meter_keys), clock })
     }
 
     async fn run(self) -> Result<(), Fatal> {
@@ -242,11 +247,6 @@ impl Daemon {
         tasks: &mut JoinSet<Result<(), JournalError>>,
     ) -> Result<Lines, Fatal> {
         let (mut questions, mut scanners) = (Vec::new(), Vec::new());
-        let keys = match &self.config.gateway.meter_keys {
-            Some(path) => Keys::load(path).map_err(Fatal::Config)?,
-            None => Keys::default(),
-        };
-        let keys = Arc::new(keys);
         // Only those who listen to the air need it.
         let library = match self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus) {
             true => models::library(self.config.gateway.profiles.as_deref()).map_err(Fatal::Config)?,
@@ -271,7 +271,7 @@ impl Daemon {
                     let receiver = RadioTask::new(
                         bus,
                         meters,
-                        (keys.clone(), library.clone()),
+                        (self.meter_keys.clone(), library.clone()),
                         journal,
                         board,
                         (asked, ordered),

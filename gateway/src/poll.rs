@@ -446,13 +446,24 @@ pub async fn read_once(meter: &config::Meter, bus: &config::Bus) -> Result<(Reco
     record(&frames).map(|record| (record, frames)).map_err(|error| error.to_string())
 }
 
+/// Whether an identity that was found is one that is wanted. What either does not say is no difference.
+fn is_of(wanted: &SecondaryAddress, found: &SecondaryAddress) -> bool {
+    fn agree<T: PartialEq>(wanted: Option<T>, found: Option<T>) -> bool {
+        wanted.is_none() || found.is_none() || wanted == found
+    }
+    wanted.matches_id(found.id)
+        && agree(wanted.manufacturer, found.manufacturer)
+        && agree(wanted.version, found.version)
+        && agree(wanted.medium, found.medium)
+}
+
 /// Names the measuring point that a found meter is configured for.
 fn self_named(line: ScanLine, meters: &[MeterOnBus]) -> ScanLine {
     let ScanLine::Found(mut found) = line else { return line };
     let identity = found.identity.as_deref().and_then(|text| secondary(text).ok());
     let known = meters.iter().find(|meter| match meter.target {
         Target::Primary(Address(address)) => found.address == Some(address),
-        Target::Secondary(wanted) => identity.is_some_and(|identity| wanted.id == identity.id),
+        Target::Secondary(wanted) => identity.is_some_and(|identity| is_of(&wanted, &identity)),
     });
     found.point = known.map(|meter| meter.point.to_string());
     ScanLine::Found(found)

@@ -427,11 +427,14 @@ impl ScanArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a real plombd, a
-real plomb-hub with its broker and ledger, and a subscriber. On ctrl-C, or after --for,
-everything is stopped, exported, verified with the hub's policy, compared with what arrived
-and with the hub's archive, and explained. One meter is silent on purpose: its absences are
-entries too.
+#[command(after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a dozen radio meters
+around a simulated receiver on another, a real plombd, a real plomb-hub with its broker and
+ledger, and a subscriber. On ctrl-C, or after --for, everything is stopped, exported, verified
+with the hub's policy, compared with what arrived and with the hub's archive, and explained.
+
+Some meters misbehave on purpose. A wired one is silent: its absences are entries too. Of one
+radio meter the telegrams are forged, of one an old telegram is replayed, one comes under a
+wrong key: all are refused, and that is shown.
 
 plombd and plomb-hub must lie beside plomb (cargo build --release --bins), or in
 $PLOMB_BIN_DIR.
@@ -444,10 +447,11 @@ Examples:
 Exit codes: 0 everything checked, 1 something did not, 69 a program is missing or did not
 start.")]
 pub(crate) struct DemoArgs {
-    /// For how long, and until each meter was asked once; without it until ctrl-C.
+    /// For how long, and until each meter was asked or heard once and each forgery was noticed, which takes about
+    /// 15 s; without it until ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = crate::show::duration)]
     pub(crate) lasts: Option<std::time::Duration>,
-    /// How many meters, the silent one included.
+    /// How many wired meters, the silent one included.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(2..=50))]
     pub(crate) meters: u8,
     /// Where the files go, and stay; must be absent or empty [default: a temporary directory, removed at the end].

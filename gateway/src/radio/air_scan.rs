@@ -7,7 +7,7 @@ use plomb_profiles::Library;
 use plomb_receivers::Heard;
 use tokio::time::{Duration, Instant};
 
-use crate::scan::{Ear, ScanLine, ScanOrder};
+use crate::scan::{Ear, LINES_MAX, ScanLine, ScanOrder};
 
 /// Who was heard since somebody asked.
 pub(super) struct AirScan {
@@ -26,10 +26,17 @@ impl AirScan {
         let line = self.ear.hear(&heard.bytes, heard.rssi_dbm);
         if let Some((meter, ScanLine::Found(mut found))) = line {
             found.point = point(&meter);
-            // The queue holds more than a table of strangers can in the time that a reader may take.
+            // There is place for each: the ear knows no more than half the queue, and progress leaves that half free.
             let _ = self.order.lines.try_send(ScanLine::Found(found));
         }
-        let _ = self.order.lines.try_send(self.ear.progress(self.begun.elapsed(), self.lasts()));
+    }
+
+    /// Tells how far it is, also while nobody sends: whoever asked must not take it for dead, and whoever is gone
+    /// is noticed only by this.
+    pub(super) fn tick(&self) {
+        if self.order.lines.capacity() > LINES_MAX / 2 {
+            let _ = self.order.lines.try_send(self.ear.progress(self.begun.elapsed(), self.lasts()));
+        }
     }
 
     /// Whether the time is over, or whoever asked is gone.
@@ -37,8 +44,9 @@ impl AirScan {
         self.begun.elapsed() >= self.lasts() || self.order.lines.is_closed()
     }
 
-    pub(super) fn end(self) {
-        let _ = self.order.lines.try_send(self.ear.done("complete", self.begun.elapsed()));
+    /// Tells the end: `complete`, or `cancelled`.
+    pub(super) fn end(self, end: &str) {
+        let _ = self.order.lines.try_send(self.ear.done(end, self.begun.elapsed()));
     }
 
     fn lasts(&self) -> Duration {

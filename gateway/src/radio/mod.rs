@@ -35,6 +35,9 @@ fn wanted(meter: &config::Meter, keys: &Keys) -> Result<Wanted, String> {
     let wrong = |what: String| format!("meter \"{}\": {what}", meter.point);
     let text = meter.id.as_ref().ok_or_else(|| wrong("give `id`, the eight digits on the meter".into()))?;
     let address = secondary(text).map_err(wrong)?;
+    if address.has_wild_digit() {
+        return Err(wrong("`id` has a digit that is left open: in the air each meter is known by all eight".into()));
+    }
     let minimum = meter.security.map(|least| match least {
         Least::Plain => Protection::Plain,
         Least::Encrypted => Protection::Encrypted,

@@ -129,6 +129,9 @@ impl RadioTask {
         for index in 0..self.points.len() {
             self.tell_held(index).await?;
         }
+        if let Some(scan) = self.scan.take() {
+            scan.end("cancelled");
+        }
         if self.journal.has_unwritten_counters() {
             self.journal.flush().await?;
         }
@@ -261,7 +264,10 @@ impl RadioTask {
 
     async fn look_at_time(&mut self) -> Result<(), JournalError> {
         if let Some(scan) = self.scan.take_if(|scan| scan.is_over()) {
-            scan.end();
+            scan.end("complete");
+        }
+        if let Some(scan) = &self.scan {
+            scan.tick();
         }
         let now = self.started.elapsed();
         for Missing { meter, due, reason, detail } in self.listener.missing(now) {

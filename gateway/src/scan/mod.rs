@@ -15,8 +15,9 @@ pub const SCHEMA: &str = "plomb.scan/1";
 /// How long the air is listened to unless told otherwise, in seconds.
 pub const AIR_SECONDS_DEFAULT: u64 = 120;
 
-/// The most lines of a scan that wait to be taken; progress is left out when nobody takes it.
-pub const LINES_MAX: usize = 256;
+/// The most lines of a scan that wait to be taken; progress is left out when nobody takes it. The other half holds
+/// each meter that the air can give, and the end.
+pub const LINES_MAX: usize = 1280;
 
 /// A scan that somebody wants of the task that holds the port. It ends early when the lines' receiver goes.
 pub struct ScanOrder {

@@ -66,15 +66,8 @@ pub fn street(meters: u8, seed: u64, speed: LineSpeed, calendar: Calendar) -> St
 
 fn street_meter(address: u8, kind: Kind, identity: Identity) -> StreetMeter {
     let houses = usize::from(address - 1) / KINDS.len() + 1;
-    let what = match kind {
-        Kind::Heat => "heat",
-        Kind::Water => "water",
-        Kind::WarmWater => "warm-water",
-        Kind::Electricity => "electricity",
-        Kind::Gas => "gas",
-    };
     StreetMeter {
-        name: format!("house-{houses}-{what}"),
+        name: format!("house-{houses}-{}", kind.name()),
         kind,
         address,
         id: identity.id_digits(),

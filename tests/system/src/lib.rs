@@ -336,6 +336,18 @@ pub fn binary(program: &str) -> PathBuf {
     path
 }
 
+/// Whether a plain decimal is `mantissa × 10^exponent`.
+pub fn same_number(decimal: &str, mantissa: i64, exponent: i32) -> bool {
+    let (digits, places) = match decimal.split_once('.') {
+        Some((whole, fraction)) => (format!("{whole}{fraction}"), i32::try_from(fraction.len()).unwrap()),
+        None => (decimal.to_string(), 0),
+    };
+    let Ok(value) = digits.parse::<i128>() else { return false };
+    let least = exponent.min(-places);
+    let scale = |value: i128, exponent: i32| value * 10i128.pow(u32::try_from(exponent - least).unwrap());
+    scale(value, -places) == scale(mantissa.into(), exponent)
+}
+
 /// Whether the long forms of campaigns are asked for.
 pub fn campaign() -> bool {
     std::env::var_os("PLOMB_CAMPAIGN").is_some_and(|value| value == "1")

@@ -7,7 +7,7 @@ use plomb_sim::{
     live::{Kind, Meter},
     mbus::{Identity, Slave},
 };
-use plomb_system_tests::{Site, wait_for};
+use plomb_system_tests::{Site, same_number, wait_for};
 use serde_json::Value;
 
 fn meters() -> Vec<(&'static str, u8, Kind)> {
@@ -23,6 +23,25 @@ fn live(address: u8, kind: Kind) -> Slave {
     let identity =
         Identity { id: 0x1000_0000 + u32::from(address), manufacturer: 0x4182, version: 1, medium: kind.medium() };
     Slave::live(address, Meter::new(kind, identity, u64::from(address)))
+}
+
+/// What everybody tries first: it proves all that it claims, on the radio too.
+#[test]
+fn the_demo_proves_what_it_shows() {
+    let output = Command::new(plomb_system_tests::binary("plomb")).args(["demo", "--for", "5s", "--json"]).output();
+    let output = output.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}\n{:#}", lines.last().unwrap_or(&Value::Null));
+    let checks: Vec<&str> =
+        lines.last().unwrap()["checks"].as_array().unwrap().iter().filter_map(|check| check["name"].as_str()).collect();
+    for name in ["verified", "archive", "silence", "honest-radio", "forged", "replayed", "stolen", "tampering"] {
+        assert!(checks.contains(&name), "{name} is not among {checks:?}");
+    }
+    for kind in ["mac failed", "counter repeated", "key wrong"] {
+        assert!(lines.iter().any(|line| line["event"] == "refused" && line["kind"] == kind), "{kind} was not shown");
+    }
 }
 
 /// Every value that a meter's own simulator foretells arrives at a subscriber, in the archive, and in a
@@ -67,7 +86,7 @@ fn what_the_meters_say_arrives_everywhere_and_is_proved() {
             for register in &expected {
                 let found = heard["records"].as_array().unwrap().iter().any(|record| {
                     let value = record["value"].as_str().unwrap_or_default();
-                    same(value, register.mantissa, register.exponent.into())
+                    same_number(value, register.mantissa, register.exponent.into())
                         && record["storage"].as_u64() == Some(u64::from(register.storage))
                         && record["tariff"].as_u64() == Some(u64::from(register.tariff))
                 });
@@ -85,18 +104,6 @@ fn readings(document: &Value) -> Vec<(Option<String>, Option<String>, Option<Str
     let list = document["records"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().map(str::to_string);
     list.iter().map(|record| (text(&record["obis"]), text(&record["value"]), text(&record["unit"]))).collect()
-}
-
-/// Whether a plain decimal is `mantissa × 10^exponent`.
-fn same(decimal: &str, mantissa: i64, exponent: i32) -> bool {
-    let (digits, places) = match decimal.split_once('.') {
-        Some((whole, fraction)) => (format!("{whole}{fraction}"), i32::try_from(fraction.len()).unwrap()),
-        None => (decimal.to_string(), 0),
-    };
-    let Ok(value) = digits.parse::<i128>() else { return false };
-    let least = exponent.min(-places);
-    let scale = |value: i128, exponent: i32| value * 10i128.pow(u32::try_from(exponent - least).unwrap());
-    scale(value, -places) == scale(mantissa.into(), exponent)
 }
 
 /// What is really published fits the AsyncAPI document beside the code.

@@ -30,6 +30,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Its name in measuring points: `warm-water`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Heat => "heat",
+            Self::Water => "water",
+            Self::WarmWater => "warm-water",
+            Self::Electricity => "electricity",
+            Self::Gas => "gas",
+        }
+    }
+
     /// The medium code of the fixed header.
     #[must_use]
     pub fn medium(self) -> u8 {

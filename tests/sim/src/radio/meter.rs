@@ -34,7 +34,7 @@ pub enum Trick {
     WrongKey,
     /// A bit of its MAC is turned over; without MAC, a bit of the last byte.
     WrongMac,
-    /// After this many telegrams it sends the last one again for ever.
+    /// After this many telegrams somebody who recorded the first sends that one again for ever.
     Replay {
         /// Honest telegrams before that.
         after: u32,
@@ -60,7 +60,7 @@ pub struct RadioMeter {
     pub rssi_dbm: i16,
     access: u8,
     sent: u32,
-    last: Vec<u8>,
+    first_sent: Vec<u8>,
 }
 
 impl RadioMeter {
@@ -77,7 +77,7 @@ impl RadioMeter {
             rssi_dbm: -75,
             access: 0,
             sent: 0,
-            last: Vec::new(),
+            first_sent: Vec::new(),
         }
     }
 
@@ -89,12 +89,13 @@ impl RadioMeter {
 
     /// Sends: the telegram with its registers at `unix_s`.
     pub fn send(&mut self, unix_s: u64) -> Radiated {
-        let replays = matches!(self.trick, Trick::Replay { after } if self.sent >= after && !self.last.is_empty());
-        if !replays {
-            self.last = self.telegram(unix_s);
+        let replays = matches!(self.trick, Trick::Replay { after } if self.sent >= after.max(1));
+        let stripped = if replays { self.first_sent.clone() } else { self.telegram(unix_s) };
+        if self.sent == 0 {
+            self.first_sent.clone_from(&stripped);
         }
         self.sent = self.sent.saturating_add(1);
-        Radiated { stripped: self.last.clone(), mode: self.mode, rssi_dbm: self.rssi_dbm }
+        Radiated { stripped, mode: self.mode, rssi_dbm: self.rssi_dbm }
     }
 
     fn telegram(&mut self, unix_s: u64) -> Vec<u8> {

@@ -1,15 +1,18 @@
 //! `plomb demo`: a whole street in one command, and the proof of it.
 //!
 //! ```text
-//! simulated meters ─ pseudo-terminal ─▶ plombd ─ MQTT, mTLS ─▶ plomb-hub ─ MQTT, mTLS ─▶ the subscriber here
+//! meters on a wire ─ pseudo-terminal ─▶ plombd ─ MQTT, mTLS ─▶ plomb-hub ─ MQTT, mTLS ─▶ the subscriber here
+//! radio meters ─ receiver, the same ──────┤
 //!                                          └─ journal ─▶ export ─▶ verify ◀─ archive of the hub
 //! ```
 //!
 //! Both programs are real processes, started, stopped and waited for here.
 
+mod air;
 mod listen;
 mod program;
 mod prove;
+mod refusals;
 mod tell;
 mod town;
 
@@ -100,7 +103,7 @@ async fn play(args: &DemoArgs, show: &Show, stopped: watch::Receiver<bool>) -> R
     Ok(if proof.holds() { OK } else { BAD })
 }
 
-/// Shows what arrives until the time is over and each meter was asked once, or until told to stop.
+/// Shows what arrives until the time is over and each meter was asked, or heard, once, or until told to stop.
 async fn watch_street(
     args: &DemoArgs,
     town: &mut Town,
@@ -122,13 +125,14 @@ async fn watch_street(
                 let snapshot = state(town);
                 if let Some(snapshot) = &snapshot {
                     teller.receipts(snapshot)?;
+                    teller.refusals(snapshot)?;
                 }
                 let (now, past) = (Instant::now(), |limit: Option<Instant>, now| limit.is_some_and(|limit| limit <= now));
-                if past(give_up, now) || (past(end, now) && snapshot.is_some_and(|snapshot| went_round(&snapshot))) {
+                if past(give_up, now) || (past(end, now) && snapshot.is_some_and(|snapshot| went_round(&snapshot) && town.antenna.is_told(&snapshot))) {
                     return Ok(());
                 }
                 if past(end, now) && !std::mem::replace(&mut told, true) {
-                    teller.step("the time is over; going on until each meter was asked once")?;
+                    teller.step("the time is over; going on until each meter was asked, or heard, or refused as it should be")?;
                 }
             }
         }

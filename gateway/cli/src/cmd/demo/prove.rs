@@ -17,7 +17,7 @@ use crate::{
     show::count,
 };
 
-use super::{listen::Heard, town::Town};
+use super::{listen::Heard, refusals, town::Town};
 
 /// How many entries are read from the journal at once.
 const ENTRIES_AT_ONCE: usize = 256;
@@ -65,7 +65,7 @@ impl Proof {
 }
 
 /// An entry's place and hash.
-type Placed = ((u32, u64), Hash);
+pub(super) type Placed = ((u32, u64), Hash);
 
 /// Exports, verifies, and compares with the journal, the subscriber and the archive.
 pub(super) fn prove(town: &Town, heard: &Heard) -> Result<Proof, Failure> {
@@ -89,7 +89,8 @@ pub(super) fn prove(town: &Town, heard: &Heard) -> Result<Proof, Failure> {
     let exported = exported(&bytes);
     let placed: Vec<Placed> = exported.iter().map(|entry| entry.placed).collect();
     let (silence, meters) = street(town, &exported);
-    let checks = vec![
+    let (air, recorded) = refusals::radio(&town.antenna, heard, &exported);
+    let mut checks = vec![
         verified(&report),
         same(
             "journal",
@@ -100,8 +101,10 @@ pub(super) fn prove(town: &Town, heard: &Heard) -> Result<Proof, Failure> {
         subscriber(heard, &exported),
         same("archive", &journal, &archive(town)?, "The hub's archive holds every entry exactly once, in order"),
         silence,
-        tampering(town, &bytes, &policy)?,
     ];
+    checks.extend(air);
+    checks.push(tampering(town, &bytes, &policy)?);
+    let meters = meters + recorded;
     let key = exported.first().map(|entry| entry.key.clone()).unwrap_or_default();
     Ok(Proof { report, key, file, meters, checks })
 }
@@ -196,12 +199,14 @@ fn tampering(town: &Town, bytes: &[u8], policy: &Policy) -> Result<Check, Failur
 }
 
 /// An entry of the export.
-struct Exported {
-    placed: Placed,
-    point: Option<String>,
-    absent: bool,
+pub(super) struct Exported {
+    pub(super) placed: Placed,
+    pub(super) point: Option<String>,
+    pub(super) absent: bool,
+    /// The telegrams of a record.
+    pub(super) frames: Vec<Hash>,
     key: String,
-    document: Value,
+    pub(super) document: Value,
 }
 
 /// The entries of an export, in its order, as far as it can be read.
@@ -228,6 +233,10 @@ fn entry(bytes: &[u8]) -> Option<Exported> {
         placed: ((statement.epoch, statement.seq), signed.hash()),
         point: statement.body.link().map(|link| link.point.to_string()),
         absent: matches!(statement.body, Body::Absent(..)),
+        frames: match &statement.body {
+            Body::Record(_, record) => record.frames.clone(),
+            _ => Vec::new(),
+        },
         key,
         document: view::document(&signed),
     })

@@ -1,6 +1,6 @@
 //! What the demo says, as text or as JSON lines.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use plomb_gateway::{
     clock::unix_ms,
@@ -13,7 +13,12 @@ use crate::{
     show::{Out, Show, Tone, count, entry_line, one_line},
 };
 
-use super::{listen::Message, prove::Proof, town::Town};
+use super::{
+    air::{AirMeter, Deed},
+    listen::Message,
+    prove::Proof,
+    town::Town,
+};
 
 const SCHEMA: &str = "plomb.demo/1";
 
@@ -23,11 +28,13 @@ pub(super) struct Teller<'a> {
     out: Out,
     receipts: u64,
     size: u64,
+    /// Points and kinds of refusals that were told.
+    refused: BTreeSet<(String, String)>,
 }
 
 impl<'a> Teller<'a> {
     pub(super) fn new(show: &'a Show) -> Self {
-        Self { show, out: Out::new(), receipts: 0, size: 0 }
+        Self { show, out: Out::new(), receipts: 0, size: 0, refused: BTreeSet::new() }
     }
 
     fn tell(&mut self, text: impl FnOnce(&Show) -> String, event: &str, mut document: Value) -> Result<(), Failure> {
@@ -52,13 +59,22 @@ impl<'a> Teller<'a> {
     /// Everything is up.
     pub(super) fn begin(&mut self, town: &Town, lasts: Option<Duration>) -> Result<(), Failure> {
         let line = town.folder.at("street");
+        let points = |deed| town.antenna.of(deed).map(|meter| meter.point.as_str()).collect::<Vec<_>>();
+        let [forged, replayed, stolen] = [Deed::Forged, Deed::Replayed, Deed::Stolen].map(points);
         let text = |_: &Show| {
             format!(
                 "A street of {} meters on {} at 2400 baud; {} is silent on purpose.\n\
-                 plomb-hub listens at {}; plombd reads each meter every {} s. Files: {}\n{}\n",
+                 {} radio meters around a receiver on {}; {} is forged,\n\
+                 {} replayed, and {} comes under a wrong key, all on purpose.\n\
+                 plomb-hub listens at {}; plombd reads each meter on the line every {} s. Files: {}\n{}\n",
                 town.meters.len(),
                 line.display(),
                 town.silent(),
+                town.antenna.meters.len(),
+                town.antenna.port().display(),
+                forged.join(", "),
+                replayed.join(", "),
+                stolen.join(", "),
                 town.address,
                 town.interval_s,
                 town.folder.at("").display(),
@@ -70,6 +86,8 @@ impl<'a> Teller<'a> {
         };
         let document = json!({
             "meters": town.meters.iter().map(|meter| meter.name.as_str()).collect::<Vec<_>>(),
+            "radio_meters": town.antenna.meters.iter().map(|meter: &AirMeter| meter.point.as_str()).collect::<Vec<_>>(),
+            "forged": forged, "replayed": replayed, "stolen": stolen, "receiver": town.antenna.port(),
             "silent": town.silent(), "line": line, "hub": town.address, "interval_s": town.interval_s,
             "folder": town.folder.at(""),
         });
@@ -118,6 +136,27 @@ impl<'a> Teller<'a> {
             "ledger_size": hub.ledger_size,
         });
         self.tell(text, "receipt", document)
+    }
+
+    /// Telegrams that the gateway refused: each kind of each point once.
+    pub(super) fn refusals(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        for point in &snapshot.points {
+            let Some(radio) = &point.radio else { continue };
+            for kind in radio.refused.keys() {
+                if !self.refused.insert((point.point.clone(), kind.clone())) {
+                    continue;
+                }
+                // The last refusal may have been of another kind.
+                let last = radio.last_refusal.as_deref().filter(|last| last.starts_with(kind));
+                let why = last.unwrap_or(kind);
+                let text = |show: &Show| {
+                    let text = format!("        gateway  refused a telegram of {}: {}", point.point, one_line(why));
+                    show.tone(Tone::Doubt, text)
+                };
+                self.tell(text, "refused", json!({ "point": point.point, "kind": kind, "why": why }))?;
+            }
+        }
+        Ok(())
     }
 
     /// What was proved.

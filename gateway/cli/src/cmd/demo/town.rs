@@ -21,6 +21,7 @@ use crate::{
 };
 
 use super::{
+    air::Antenna,
     program::{self, Program},
     tell::Teller,
 };
@@ -50,7 +51,9 @@ pub(super) struct Town {
     gateway: Option<Program>,
     hub: Option<Program>,
     _line: PtyLine,
-    /// The meters, the silent one last.
+    /// The radio meters and their receiver.
+    pub(super) antenna: Antenna,
+    /// The meters on the line, the silent one last.
     pub(super) meters: Vec<StreetMeter>,
     /// How often each is read, in seconds.
     pub(super) interval_s: f64,
@@ -143,6 +146,7 @@ impl Town {
             gateway: None,
             hub: Some(hub),
             _line: line,
+            antenna: Antenna::new(SEED, &folder.path),
             interval_s: INTERVAL_S_MIN.max(f64::from(args.meters) * READOUT_S),
             meters,
             address: String::new(),
@@ -174,9 +178,10 @@ impl Town {
     fn write_config(&self) -> Result<(), Failure> {
         let folder = &self.folder;
         let path = |name: &str| quoted(&folder.text(name));
+        let keys = quoted(&self.antenna.write_keys()?.to_string_lossy());
         let mut text = format!(
             "# Written by `plomb demo`.\n[gateway]\nid = \"{GATEWAY}\"\nstate_dir = {}\nkey = {}\ncertificate = {}\n\
-             credential = {}\n\n[hub]\naddress = {}\nca = {}\n\n[journal]\nwindow_s = 1.0\n\n[batch]\nage_s = 3.0\n\n\
+             credential = {}\nmeter_keys = {keys}\n\n[hub]\naddress = {}\nca = {}\n\n[journal]\nwindow_s = 1.0\n\n[batch]\nage_s = 3.0\n\n\
              [[bus]]\nname = \"street\"\nprotocol = \"mbus\"\nport = {}\nbaud = {}\n",
             path("state"),
             path("demo/client.key"),
@@ -195,11 +200,14 @@ impl Town {
                 self.interval_s
             ));
         }
+        text.push_str(&self.antenna.config());
         let file = self.config_file();
         fs::write(&file, text).map_err(|error| Failure::file(&file, error))
     }
 
+    /// The radio meters begin to send no sooner, so that none is heard too late.
     pub(super) fn start_gateway(&mut self) -> Result<(), Failure> {
+        self.antenna.plug_in()?;
         let config = self.folder.text("plombd.toml");
         let log = self.folder.at("plombd.log");
         let environment = [("RUST_LOG", "info")];
@@ -272,6 +280,6 @@ fn lay_line(meters: u8, folder: &Folder) -> Result<(PtyLine, Vec<StreetMeter>), 
 }
 
 /// A TOML string. JSON's escapes are a part of TOML's.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
