@@ -214,7 +214,8 @@ impl Socket {
                 (Ok((stream, _)), Err(_)) => {
                     warn!("more than {CONNECTIONS_MAX} control connections; one was closed");
                     // A fresh socket has room for a line; who is refused a seat is not waited for.
-                    let why = format!("busy: {CONNECTIONS_MAX} connections are open, the most at once; try again later");
+                    let why =
+                        format!("busy: {CONNECTIONS_MAX} connections are open, the most at once; try again later");
                     let _ = stream.try_write(refusal(Refusal::Unavailable, &why).as_bytes());
                 }
                 (Err(error), _) => {

@@ -13,7 +13,7 @@
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
-//! | [`control`], [`groups`], [`status`], [`snapshot`], [`view`], [`export`] | what people ask the daemon |
+//! | [`control`], [`groups`], [`status`], [`snapshot`], [`view`], [`plain`], [`export`] | what people ask the daemon |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
 pub mod batcher;
@@ -29,6 +29,7 @@ pub mod keys;
 pub mod link;
 pub mod normalise;
 pub mod outage;
+pub mod plain;
 pub mod poll;
 pub mod radio;
 pub mod scan;

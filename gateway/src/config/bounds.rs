@@ -76,7 +76,8 @@ fn within<T: PartialOrd + Display>(
 mod tests {
     use super::*;
 
-    const BASE: &str = "[gateway]\nid = \"gw\"\nstate_dir = \"s\"\nkey = \"k\"\ncertificate = \"c\"\ncredential = \"d\"\n";
+    const BASE: &str =
+        "[gateway]\nid = \"gw\"\nstate_dir = \"s\"\nkey = \"k\"\ncertificate = \"c\"\ncredential = \"d\"\n";
     const HUB: &str = "[hub]\naddress = \"h:1\"\nca = \"a\"\n";
     const BUS: &str = "[[bus]]\nname = \"a\"\nprotocol = \"mbus\"\nport = \"p\"\n";
     const METER: &str = "[[meter]]\npoint = \"m\"\nbus = \"a\"\naddress = 1\n";

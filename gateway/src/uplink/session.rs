@@ -300,10 +300,7 @@ impl Session<'_> {
     fn refusal(&self, payload: &[u8]) {
         match Refusal::parse(payload) {
             Ok(refusal) => {
-                let text = format!(
-                    "batch {} of epoch {}: rule {}: {}",
-                    refusal.batch, refusal.epoch, refusal.rule, refusal.detail
-                );
+                let text = crate::plain::refusal(&refusal);
                 let mut board = self.uplink.board.update();
                 if board.hub.refusal.as_deref() != Some(text.as_str()) {
                     error!("the ledger refuses {text}");
