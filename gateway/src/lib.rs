@@ -13,7 +13,7 @@
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
-//! | [`control`], [`groups`], [`status`], [`snapshot`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
+//! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
 pub mod batcher;
@@ -30,6 +30,7 @@ pub mod link;
 pub mod models;
 pub mod normalise;
 pub mod outage;
+pub mod plain;
 pub mod poll;
 pub mod radio;
 pub mod scan;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::Path,
     process::{Command, Output, Stdio},
     thread,
@@ -168,8 +168,28 @@ fn a_failure_is_a_document_too() {
 
 /// A gateway's folder with a configuration for one point, and a journal with one entry of it.
 fn gateway() -> (tempfile::TempDir, String) {
+    let (folder, config) = gateway_without_journal();
+    absences(&folder.path().join("journal.redb"), 1).unwrap();
+    (folder, config)
+}
+
+/// Opens a gateway's journal, and enters absences in it.
+fn absences(journal: &Path, count: usize) -> Result<(), plomb_gateway::journal::JournalError> {
     use plomb_gateway::journal::{Journal, Options};
     use plomb_seal::{Absent, Clock, Occurrence, Reason, SigningKey, Stamp};
+    let stamp = || Stamp { unix_ms: 1_780_000_000_000, clock: Clock::Unset };
+    let (name, key) = ("gw-1".parse().unwrap(), SigningKey::from_seed(&[3; 32]));
+    let (journal, _) = Journal::open(journal, name, key, Options::default(), stamp)?;
+    let mut last = None;
+    for _ in 0..count {
+        let absent = Absent { due_ms: 0, reason: Reason::NotAsked, detail: "x".repeat(400) };
+        let entry = Occurrence::Absent("old".parse().unwrap(), absent);
+        last = Some(journal.append_blocking(entry, Vec::new())?);
+    }
+    last.map_or(Ok(()), |last| last.wait().map(drop))
+}
+
+fn gateway_without_journal() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().display();
     let credential = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/vectors/credential.cbor");
@@ -181,14 +201,6 @@ fn gateway() -> (tempfile::TempDir, String) {
     );
     let config = folder.path().join("plombd.toml");
     std::fs::write(&config, text).unwrap();
-    let stamp = || Stamp { unix_ms: 1_780_000_000_000, clock: Clock::Unset };
-    let (name, key) = ("gw-1".parse().unwrap(), SigningKey::from_seed(&[3; 32]));
-    let (journal, _) =
-        Journal::open(&folder.path().join("journal.redb"), name, key, Options::default(), stamp).unwrap();
-    let absent = Absent { due_ms: 0, reason: Reason::NotAsked, detail: String::new() };
-    let entry = Occurrence::Absent("old".parse().unwrap(), absent);
-    journal.append_blocking(entry, Vec::new()).unwrap().wait().unwrap();
-    drop(journal);
     (folder, config.display().to_string())
 }
 
@@ -224,6 +236,32 @@ fn an_export_of_nothing_is_refused_with_its_reason() {
         assert_eq!(code, 0, "{more:?}: {errors}");
         assert!(errors.contains("1 entry in it has no receipt") && errors.contains("--receipted"), "{errors}");
     }
+}
+
+/// Whoever reads an export from a pipe may take its time: plombd can start meanwhile.
+#[test]
+fn a_slow_reader_of_an_export_does_not_hold_the_journal() {
+    let (folder, config) = gateway_without_journal();
+    let journal = folder.path().join("journal.redb");
+    absences(&journal, 1000).unwrap();
+    let mut export = Command::new(env!("CARGO_BIN_EXE_plomb"))
+        .args(["export", "--config", &config, "-o", "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = export.stdout.take().unwrap();
+    let mut bytes = vec![0];
+    stdout.read_exact(&mut bytes).unwrap();
+    // The export is under way, and far more than a pipe holds is still to come.
+    absences(&journal, 1).expect("the file is free");
+    stdout.read_to_end(&mut bytes).unwrap();
+    assert!(export.wait().unwrap().success());
+    assert!(bytes.len() > 4 * 65_536, "{} bytes would fit into pipe and buffers", bytes.len());
+    let file = folder.path().join("out.plomb");
+    std::fs::write(&file, bytes).unwrap();
+    let report = &lines(&plomb(&["verify", "--json", &file.display().to_string()], b""))[0];
+    assert_eq!((report["verdict"].as_str(), report["entries"].as_u64()), (Some("incomplete"), Some(1000)), "{report}");
 }
 
 /// What a master writes to a meter is said; that a meter has more to say is said too.
