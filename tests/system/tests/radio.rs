@@ -42,8 +42,8 @@ struct Sender {
 }
 
 impl Street {
-    /// `receiver` names the receiver in the configuration; without it plombd finds out.
-    fn new(receiver: &str) -> Self {
+    /// `named` names the receiver in the configuration; without it plombd finds out.
+    fn new(named: &str) -> Self {
         let site = Site::new();
         let slaves = WIRED.map(|(_, address)| {
             let identity =
@@ -61,14 +61,14 @@ impl Street {
         let receiver = PtyReceiver::open(Some(&site.path("air")), station).unwrap();
         drop(inside);
         let street = Self { site, line, receiver, senders };
-        street.configure(receiver);
+        street.configure(named);
         street
     }
 
-    fn configure(&self, receiver: &str) {
+    fn configure(&self, named: &str) {
         let mut keys = String::new();
         let port = self.site.at("air");
-        let mut more = format!("[[bus]]\nname = \"air\"\nprotocol = \"wmbus\"\nport = \"{port}\"\n{receiver}\n");
+        let mut more = format!("[[bus]]\nname = \"air\"\nprotocol = \"wmbus\"\nport = \"{port}\"\n{named}\n");
         for sender in &self.senders {
             let (point, identity) = (&sender.point, &sender.identity);
             more += &format!("[[meter]]\npoint = \"{point}\"\nbus = \"air\"\nid = \"{identity}\"\ninterval_s = 1.0\n");
