@@ -53,3 +53,27 @@ impl AirScan {
         Duration::from_secs(self.order.options.lasts_s)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::scan::{How, ScanOptions};
+
+    /// Whoever asked would take a long silence for a daemon that hangs.
+    #[test]
+    fn a_silent_air_is_told_of_and_a_slow_reader_misses_no_end() {
+        let (lines, mut told) = mpsc::channel(LINES_MAX);
+        let options = ScanOptions { how: How::Secondary { mask: None }, speeds: false, lasts_s: 60 };
+        let scan = AirScan::begin(ScanOrder { options, lines }, Arc::new(Library::empty()));
+        (0..2 * LINES_MAX).for_each(|_| scan.tick());
+        scan.end("cancelled");
+        assert!(matches!(told.blocking_recv(), Some(ScanLine::Progress { frames: 0, .. })));
+        let mut last = None;
+        while let Some(line) = told.blocking_recv() {
+            last = Some(line);
+        }
+        assert!(matches!(last, Some(ScanLine::Done { end, .. }) if end == "cancelled"));
+    }
+}

@@ -19,6 +19,8 @@ use serde_json::Value;
 
 /// Wired slaves with numbers that differ in the first digit: a search is over soon.
 const WIRED: [(&str, u8); 3] = [("flat-1", 1), ("flat-2", 2), ("flat-3", 3)];
+/// The receiver by its name.
+const NAMED: &str = "receiver = \"amb8465\"";
 const SENDS_EVERY: Duration = Duration::from_millis(400);
 /// The meters' clocks stand still, so that each telegram of a meter says the same.
 const STOPPED: Calendar = Calendar { start_unix_s: 1_780_000_000, factor: 0 };
@@ -40,7 +42,8 @@ struct Sender {
 }
 
 impl Street {
-    fn new() -> Self {
+    /// `named` names the receiver in the configuration; without it plombd finds out.
+    fn new(named: &str) -> Self {
         let site = Site::new();
         let slaves = WIRED.map(|(_, address)| {
             let identity =
@@ -54,17 +57,18 @@ impl Street {
         air.meters_mut().filter(|meter| is_replayed(meter.trick)).for_each(|meter| meter.trick = Trick::Honest);
         assert_eq!(air.take_due(SENDS_EVERY).len(), senders.len());
         let inside = site.runtime().enter();
-        let station = Station::new(Twin::new(Make::Im871a), air);
+        let station = Station::new(Twin::new(Make::Amb8465), air);
         let receiver = PtyReceiver::open(Some(&site.path("air")), station).unwrap();
         drop(inside);
         let street = Self { site, line, receiver, senders };
-        street.configure();
+        street.configure(named);
         street
     }
 
-    fn configure(&self) {
+    fn configure(&self, named: &str) {
         let mut keys = String::new();
-        let mut more = format!("[[bus]]\nname = \"air\"\nprotocol = \"wmbus\"\nport = \"{}\"\n", self.site.at("air"));
+        let port = self.site.at("air");
+        let mut more = format!("[[bus]]\nname = \"air\"\nprotocol = \"wmbus\"\nport = \"{port}\"\n{named}\n");
         for sender in &self.senders {
             let (point, identity) = (&sender.point, &sender.identity);
             more += &format!("[[meter]]\npoint = \"{point}\"\nbus = \"air\"\nid = \"{identity}\"\ninterval_s = 1.0\n");
@@ -170,7 +174,7 @@ fn says_what_was_sent(record: &Value, sender: &Sender) {
 /// kill an old telegram is still an old one.
 #[test]
 fn radio_meters_arrive_and_forgeries_do_not_also_after_a_kill() {
-    let street = Street::new();
+    let street = Street::new(NAMED);
     let site = &street.site;
     let hub = site.start_hub();
     let subscriber = site.subscribe();
@@ -227,7 +231,7 @@ fn radio_meters_arrive_and_forgeries_do_not_also_after_a_kill() {
 /// A scan goes through the daemon that holds the port: in the air beside its work, on a wire in a pause of it.
 #[test]
 fn a_scan_goes_through_the_running_daemon() {
-    let street = Street::new();
+    let street = Street::new("");
     let site = &street.site;
     let gateway = site.start_gateway();
     site.wait_status("all meters", |status| {
@@ -291,7 +295,7 @@ fn a_scan_goes_through_the_running_daemon() {
 /// Keys that others can read are none.
 #[test]
 fn a_key_file_that_others_can_read_stops_the_start() {
-    let street = Street::new();
+    let street = Street::new(NAMED);
     fs::set_permissions(street.site.path("meters.keys"), fs::Permissions::from_mode(0o640)).unwrap();
     assert_eq!(street.site.start_gateway().end(), 78);
     let log = street.site.log("plombd.log");

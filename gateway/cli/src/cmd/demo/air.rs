@@ -19,8 +19,8 @@ use crate::exit::Failure;
 
 use super::town::quoted;
 
-/// The simulated receiver, as the configuration calls it.
-const RECEIVER: (Make, &str) = (Make::Im871a, "im871a");
+/// The simulated receiver, and its name in the configuration: one that hears modes T and C at once.
+const RECEIVER: (Make, &str) = (Make::Amb8465, "amb8465");
 /// How often each radio meter sends.
 const SENDS_EVERY: Duration = Duration::from_secs(3);
 /// How often each radio meter is recorded, in seconds: some telegrams of it fit in.
