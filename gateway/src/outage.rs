@@ -95,7 +95,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn world(at: Elapsed) -> i64 {
-        1_780_000_000_000 + at.as_millis() as i64
+        1_780_000_000_000 + i64::try_from(at.as_millis()).unwrap()
     }
 
     /// The attack: 500 meters, five times a second, for a quarter of an hour.
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(told[0], Range { first: Duration::ZERO, last: Duration::ZERO, count: 1 }, "the first at once");
         for (one, next) in told.iter().zip(&told[1..]) {
             assert_eq!(next.first, one.last + 10 * SECOND);
-            assert_eq!(u64::from((next.last - next.first).as_secs() as u32 / 10 + 1), next.count);
+            assert_eq!((next.last - next.first).as_secs() / 10 + 1, next.count);
         }
         assert_eq!(told[1].count, 6);
     }
