@@ -282,3 +282,19 @@ async fn a_slow_reader_is_let_go_and_others_go_on() {
     world.refused(Reason::WriteStall).await;
     world.session(&quick).await.ping().await;
 }
+
+#[tokio::test]
+async fn whoever_is_expelled_goes_at_once_and_is_told_to_come_later() {
+    let world = World::new().await;
+    let (gw, other) = (world.enrol(Role::Gateway, "gw-1"), world.enrol(Role::Gateway, "gw-2"));
+    let (mut peer, mut bystander) = (world.session(&gw).await, world.session(&other).await);
+    world.broker.expel("gw-1", Duration::from_secs(3600));
+    peer.ends().await;
+    bystander.ping().await;
+    let mut again = world.tls(Some(&gw)).await.unwrap();
+    again.send(&Packet::Connect(connect("x"))).await;
+    assert_eq!(again.receive().await, Some(Heard::ConnAck(ConnectCode::ServerUnavailable)));
+    assert_eq!(world.broker.stats().refused(Reason::Expelled), 2);
+    world.broker.expel("gw-1", Duration::ZERO);
+    world.session(&gw).await.ping().await;
+}
