@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use plomb_broker::mqtt::{Packet, PacketId, QoS, SubscribeCode, TopicFilter, TopicName, Unsubscribe, Will};
+use plomb_broker::mqtt::{
+    ConnectCode, Packet, PacketId, QoS, SubscribeCode, TopicFilter, TopicName, Unsubscribe, Will,
+};
 use plomb_broker::{Limits, Reason, Role};
 
 use crate::support::{Heard, Peer, World, connect, soon};
