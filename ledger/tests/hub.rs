@@ -12,6 +12,12 @@ use std::{
 };
 
 use common::{Gateway, name, seed_of};
+use plomb_ledger::{
+    block::Block,
+    config::HubConfig,
+    hub::{open_ledger, unix_ms},
+    ledger::Ledger,
+};
 use plomb_seal::{
     Batch, Credential, Hash, Policy, Receipt, Refusal,
     export::Scope,
@@ -556,4 +562,165 @@ fn a_second_hub_and_a_reader_that_has_enough() {
         let out = hub().args(args).arg("--config").arg(site.config()).stdout(writer).output().unwrap();
         assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).as_ref()), (Some(0), ""), "{args:?}");
     }
+}
+
+impl Site {
+    /// Puts a ledger of the same genesis in the place of this one, dated so many days ago.
+    fn founded_days_ago(&self, days: i64) {
+        let ledger = open_ledger(&HubConfig::load(&self.config()).unwrap()).unwrap();
+        let (genesis, signers) = (ledger.transaction(0).unwrap().unwrap(), ledger.signers().clone());
+        drop(ledger);
+        std::fs::remove_file(self.path("hub/ledger.redb")).unwrap();
+        let ledger = Ledger::open(&self.path("hub/ledger.redb"), signers).unwrap();
+        let time_ms = unix_ms() - days * 86_400_000;
+        ledger.deliver(&Block { height: 1, time_ms, transactions: vec![genesis] }, &[]).unwrap();
+    }
+
+    /// Runs the hub until it ends by itself.
+    fn start_fails(&self) -> (i32, String) {
+        let out = hub().arg("--config").arg(self.config()).output().unwrap();
+        (out.status.code().unwrap(), String::from_utf8_lossy(&out.stderr).into_owned())
+    }
+}
+
+#[test]
+fn a_clock_that_is_far_ahead_is_accepted_by_a_person_alone() {
+    let site = Site::new();
+    site.founded_days_ago(300);
+    let (code, said) = site.start_fails();
+    assert_eq!(code, 78, "{said}");
+    assert!(said.contains("300 days after the ledger's newest date") && said.contains("--accept-clock"), "{said}");
+    // Nothing else dates a block meanwhile.
+    let out = site.path("gw-1").display().to_string();
+    let certify = site.ask(&["certify", "--role", "gateway", "--id", "gw-1", "--out", &out]);
+    assert_eq!(certify.status.code(), Some(69));
+    assert!(String::from_utf8_lossy(&certify.stderr).contains("--accept-clock"), "{certify:?}");
+    // The hub did stand still so long. Once is enough.
+    let accepted = hub().arg("--config").arg(site.config()).arg("--accept-clock").spawn().unwrap();
+    let accepted = Running(accepted);
+    let begun = std::time::Instant::now();
+    while site.json(&["status", "--json"])["running"] != true {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    assert_eq!(accepted.terminate(), 0);
+    let (running, _) = site.start();
+    assert_eq!(site.json(&["status", "--json"])["troubles"], serde_json::json!([]));
+    assert_eq!(running.terminate(), 0);
+}
+
+#[test]
+fn a_hub_that_stood_still_for_weeks_starts_and_says_so() {
+    let site = Site::new();
+    site.founded_days_ago(20);
+    let (_running, _) = site.start();
+    let text = String::from_utf8(site.ask(&["status"]).stdout).unwrap();
+    assert!(text.contains("Trouble") && text.contains("20 days ahead of the ledger's newest date"), "{text}");
+}
+
+#[test]
+fn keys_that_others_can_read_and_a_file_in_the_sockets_place_stop_a_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new();
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(site.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for key in ["hub/log.key", "hub/witness.key", "hub/server.key"] {
+        mode(key, 0o644);
+        let (code, said) = site.start_fails();
+        assert_eq!(code, 78, "{key}: {said}");
+        assert!(
+            said.contains(key.trim_start_matches("hub/")) && said.contains("mode 0644") && said.contains("chmod 600"),
+            "{said}"
+        );
+        mode(key, 0o600);
+    }
+    for key in ["hub/member.key", "hub/ca.key"] {
+        mode(key, 0o640);
+        let out = site.ask(&["certify", "--role", "auditor", "--id", "a", "--out", site.path("a").to_str().unwrap()]);
+        assert_eq!(out.status.code(), Some(78), "{key}: {out:?}");
+        mode(key, 0o600);
+    }
+    let precious = site.path("hub/control.sock");
+    std::fs::write(&precious, "precious").unwrap();
+    let (code, said) = site.start_fails();
+    assert_eq!((code, std::fs::read_to_string(&precious).unwrap().as_str()), (69, "precious"), "{said}");
+    assert!(said.contains("control.sock") && said.contains("no socket"), "{said}");
+}
+
+/// Bits turn on a disk. Whatever the ledger then says is true, or it says that its file is damaged: one line,
+/// with what to do, and no panic.
+#[test]
+fn a_damaged_ledger_is_named_and_never_served() {
+    let site = Site::new();
+    site.gateway("gw-1");
+    let file = site.path("hub/ledger.redb");
+    let good = std::fs::read(&file).unwrap();
+    let truth = site.json(&["status", "--certificates", "--json"]);
+    let mut named = 0;
+    for n in 0..40 {
+        let mut bent = good.clone();
+        // Spread over the file, and the first page with its header more densely.
+        let at = if n < 10 { n * 29 } else { (n - 10) * good.len() / 30 };
+        bent[at] ^= 1 << (n % 8);
+        std::fs::write(&file, &bent).unwrap();
+        let out = site.ask(&["status", "--certificates", "--json"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        if out.status.success() {
+            assert_eq!(serde_json::from_slice::<Value>(&out.stdout).unwrap(), truth, "bit at {at}");
+            continue;
+        }
+        named += 1;
+        assert_eq!((out.status.code(), said.lines().count()), (Some(74), 1), "bit at {at}: {said}");
+        assert!(said.contains("damaged") && said.contains("operations.md"), "bit at {at}: {said}");
+    }
+    assert!(named > 0, "no bit was of the ledger");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_ledger_that_was_put_back_is_noticed_and_said_so() {
+    let site = Site::new();
+    let mut gateway = site.gateway("gw-1");
+    let (file, copy) = (site.path("hub/ledger.redb"), site.path("copy.redb"));
+    std::fs::copy(&file, &copy).unwrap();
+    let (running, at) = site.start();
+    let mut peer = listen(&site, "gw-1", "gw-1", at).await;
+    peer.send("gw-1", gateway.batch(1).to_bytes()).await;
+    peer.receipt("gw-1").await;
+    peer.subscribe(topic::CHECKPOINT).await;
+    gateway.place.checkpoint = Some(String::from_utf8(peer.on(topic::CHECKPOINT).await.payload.to_vec()).unwrap());
+    assert_eq!(running.terminate(), 0);
+    std::fs::copy(&copy, &file).unwrap();
+    let (_running, at) = site.start();
+    let mut peer = listen(&site, "gw-1", "gw-1", at).await;
+    peer.send("gw-1", gateway.batch(1).to_bytes()).await;
+    let refusal = peer.refusal("gw-1").await;
+    assert_eq!(refusal.rule, "anchor-checkpoint");
+    assert!(refusal.detail.contains("checkpoint of 3 transactions, this ledger has 2"), "{}", refusal.detail);
+    let status = site.json(&["status", "--json"]);
+    assert_eq!(status["batches"]["lost"]["seen"], 3);
+    let trouble = status["troubles"][0].as_str().unwrap();
+    assert!(trouble.contains("older ledger.redb was put back"), "{trouble}");
+}
+
+/// What is no batch costs its sender the connection, and the hub a few lines.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_floods_the_hub_with_what_is_no_batch_is_sent_away() {
+    let site = Site::new();
+    let (_bad, mut good) = (site.gateway("gw-bad"), site.gateway("gw-1"));
+    let (_running, at) = site.start();
+    let mut bystander = listen(&site, "gw-1", "gw-1", at).await;
+    let mut peer = listen(&site, "gw-bad", "gw-bad", at).await;
+    for _ in 0..60 {
+        peer.send("gw-bad", vec![0]).await;
+        while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(1), peer.events.poll()).await {}
+    }
+    peer.is_cut_off().await;
+    let mut again = site.connect("gw-bad", "gw-bad", at);
+    let told = again.is_cut_off().await;
+    assert!(
+        matches!(told, ConnectionError::ConnectionRefused(ConnectReturnCode::ServiceUnavailable)),
+        "it is told to come later: {told:?}"
+    );
+    bystander.send("gw-1", good.batch(1).to_bytes()).await;
+    bystander.receipt("gw-1").await;
 }
