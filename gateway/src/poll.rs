@@ -408,7 +408,7 @@ pub async fn read_once(meter: &config::Meter, bus: &config::Bus) -> Result<(Reco
 
 /// Whether an identity that was found is one that is wanted. What either does not say is no difference.
 fn is_of(wanted: &SecondaryAddress, found: &SecondaryAddress) -> bool {
-    fn agree<T: PartialEq>(wanted: Option<T>, found: Option<T>) -> bool {
+    fn agree<T: PartialEq + Copy>(wanted: Option<T>, found: Option<T>) -> bool {
         wanted.is_none() || found.is_none() || wanted == found
     }
     wanted.matches_id(found.id)
