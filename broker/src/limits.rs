@@ -47,9 +47,12 @@ pub struct Limits {
     pub burst_packets_max: u32,
     /// Filters in one SUBSCRIBE, and filters that one connection holds.
     pub filters_per_connection_max: u32,
-    /// Distinct filters ever passed to the embedded broker since its start. It
-    /// keeps a log for each and frees none: this times the log's size bounds memory.
+    /// Distinct filters that peers chose, ever passed to the embedded broker since its start. It keeps a log
+    /// for each and frees none: this times the log's size bounds memory. Filters that the table of rights
+    /// names itself are not counted; the ledger bounds those.
     pub filters_max: u32,
+    /// Of those, the filters that one identity was the first to ask for.
+    pub filters_per_identity_max: u32,
     /// Distinct topics that one identity publishes on since the start: the
     /// embedded broker remembers each. 500 meters with a reading, an event and
     /// an info topic each make 1,500.
@@ -96,6 +99,7 @@ impl Default for Limits {
             burst_packets_max: 2_000,
             filters_per_connection_max: 64,
             filters_max: 4_096,
+            filters_per_identity_max: 512, // as many as its connections hold
             topics_per_identity_max: 4_096,
             retained_bytes_per_identity_max: 8 * 1024 * 1024,
             segment_bytes_max: 128 * 1024,

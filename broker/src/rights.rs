@@ -44,7 +44,11 @@ const CHECKPOINT: &str = "plomb/1/ledger/checkpoint";
 pub const RIGHTS: &[Right] = &[
     right(Role::Gateway, Act::Publish, "plomb/1/{own}/up/#"),
     right(Role::Gateway, Act::Publish, "plomb/1/{own}/pub/#"),
-    right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/#"),
+    // No wildcard: what may be chosen freely is a filter more in a broker that forgets none.
+    right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/receipt"),
+    right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/refusal"),
+    right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/config"),
+    right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/command"),
     right(Role::Gateway, Act::Subscribe, CHECKPOINT),
     right(Role::Gateway, Act::Will, "plomb/1/{own}/up/status"),
     right(Role::Subscriber, Act::Subscribe, "plomb/1/{scope}/pub/#"),
@@ -91,6 +95,12 @@ impl Rights {
     #[must_use]
     pub fn may_subscribe(&self, asked: TopicFilter<'_>) -> bool {
         !asked.is_dollar() && self.granted_for(Act::Subscribe).any(|filter| filter.covers(asked))
+    }
+
+    /// Is the filter one of the table's own, word for word? There are as many of those as the ledger admits;
+    /// of others an identity can think up as many as it likes.
+    pub(crate) fn names(&self, asked: TopicFilter<'_>) -> bool {
+        self.granted.iter().any(|(act, filter)| *act == Act::Subscribe && filter == asked.as_str())
     }
 
     /// The filters granted for an act, for a log line that says what would have been allowed.
@@ -209,11 +219,16 @@ mod tests {
     #[test]
     fn a_gateway_hears_what_is_sent_to_it() {
         let gw = gateway();
-        for yes in ["plomb/1/gw-1/down/#", "plomb/1/gw-1/down/receipt", "plomb/1/gw-1/down/+", CHECKPOINT] {
-            assert!(hears(&gw, yes), "{yes}");
+        for yes in ["receipt", "refusal", "config", "command"] {
+            assert!(hears(&gw, &format!("plomb/1/gw-1/down/{yes}")), "{yes}");
         }
+        assert!(hears(&gw, CHECKPOINT));
         for no in [
             "#",
+            "plomb/1/gw-1/down/#",
+            "plomb/1/gw-1/down/+",
+            "plomb/1/gw-1/down/x0",
+            "plomb/1/gw-1/down/receipt/#",
             "plomb/1/+/down/#",
             "plomb/1/gw-2/down/receipt",
             "plomb/1/gw-1/up/#",
@@ -247,6 +262,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_table_names_is_told_from_what_it_covers() {
+        let all = Rights::of(&identity(Role::Subscriber, "utility", Scope::All));
+        let names = |rights: &Rights, filter: &str| rights.names(TopicFilter::new(filter).unwrap());
+        assert!(names(&all, "plomb/1/+/pub/#") && names(&all, CHECKPOINT) && names(&gateway(), CHECKPOINT));
+        assert!(!names(&all, "plomb/1/gw-1/pub/#") && !names(&gateway(), "plomb/1/gw-1/up/#"));
+    }
+
+    #[test]
     fn nobody_reaches_a_dollar_topic_not_even_the_ledger() {
         for role in [Role::Gateway, Role::Subscriber, Role::Ledger, Role::Admin, Role::Operator, Role::Auditor] {
             let rights = Rights::of(&identity(role, "x", Scope::All));
@@ -274,7 +297,10 @@ mod tests {
 # Generated from the table of rights. %u is the certificate's CN.
 pattern write plomb/1/%u/up/#
 pattern write plomb/1/%u/pub/#
-pattern read plomb/1/%u/down/#
+pattern read plomb/1/%u/down/receipt
+pattern read plomb/1/%u/down/refusal
+pattern read plomb/1/%u/down/config
+pattern read plomb/1/%u/down/command
 pattern read plomb/1/ledger/checkpoint
 
 user utility

@@ -1,5 +1,7 @@
 //! The configuration of `plombd`.
 
+pub mod bounds;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -349,6 +351,7 @@ impl Config {
         if !(1..=4096).contains(&self.batch.entries) || !(0.1..=86_400.0).contains(&self.batch.age_s) {
             return Err("[batch] entries is 1 to 4096, age_s 0.1 to 86400".into());
         }
+        bounds::check(self)?;
         let mut ports = BTreeSet::new();
         let mut names = BTreeSet::new();
         for bus in &self.bus {
@@ -398,6 +401,7 @@ impl Config {
             if !(0.2..=31.0 * 86_400.0).contains(&meter.interval_s) {
                 return wrong("interval_s is 0.2 to 2678400 (31 days)");
             }
+            bounds::check_meter(meter)?;
         }
         Ok(())
     }
@@ -443,7 +447,7 @@ impl Bus {
         if !(1..=100).contains(&self.silent_percent) {
             return Err(format!("bus \"{}\": silent_percent is 1 to 100", self.name));
         }
-        Ok(())
+        bounds::check_bus(self)
     }
 }
 

@@ -3,10 +3,12 @@
 //! One connection, one question: a line of JSON. The answer is a line `{"ok":true}` or
 //! `{"ok":false,"error":…}`, followed by what was asked for: a document, a stream of documents, or the
 //! bytes of an export. Observing is for the socket's group; reading a meter now is for the administrators.
+//!
+//! Whoever asks keeps its side open as long as it wants the answer: a tail ends when that side is closed.
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,6 +27,7 @@ use tracing::{debug, warn};
 
 use crate::{
     export::{self, ExportError, Selection},
+    groups::Group,
     journal::{Journal, JournalError, Position},
     poll::Question,
     scan::{LINES_MAX, ScanOptions, ScanOrder},
@@ -33,6 +36,8 @@ use crate::{
 
 /// The most connections at once.
 pub const CONNECTIONS_MAX: usize = 16;
+/// The most of them that may be tails: these stay for long, and the rest is for short questions.
+pub const TAILS_MAX: usize = 12;
 /// The longest question, in bytes.
 pub const REQUEST_BYTES_MAX: u64 = 4096;
 /// How long a question may take to arrive.
@@ -150,8 +155,8 @@ pub struct Desk {
     pub scanners: Vec<(String, mpsc::Sender<ScanOrder>)>,
     /// For exports; without it there are none.
     pub credential: Option<Credential>,
-    /// Who may have meters read, beside root and the daemon's own user: group ids.
-    pub admin_gid: Option<u32>,
+    /// Who may have meters read, beside root and the daemon's own user.
+    pub administrators: Group,
 }
 
 /// A socket that vanishes with its listener.
@@ -161,14 +166,20 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Binds the socket. One left behind by a killed daemon is replaced, a live one is not.
+    /// Binds the socket. One left behind by a killed daemon is replaced, a live one is not, and nothing that is
+    /// no socket either.
     pub fn bind(path: &Path, group_gid: Option<u32>) -> io::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another plombd answers there"));
         }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
+            Ok(_) => {
+                let what = "something that is no socket is there: name another path in [control] socket, or move it";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
@@ -184,7 +195,7 @@ impl Socket {
     /// Answers until told to stop.
     pub async fn serve(self, desk: Desk, mut stop: watch::Receiver<bool>) {
         let desk = Arc::new(desk);
-        let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let (seats, tails) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Arc::new(Semaphore::new(TAILS_MAX)));
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -192,15 +203,21 @@ impl Socket {
             };
             match (accepted, seats.clone().try_acquire_owned()) {
                 (Ok((stream, _)), Ok(seat)) => {
-                    let (desk, stop) = (desk.clone(), stop.clone());
+                    let (desk, tails, stop) = (desk.clone(), tails.clone(), stop.clone());
                     tokio::spawn(async move {
-                        if let Err(error) = answer(stream, &desk, stop).await {
+                        if let Err(error) = answer(stream, &desk, &tails, stop).await {
                             debug!("control connection: {error}");
                         }
                         drop(seat);
                     });
                 }
-                (Ok(_), Err(_)) => warn!("more than {CONNECTIONS_MAX} control connections; one was closed"),
+                (Ok((stream, _)), Err(_)) => {
+                    warn!("more than {CONNECTIONS_MAX} control connections; one was closed");
+                    // A fresh socket has room for a line; who is refused a seat is not waited for.
+                    let why =
+                        format!("busy: {CONNECTIONS_MAX} connections are open, the most at once; try again later");
+                    let _ = stream.try_write(refusal(Refusal::Unavailable, &why).as_bytes());
+                }
                 (Err(error), _) => {
                     warn!("control socket: {error}");
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -212,16 +229,20 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // It may be gone already.
-        let _ = fs::remove_file(&self.path);
+        // It may be gone already, or something else may stand there.
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.file_type().is_socket()) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
-async fn answer(stream: UnixStream, desk: &Desk, stop: watch::Receiver<bool>) -> io::Result<()> {
+async fn answer(stream: UnixStream, desk: &Desk, tails: &Semaphore, stop: watch::Receiver<bool>) -> io::Result<()> {
     let peer = stream.peer_cred()?;
-    let administrator = peer.uid() == 0
-        || peer.uid() == rustix::process::geteuid().as_raw()
-        || desk.admin_gid.is_some_and(|gid| peer.gid() == gid);
+    let administrator = || {
+        peer.uid() == 0
+            || peer.uid() == rustix::process::geteuid().as_raw()
+            || desk.administrators.has(peer.uid(), peer.gid())
+    };
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
@@ -239,14 +260,29 @@ async fn answer(stream: UnixStream, desk: &Desk, stop: watch::Receiver<bool>) ->
             let snapshot = serde_json::to_string(&(desk.snapshot)())?;
             put(&mut write, format!("{snapshot}\n").as_bytes()).await
         }
-        Request::Tail { past, point } => tail(&mut write, desk, past, point.as_deref(), stop).await,
-        Request::Read { .. } | Request::Scan { .. } if !administrator => {
+        Request::Tail { past, point } => {
+            let Ok(_seat) = tails.try_acquire() else {
+                let why = format!("busy: {TAILS_MAX} tails are open, the most at once; end one, or try again later");
+                return refuse(&mut write, Refusal::Unavailable, &why).await;
+            };
+            tokio::select! {
+                told = tail(&mut write, desk, past, point.as_deref(), stop) => told,
+                () = hung_up(reader.into_inner().into_inner()) => Ok(()),
+            }
+        }
+        Request::Read { .. } | Request::Scan { .. } if !administrator() => {
             refuse(&mut write, Refusal::Permission, "only administrators of this gateway may have meters read or searched: run it as root, or as a member of the administrators' group").await
         }
         Request::Scan { port, options } => scan(&mut write, desk, &port, options).await,
         Request::Read { point } => read_now(&mut write, desk, &point).await,
         Request::Export { .. } => send_export(&mut write, desk, &request).await,
     }
+}
+
+/// Waits until whoever asked closes its side. What it still says is of no interest.
+async fn hung_up(mut read: impl AsyncReadExt + Unpin) {
+    let mut more = [0; 64];
+    while read.read(&mut more).await.is_ok_and(|read| read > 0) {}
 }
 
 async fn tail(
@@ -418,10 +454,17 @@ async fn accept(write: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
 }
 
 async fn refuse(write: &mut (impl AsyncWriteExt + Unpin), kind: Refusal, error: &str) -> io::Result<()> {
-    put(write, format!("{}\n", json!({ "ok": false, "error": error, "kind": kind })).as_bytes()).await
+    put(write, refusal(kind, error).as_bytes()).await
+}
+
+fn refusal(kind: Refusal, error: &str) -> String {
+    format!("{}\n", json!({ "ok": false, "error": error, "kind": kind }))
 }
 
 async fn put(write: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> io::Result<()> {
     timeout(WRITE_TIMEOUT, write.write_all(bytes)).await??;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,7 @@ use crate::{
     clock::{StepWatch, SystemClock},
     config::{Config, Protocol},
     control::{Desk, Socket},
+    groups::Group,
     identity,
     journal::{Journal, JournalError, Options, Recovered},
     keys::Keys,
@@ -318,7 +319,7 @@ impl Daemon {
         stop: &watch::Receiver<bool>,
     ) -> Result<Option<JoinHandle<()>>, Fatal> {
         let path = self.config.socket_path();
-        let socket = Socket::bind(&path, group_id(&self.config.control.group))
+        let socket = Socket::bind(&path, Group::named(&self.config.control.group).id())
             .map_err(|error| Fatal::Start(format!("control socket {}: {error}", path.display())))?;
         let snapshots = Snapshots {
             gateway: self.gateway.to_string(),
@@ -336,7 +337,7 @@ impl Daemon {
             questions,
             scanners,
             credential: self.trust.as_ref().map(|(credential, _)| credential.clone()),
-            admin_gid: group_id(&self.config.control.admin_group),
+            administrators: Group::named(&self.config.control.admin_group),
         };
         Ok(Some(tokio::spawn(socket.serve(desk, stop.clone()))))
     }
@@ -412,11 +413,4 @@ async fn feed_watchdog(journal: Journal) {
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(states);
-}
-
-/// The id of a group, from the system's group file.
-fn group_id(name: &str) -> Option<u32> {
-    let groups = fs::read_to_string("/etc/group").ok()?;
-    let line = groups.lines().find(|line| line.split(':').next() == Some(name))?;
-    line.split(':').nth(2)?.parse().ok()
 }

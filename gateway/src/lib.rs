@@ -8,12 +8,12 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`poll`], [`schedule`], [`silence`], [`link`] | asks the meters of a line in their turn |
+//! | [`poll`], [`schedule`], [`silence`], [`outage`], [`link`] | asks the meters of a line in their turn |
 //! | [`normalise`] | a protocol's words to a [`Record`](plomb_seal::Record) |
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
-//! | [`control`], [`status`], [`snapshot`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
+//! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
 pub mod batcher;
@@ -22,12 +22,15 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod export;
+pub mod groups;
 pub mod identity;
 pub mod journal;
 pub mod keys;
 pub mod link;
 pub mod models;
 pub mod normalise;
+pub mod outage;
+pub mod plain;
 pub mod poll;
 pub mod radio;
 pub mod scan;

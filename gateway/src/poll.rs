@@ -23,8 +23,9 @@ use crate::{
     journal::{Journal, JournalError},
     link::{Link, drive, usual_latency},
     normalise::mbus::{NormaliseError, record},
+    outage::{Outage, Range},
     scan::{ScanLine, ScanOrder, wired_on},
-    schedule::{Schedule, Skipped, Turn},
+    schedule::{Elapsed, Schedule, Skipped, Turn},
     silence::{Silence, Turned},
     status::{Board, Bus as BusStatus, Point, rfc3339},
 };
@@ -50,6 +51,7 @@ pub struct BusTask {
     config: config::Bus,
     meters: Vec<MeterOnBus>,
     silences: Vec<Silence>,
+    outage: Outage,
     schedule: Schedule,
     started: Instant,
     journal: Journal,
@@ -97,6 +99,7 @@ impl BusTask {
                 point: meter.point.clone(),
                 bus: bus.name.clone(),
                 interval_s: meter.interval_s,
+                last_result: Some(Instant::now()),
                 ..Point::default()
             };
             written.points.insert(meter.point.clone(), point);
@@ -105,6 +108,7 @@ impl BusTask {
         let started = Instant::now();
         Ok(Self {
             schedule: Schedule::new(&intervals, bus.silent_percent),
+            outage: Outage::new(&intervals),
             config: bus.clone(),
             silences: vec![Silence::default(); on_bus.len()],
             meters: on_bus,
@@ -144,6 +148,9 @@ impl BusTask {
                     }
                 }
             }
+        }
+        for index in 0..self.meters.len() {
+            self.tell_held(index).await?;
         }
         Ok(())
     }
@@ -186,36 +193,62 @@ impl BusTask {
         }
         match outcome {
             Ok((record, frames)) => {
+                self.tell_held(index).await?;
                 let ticket = self.journal.append(Occurrence::Record(meter.point, record), frames).await;
                 self.accept(ticket.map(drop))
             }
-            Err((reason, detail)) => self.absent(meter.point, due, reason, detail).await,
+            Err((reason, detail)) => self.absent(index, due, reason, detail).await,
         }
     }
 
     async fn skip(&mut self, index: usize, due: Duration, why: Skipped) -> Result<(), JournalError> {
         let Some(meter) = self.meters.get(index) else { return Ok(()) };
-        let (point, (reason, detail)) = (
-            meter.point.clone(),
-            match why {
-                Skipped::Silent(times) => {
-                    (Reason::NotAsked, format!("it failed {times} times in a row and is asked less often"))
-                }
-                Skipped::NoTime => {
-                    (Reason::Busy, "not asked: the line had no time before the next reading was due".to_string())
-                }
-            },
-        );
-        if let Some(status) = self.board.update().points.get_mut(point.as_str()) {
+        let (reason, detail) = match (&self.port_error, why) {
+            // Nobody could have been asked.
+            (Some(gone), _) => (Reason::Port, gone.clone()),
+            (None, Skipped::Silent(times)) => {
+                (Reason::NotAsked, format!("it failed {times} times in a row and is asked less often"))
+            }
+            (None, Skipped::NoTime) => {
+                (Reason::Busy, "not asked: the line had no time before the next reading was due".into())
+            }
+        };
+        if let Some(status) = self.board.update().points.get_mut(meter.point.as_str()) {
             status.absent += 1;
+            status.last_result = Some(Instant::now());
         }
-        self.absent(point, due, reason, detail).await
+        self.absent(index, due, reason, detail).await
     }
 
-    async fn absent(&self, point: Name, due: Duration, reason: Reason, detail: String) -> Result<(), JournalError> {
-        let late = i64::try_from(self.started.elapsed().saturating_sub(due).as_millis()).unwrap_or(0);
-        let absent = Absent { due_ms: unix_ms().saturating_sub(late), reason, detail };
-        let ticket = self.journal.append(Occurrence::Absent(point, absent), Vec::new()).await;
+    async fn absent(&mut self, index: usize, due: Elapsed, reason: Reason, detail: String) -> Result<(), JournalError> {
+        let now = self.started.elapsed();
+        if reason == Reason::Port {
+            return match self.outage.missed(index, due, now, &detail) {
+                Some(range) => self.tell_range(index, range).await,
+                None => Ok(()),
+            };
+        }
+        self.tell_held(index).await?;
+        let due_ms = unix_ms_at(due, now);
+        self.enter(index, Absent { due_ms, reason, detail }).await
+    }
+
+    /// What a meter missed while the port was gone, as far as it is not told yet.
+    async fn tell_held(&mut self, index: usize) -> Result<(), JournalError> {
+        match self.outage.held(index) {
+            Some(range) => self.tell_range(index, range).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell_range(&self, index: usize, range: Range) -> Result<(), JournalError> {
+        let now = self.started.elapsed();
+        self.enter(index, self.outage.absent(range, |at| unix_ms_at(at, now))).await
+    }
+
+    async fn enter(&self, index: usize, absent: Absent) -> Result<(), JournalError> {
+        let Some(meter) = self.meters.get(index) else { return Ok(()) };
+        let ticket = self.journal.append(Occurrence::Absent(meter.point.clone(), absent), Vec::new()).await;
         self.accept(ticket.map(drop))
     }
 
@@ -365,6 +398,7 @@ impl BusTask {
         }
         let Some(status) = written.points.get_mut(point.as_str()) else { return };
         status.failures_in_a_row = failures;
+        status.last_result = Some(Instant::now());
         status.asked_again = next.map(|next| {
             let wait_ms = i64::try_from(next.saturating_sub(now).as_millis()).unwrap_or(i64::MAX);
             rfc3339(unix_ms().saturating_add(wait_ms))
@@ -385,6 +419,12 @@ impl BusTask {
             }
         }
     }
+}
+
+/// A time of the line as one of the world, in Unix milliseconds; `now` is the line's present.
+pub(crate) fn unix_ms_at(at: Elapsed, now: Elapsed) -> i64 {
+    let ago = i64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(0);
+    unix_ms().saturating_sub(ago)
 }
 
 /// Reads one meter once, for a person, over a link of its own.

@@ -1,16 +1,31 @@
 //! Makes status snapshots, and judges them.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use plomb_seal::{Body, Entry, Unverified};
 
 use crate::{
     clock::{SystemClock, state_name, unix_ms},
-    journal,
+    journal::{self, JournalError, Reader},
     silence::is_silent,
     status::{Board, Bus, Journal, Point, SCHEMA, Snapshot, rfc3339},
 };
 
 /// From this share of the quota on the gateway calls itself degraded, in percent.
 pub const QUOTA_WARNING_PERCENT: u64 = 70;
+/// A point of which neither an answer nor an absence came for so many intervals is held up.
+pub const HELD_UP_INTERVALS: u32 = 3;
+/// But for this long at least: a line may be busy.
+pub const HELD_UP_MIN: Duration = Duration::from_secs(60);
+/// How long a rollback stays a trouble, in milliseconds: a week, so that somebody sees it.
+pub const ROLLBACK_TOLD_MS: i64 = 7 * 86_400_000;
+/// So many epochs back a rollback is looked for.
+const EPOCHS_LOOKED_AT_MAX: u32 = 64;
+/// The event that says that this journal was older than the ledger's last anchor. It is an epoch's first entry.
+const ROLLBACK: &str = "rollback-noticed";
 
 /// What snapshots are made from.
 pub struct Snapshots {
@@ -99,8 +114,58 @@ impl Snapshots {
             }
         }
         troubles.extend(silences(&snapshot.points, &snapshot.buses));
+        troubles.extend(held_up(&snapshot.points, &snapshot.buses, Instant::now()));
+        // A journal that can't be read is told as such.
+        troubles.extend(rollback(&self.journal.reader(), unix_ms()).unwrap_or_default());
         troubles
     }
+}
+
+/// The last rollback that was noticed, for as long as it is told. It is looked for in the journal: a restart does
+/// not hide it, and neither does a clock that was put back.
+///
+/// # Errors
+/// The journal can't be read.
+pub fn rollback(reader: &Reader, now_ms: i64) -> Result<Option<String>, JournalError> {
+    let snapshot = reader.snapshot()?;
+    let present = snapshot.head()?.epoch;
+    for epoch in (present.saturating_sub(EPOCHS_LOOKED_AT_MAX)..=present).rev() {
+        let first = snapshot.entry(epoch, 0)?;
+        if let Some(at_ms) = first.and_then(|entry| rollback_at(&entry.bytes)) {
+            let recent = now_ms.saturating_sub(at_ms) < ROLLBACK_TOLD_MS;
+            let what = "the journal was older than the ledger's last anchor: a card was put back, or a file lost";
+            return Ok(recent.then(|| format!("rollback noticed at {}: {what}; look into why", rfc3339(at_ms))));
+        }
+    }
+    Ok(None)
+}
+
+/// When an epoch's first entry noticed a rollback, if it did.
+fn rollback_at(entry: &[u8]) -> Option<i64> {
+    let entry = Unverified::<Entry>::parse(entry).ok()?;
+    let noticed = matches!(&entry.claims().body, Body::Event(event) if event.name == ROLLBACK);
+    noticed.then_some(entry.claims().stamp.unix_ms)
+}
+
+/// The points of which nothing at all came: their line hangs, or is too slow for its meters.
+fn held_up(points: &[Point], buses: &[Bus], now: Instant) -> Option<String> {
+    let open = |point: &Point| buses.iter().any(|bus| bus.name == point.bus && bus.open);
+    let since = |point: &Point| now.saturating_duration_since(point.last_result.unwrap_or(now));
+    let limit = |point: &Point| {
+        let interval = Duration::try_from_secs_f64(point.interval_s).unwrap_or(Duration::MAX);
+        interval.saturating_mul(HELD_UP_INTERVALS).max(HELD_UP_MIN)
+    };
+    let held: Vec<&str> = points
+        .iter()
+        .filter(|point| open(point) && since(point) > limit(point))
+        .map(|point| point.point.as_str())
+        .collect();
+    let what = format!("without any result for {HELD_UP_INTERVALS} intervals, their line hangs or is too slow");
+    (!held.is_empty()).then(|| format!("{} {what}: {}", meters(held.len()), held.join(", ")))
+}
+
+fn meters(count: usize) -> String {
+    if count == 1 { "1 meter".into() } else { format!("{count} meters") }
 }
 
 /// The meters that do not answer. Where the port is gone, that is the trouble, and not its meters.
@@ -112,18 +177,14 @@ fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
         let names = silent.iter().filter(|point| (point.answered == 0) == never).map(|point| point.point.as_str());
         names.collect::<Vec<_>>()
     };
-    let count = |names: &[&str]| match names.len() {
-        1 => "1 meter".into(),
-        many => format!("{many} meters"),
-    };
     let (never, fell) = (named(true), named(false));
     let mut troubles = Vec::new();
     if !never.is_empty() {
         let what = "silent since the start, check address, baud rate and wiring";
-        troubles.push(format!("{} {what}: {}", count(&never), never.join(", ")));
+        troubles.push(format!("{} {what}: {}", meters(never.len()), never.join(", ")));
     }
     if !fell.is_empty() {
-        troubles.push(format!("{} silent: {}", count(&fell), fell.join(", ")));
+        troubles.push(format!("{} silent: {}", meters(fell.len()), fell.join(", ")));
     }
     troubles
 }
@@ -147,5 +208,26 @@ mod tests {
         assert_eq!(silences(&points[..2], std::slice::from_ref(&bus)), Vec::<String>::new());
         bus.open = false;
         assert_eq!(silences(&points, &[bus]), Vec::<String>::new(), "the port is the trouble");
+    }
+
+    /// A meter that takes minutes holds up its line: neither records nor absences come, and that is told.
+    #[test]
+    fn a_point_without_any_result_is_a_trouble() {
+        let mut bus = Bus { name: "cellar".into(), open: true, ..Bus::default() };
+        let begun = Instant::now();
+        let point = |name: &str, interval_s: f64| Point { interval_s, last_result: Some(begun), ..point(name, 5, 0) };
+        let points = [point("fast", 1.0), point("usual", 900.0), Point { last_result: None, ..point("unknown", 1.0) }];
+        let told = |bus: &Bus, after_s: u64| {
+            held_up(&points, std::slice::from_ref(bus), begun + Duration::from_secs(after_s)).unwrap_or_default()
+        };
+        assert_eq!(told(&bus, 60), "", "a busy minute is none");
+        let first = told(&bus, 61);
+        assert!(
+            first.starts_with("1 meter without any result for 3 intervals") && first.ends_with(": fast"),
+            "{first}"
+        );
+        assert!(told(&bus, 2701).ends_with(": fast, usual"));
+        bus.open = false;
+        assert_eq!(told(&bus, 2701), "", "the port is the trouble");
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,9 @@ pub struct Point {
     pub last_failure: Option<String>,
     /// While it fails: when it is asked again by itself, RFC 3339. `plomb read --point` asks now.
     pub asked_again: Option<String>,
+    /// When it last answered or an absence was noticed; at the begin, the start. Of this process only.
+    #[serde(skip)]
+    pub last_result: Option<Instant>,
     /// The status words of the meter.
     pub status: Vec<String>,
     /// Wireless: how it is received.

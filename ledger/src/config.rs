@@ -122,6 +122,7 @@ const LIMITS: &[Known] = &[
     Known::Value("burst_packets_max"),
     Known::Value("filters_per_connection_max"),
     Known::Value("filters_max"),
+    Known::Value("filters_per_identity_max"),
     Known::Value("topics_per_identity_max"),
     Known::Value("retained_bytes_per_identity_max"),
     Known::Value("segment_bytes_max"),

@@ -30,8 +30,6 @@ pub(super) const READ_CHUNK_BYTES: usize = 8 * 1024;
 const CLIENT_ID_CHARS_MAX: usize = 64;
 /// How long a peer may take over the last bytes of a connection that is closed.
 const FAREWELL_MS_MAX: u64 = 2_000;
-/// As many reads of a refused peer's bytes are thrown away before it is cut off.
-const FAREWELL_READS_MAX: u32 = 64;
 /// A certificate's end is looked at this often, so that a stepped clock is noticed.
 const VALIDITY_CHECK_S: u64 = 60;
 
@@ -104,29 +102,34 @@ async fn attend(
     let mut buffer = BytesMut::with_capacity(READ_CHUNK_BYTES);
     let identity = match identify(shared, &certificate) {
         Ok(identity) => identity,
-        Err(objection) => return Err(turn_away(stream, &mut buffer, shared, objection).await),
+        Err(objection) => {
+            shared.object(peer, who, &objection);
+            turn_away(stream, &mut buffer, shared, objection).await;
+            return Ok(());
+        }
     };
     *who = format!("{} {} ({})", identity.role, identity.id, tls::subject_of(&certificate));
     let Some(_identity_place) = shared.identities.take(identity.id.clone()) else {
         let objection = Objection::new(Reason::IdentityFull, identity.id.clone());
-        return Err(turn_away(stream, &mut buffer, shared, objection).await);
+        shared.object(peer, who, &objection);
+        turn_away(stream, &mut buffer, shared, objection).await;
+        return Ok(());
     };
     let warrant = Warrant { shared: shared.clone(), certificate: certificate.to_vec(), identity, changes };
     let opening = open(stream, &mut buffer, peer, &warrant, shared).await?;
     hold(stream, buffer, opening, warrant, who, peer).await
 }
 
-/// Refuses before the CONNECT was heard. MQTT has an answer to a CONNECT only, so that is waited for;
-/// whoever sends none, or something else, is refused all the same, for the first reason.
-async fn turn_away(stream: &mut Stream, buffer: &mut BytesMut, shared: &Shared, objection: Objection) -> Objection {
+/// Tells a peer that was refused before its CONNECT was heard. MQTT has an answer to a CONNECT only, so
+/// that is waited for; whoever sends none, or something else, is told nothing.
+async fn turn_away(stream: &mut Stream, buffer: &mut BytesMut, shared: &Shared, objection: Objection) {
+    let connect_bytes_max = shared.limits.connect_bytes_max;
     let patience = Duration::from_millis(shared.limits.connect_timeout_ms);
-    let asked = timeout(patience, await_connect(stream, buffer, shared.limits.connect_bytes_max)).await;
-    let connects =
-        matches!(mqtt::parse(buffer, as_usize(shared.limits.connect_bytes_max)), Ok(Some((Packet::Connect(_), _))));
-    if matches!(asked, Ok(Ok(_))) && connects {
-        return refuse(stream, objection).await;
+    let asked = timeout(patience, await_connect(stream, buffer, connect_bytes_max)).await;
+    let packet = mqtt::parse(buffer, as_usize(connect_bytes_max));
+    if matches!(asked, Ok(Ok(_))) && matches!(packet, Ok(Some((Packet::Connect(_), _)))) {
+        refuse(stream, objection).await;
     }
-    objection
 }
 
 /// TLS 1.3 with a client certificate, within the time for it.
@@ -134,31 +137,16 @@ async fn shake_hands(tcp: TcpStream, shared: &Shared, who: &mut String) -> Resul
     let _ = tcp.set_nodelay(true);
     let (config, shown) = shared.keys.config().map_err(|e| Objection::new(Reason::HandshakeFailed, e.to_string()))?;
     let patience = Duration::from_millis(shared.limits.handshake_timeout_ms);
-    let shaken = timeout(patience, TlsAcceptor::from(config).accept(tcp).into_fallible()).await;
+    let shaken = timeout(patience, TlsAcceptor::from(config).accept(tcp)).await;
     if let Some(subject) = shown.subject() {
         *who = subject;
     }
     match shaken {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err((e, tcp))) => {
-            let _ = timeout(Duration::from_millis(FAREWELL_MS_MAX), let_hear(tcp)).await;
-            Err(Objection::new(tls::blame(&e), e.to_string()))
-        }
+        Ok(Err(e)) => Err(Objection::new(tls::blame(&e), e.to_string())),
         Err(_) => {
             let detail = format!("within {} ms", shared.limits.handshake_timeout_ms);
             Err(Objection::new(Reason::HandshakeTimeout, detail))
-        }
-    }
-}
-
-/// Waits until the peer, which has the alert to read, hangs up. A socket that is closed over bytes that it
-/// sent behind the handshake is reset, and a reset takes the alert with it.
-async fn let_hear(mut tcp: TcpStream) {
-    let _ = tcp.shutdown().await;
-    let mut ignored = [0; 1024];
-    for _ in 0..FAREWELL_READS_MAX {
-        if !matches!(tcp.read(&mut ignored).await, Ok(1..)) {
-            return;
         }
     }
 }

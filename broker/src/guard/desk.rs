@@ -259,11 +259,10 @@ impl Desk {
             let detail = format!("{held} filters on this connection, at most {held_max}");
             return Err(Objection::new(Reason::FiltersFull, detail));
         }
-        if !self.quotas.admit_filters(fresh.iter().copied()) {
-            let detail = format!("{} distinct filters overall", self.limits.filters_max);
-            return Err(Objection::new(Reason::FiltersFull, detail));
-        }
-        Ok(())
+        let chosen = filters().filter(|filter| !self.rights.names(*filter)).map(mqtt::topic::TopicFilter::as_str);
+        self.quotas
+            .admit_filters(&self.identity.id, chosen)
+            .map_err(|detail| Objection::new(Reason::FiltersFull, detail))
     }
 
     /// The embedded broker answers once for each filter that it knew, and
@@ -346,16 +345,16 @@ mod tests {
 
     #[test]
     fn a_subscription_is_granted_at_most_qos_1() {
-        let (next, up, back) = judged(&mut desk(), &subscribe(&["plomb/1/gw-1/down/#"], QoS::ExactlyOnce));
+        let (next, up, back) = judged(&mut desk(), &subscribe(&["plomb/1/gw-1/down/receipt"], QoS::ExactlyOnce));
         assert_eq!(next, Ok(Next::Continue));
         assert!(back.is_empty());
         let passed = crate::mqtt::parse(&up, 100).unwrap().unwrap().0;
-        assert_eq!(passed, subscribe(&["plomb/1/gw-1/down/#"], QoS::AtLeastOnce));
+        assert_eq!(passed, subscribe(&["plomb/1/gw-1/down/receipt"], QoS::AtLeastOnce));
     }
 
     #[test]
     fn one_refused_filter_refuses_all_and_none_is_passed_on() {
-        let (next, up, back) = judged(&mut desk(), &subscribe(&["plomb/1/gw-1/down/#", "#"], QoS::AtMostOnce));
+        let (next, up, back) = judged(&mut desk(), &subscribe(&["plomb/1/gw-1/down/receipt", "#"], QoS::AtMostOnce));
         assert!(matches!(next, Ok(Next::Refused(o)) if o.reason == Reason::SubscribeRefused));
         assert!(up.is_empty());
         assert_eq!(&back[..], [0x90, 4, 0, 7, 0x80, 0x80]);
@@ -364,9 +363,9 @@ mod tests {
     #[test]
     fn filters_of_a_connection_are_bounded_and_given_back() {
         let mut desk = desk();
-        let both = ["plomb/1/gw-1/down/a", "plomb/1/gw-1/down/b"];
+        let both = ["plomb/1/gw-1/down/receipt", "plomb/1/gw-1/down/refusal"];
         assert_eq!(judged(&mut desk, &subscribe(&both, QoS::AtMostOnce)).0, Ok(Next::Continue));
-        let third = subscribe(&["plomb/1/gw-1/down/c"], QoS::AtMostOnce);
+        let third = subscribe(&["plomb/1/gw-1/down/config"], QoS::AtMostOnce);
         let full = judged(&mut desk, &third).0;
         assert!(matches!(full, Ok(Next::Refused(o)) if o.reason == Reason::FiltersFull));
         let filters = vec![TopicFilter::new(both[0]).unwrap()];

@@ -10,11 +10,19 @@ use crate::stats::Reason;
 #[derive(Debug)]
 pub(super) struct Quotas {
     filters_max: usize,
+    filters_each_max: usize,
     topics_max: usize,
     retained_bytes_max: usize,
-    filters: Mutex<HashSet<String>>,
+    filters: Mutex<Filters>,
     published: Mutex<HashMap<String, Published>>,
     free_slots: Mutex<Vec<u32>>,
+}
+
+/// Every filter that was passed on, and how many of them each identity was the first to ask for.
+#[derive(Debug, Default)]
+struct Filters {
+    all: HashSet<String>,
+    first_asked: HashMap<String, usize>,
 }
 
 /// One identity's topics, each with the size of its retained payload.
@@ -28,6 +36,7 @@ impl Quotas {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             filters_max: as_usize(limits.filters_max),
+            filters_each_max: as_usize(limits.filters_per_identity_max),
             topics_max: as_usize(limits.topics_per_identity_max),
             retained_bytes_max: as_usize(limits.retained_bytes_per_identity_max),
             filters: Mutex::default(),
@@ -36,15 +45,24 @@ impl Quotas {
         }
     }
 
-    /// Whether these filters may be passed on; notes them if so. All or none.
-    pub(super) fn admit_filters<'a>(&self, asked: impl Iterator<Item = &'a str> + Clone) -> bool {
+    /// Whether these filters, which the identity chose, may be passed on; notes them if so. All or none. Those
+    /// that the table of rights names itself are not asked for here: no identity can use up another's.
+    pub(super) fn admit_filters<'a>(&self, identity: &str, asked: impl Iterator<Item = &'a str>) -> Result<(), String> {
         let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh: HashSet<&str> = asked.filter(|f| !filters.contains(*f)).collect();
-        if filters.len() + fresh.len() > self.filters_max {
-            return false;
+        let fresh: HashSet<&str> = asked.filter(|filter| !filters.all.contains(*filter)).collect();
+        if fresh.is_empty() {
+            return Ok(());
         }
-        filters.extend(fresh.into_iter().map(str::to_owned));
-        true
+        let own = filters.first_asked.get(identity).copied().unwrap_or(0) + fresh.len();
+        if own > self.filters_each_max {
+            return Err(format!("{own} distinct filters of this identity, at most {}", self.filters_each_max));
+        }
+        if filters.all.len() + fresh.len() > self.filters_max {
+            return Err(format!("{} distinct filters overall", self.filters_max));
+        }
+        filters.first_asked.insert(identity.to_owned(), own);
+        filters.all.extend(fresh.into_iter().map(str::to_owned));
+        Ok(())
     }
 
     /// Whether the identity may publish there; notes it if so. `retained`:
@@ -93,6 +111,7 @@ mod tests {
     fn quotas() -> Quotas {
         Quotas::new(&Limits {
             filters_max: 3,
+            filters_per_identity_max: 2,
             topics_per_identity_max: 2,
             retained_bytes_per_identity_max: 100,
             connections_max: 2,
@@ -101,13 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn filters_are_counted_once_and_all_or_none() {
+    fn filters_are_counted_once_for_whom_asked_first_and_all_or_none() {
         let quotas = quotas();
-        assert!(quotas.admit_filters(["a", "b", "a"].into_iter()));
-        assert!(!quotas.admit_filters(["c", "d"].into_iter()), "two more do not fit");
-        assert!(quotas.admit_filters(["c"].into_iter()), "the refused ones were not counted");
-        assert!(quotas.admit_filters(["a", "b", "c"].into_iter()), "known ones cost nothing");
-        assert!(!quotas.admit_filters(["e"].into_iter()));
+        let admits = |identity: &str, asked: &[&str]| quotas.admit_filters(identity, asked.iter().copied());
+        assert_eq!(admits("one", &["a", "b", "a"]), Ok(()));
+        assert!(admits("one", &["c"]).unwrap_err().contains("of this identity, at most 2"));
+        assert!(admits("two", &["c", "d"]).unwrap_err().contains("overall"), "two more do not fit");
+        assert_eq!(admits("two", &["c"]), Ok(()), "the refused ones were not counted");
+        assert_eq!(admits("one", &["a", "b", "c"]), Ok(()), "known ones cost nothing");
+        assert!(admits("two", &["e"]).is_err());
     }
 
     #[test]

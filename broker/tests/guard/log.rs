@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use plomb_broker::mqtt::Packet;
 use plomb_broker::{Reason, Refused, Role};
 
-use crate::support::{Authority, World};
+use crate::support::{Authority, World, connect};
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -49,7 +50,8 @@ async fn a_refusal_names_peer_subject_and_rule() {
     world.book.write(&stolen.der, Err(Refused::Revoked { reason: "stolen in May".into() }));
     for credentials in [None, Some(&stranger), Some(&expired), Some(&unknown), Some(&stolen)] {
         if let Ok(mut peer) = world.tls(credentials).await {
-            assert_eq!(peer.receive().await, None);
+            peer.send(&Packet::Connect(connect("x"))).await;
+            while peer.receive().await.is_some() {}
         }
     }
     let gw = world.enrol(Role::Gateway, "gw-1");
@@ -65,6 +67,6 @@ async fn a_refusal_names_peer_subject_and_rule() {
     lines.assert(Reason::UnknownToLedger, &["CN=gw-unknown"]);
     lines.assert(Reason::Revoked, &["CN=gw-stolen", "stolen in May"]);
     let who = "gateway gw-1";
-    lines.assert(Reason::SubscribeRefused, &[who, "plomb/1/+/down/#", "plomb/1/gw-1/down/#"]);
+    lines.assert(Reason::SubscribeRefused, &[who, "plomb/1/+/down/#", "plomb/1/gw-1/down/receipt"]);
     lines.assert(Reason::PublishRefused, &[who, "plomb/1/gw-2/up/batch", "plomb/1/gw-1/up/#"]);
 }

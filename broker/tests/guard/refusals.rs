@@ -109,6 +109,7 @@ async fn revoked_and_silent_or_talking_something_else() {
     let gw = world.authority.client("gw-1");
     world.book.write(&gw.der, Err(Refused::Revoked { reason: String::new() }));
     let mut silent = world.tls(Some(&gw)).await.unwrap();
+    world.refused(Reason::Revoked).await; // known at once, not when it has been waited for
     assert_eq!(silent.receive().await, None);
     for other in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xc0, 0x00]] {
         let mut peer = world.tls(Some(&gw)).await.unwrap();
@@ -343,11 +344,11 @@ async fn subscribing_elsewhere_is_answered_and_survived() {
     let (gw, utility) = (world.enrol(Role::Gateway, "gw-1"), world.enrol(Role::Subscriber, "utility"));
     let no = SubscribeCode::Failure;
     let mut peer = world.session(&gw).await;
-    for foreign in ["#", "plomb/1/gw-2/down/#", "$share/g/plomb/1/gw-1/down/#", "$SYS/#", "plomb/1/+/down/receipt"] {
+    for foreign in ["#", "plomb/1/gw-2/down/#", "$share/g/plomb/1/gw-1/down/#", "$SYS/#", "plomb/1/gw-1/down/#"] {
         assert_eq!(peer.subscribe(&[foreign]).await, [no], "{foreign}");
     }
     // One that is not allowed takes the others down with it.
-    assert_eq!(peer.subscribe(&["plomb/1/gw-1/down/#", "#"]).await, [no, no]);
+    assert_eq!(peer.subscribe(&["plomb/1/gw-1/down/receipt", "#"]).await, [no, no]);
     let mut other = world.session(&utility).await;
     assert_eq!(other.subscribe(&["plomb/1/+/up/batch"]).await, [no]);
     assert_eq!(other.subscribe(&["$share/billing/plomb/1/+/pub/#"]).await, [no]);
@@ -362,20 +363,46 @@ async fn subscribing_elsewhere_is_answered_and_survived() {
 
 #[tokio::test]
 async fn filters_and_topics_are_bounded() {
-    let limits = Limits { filters_max: 3, topics_per_identity_max: 1, ..Limits::default() };
+    let limits =
+        Limits { filters_max: 4, filters_per_identity_max: 3, topics_per_identity_max: 1, ..Limits::default() };
     let world = World::with(limits).await;
-    let gw = world.enrol(Role::Gateway, "gw-1");
-    let mut peer = world.session(&gw).await;
+    let (gw, utility) = (world.enrol(Role::Gateway, "gw-1"), world.enrol(Role::Subscriber, "utility"));
     let granted = SubscribeCode::Granted(QoS::AtLeastOnce);
-    let filters = ["plomb/1/gw-1/down/a", "plomb/1/gw-1/down/b", "plomb/1/gw-1/down/c"];
-    assert_eq!(peer.subscribe(&filters).await, [granted; 3]);
-    assert_eq!(peer.subscribe(&["plomb/1/gw-1/down/d"]).await, [SubscribeCode::Failure]);
+    let mut subscriber = world.session(&utility).await;
+    let filters = ["plomb/1/gw-1/pub/#", "plomb/1/gw-2/pub/#", "plomb/1/gw-3/pub/#"];
+    assert_eq!(subscriber.subscribe(&filters).await, [granted; 3]);
+    assert_eq!(subscriber.subscribe(&["plomb/1/gw-4/pub/#"]).await, [SubscribeCode::Failure]);
+    // What the table of rights names is there for it all the same, and on a new connection too.
+    assert_eq!(subscriber.subscribe(&["plomb/1/+/pub/#"]).await, [granted]);
+    let mut again = world.session(&utility).await;
+    assert_eq!(again.subscribe(&["plomb/1/gw-4/pub/#"]).await, [SubscribeCode::Failure], "it counts for the identity");
+    let mut peer = world.session(&gw).await;
     peer.publish("plomb/1/gw-1/up/a", b"x", false).await;
     assert_eq!(peer.receive().await, Some(Heard::PubAck(1)));
     peer.publish("plomb/1/gw-1/up/b", b"x", false).await;
     peer.ends().await;
     world.refused(Reason::TopicsFull).await;
     world.refused(Reason::FiltersFull).await;
+}
+
+/// The embedded broker forgets no filter: whoever could use them up would shut out everyone who comes later.
+#[tokio::test]
+async fn one_identity_cannot_use_up_the_filters_of_others() {
+    let world = World::with(Limits { filters_max: 6, ..Limits::default() }).await;
+    let (bad, worse) = (world.enrol(Role::Gateway, "gw-2"), world.enrol(Role::Subscriber, "utility"));
+    let (mut bad, mut worse) = (world.session(&bad).await, world.session(&worse).await);
+    for n in 0..10 {
+        let code = bad.subscribe(&[&format!("plomb/1/gw-2/down/x{n}")]).await;
+        assert_eq!(code, [SubscribeCode::Failure], "a gateway has no names to make up");
+        worse.subscribe(&[&format!("plomb/1/x{n}/pub/#")]).await;
+    }
+    world.refused(Reason::FiltersFull).await;
+    for id in ["gw-3", "gw-4", "gw-5"] {
+        let mut honest = world.session(&world.enrol(Role::Gateway, id)).await;
+        let [receipt, refusal] = ["receipt", "refusal"].map(|name| format!("plomb/1/{id}/down/{name}"));
+        let filters = [receipt.as_str(), &refusal, "plomb/1/ledger/checkpoint"];
+        assert_eq!(honest.subscribe(&filters).await, [SubscribeCode::Granted(QoS::AtLeastOnce); 3], "{id}");
+    }
 }
 
 #[tokio::test]

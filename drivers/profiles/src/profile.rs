@@ -126,6 +126,13 @@ impl Profile {
         compile::profile(Source { file, text })
     }
 
+    /// Whether what should be records is the maker's own layout: a block of the profile reads it all, and what
+    /// the standard makes of the bytes means nothing.
+    #[must_use]
+    pub fn replaces_records(&self, version: u8, bytes: &[u8]) -> bool {
+        self.blocks.iter().any(|block| block.place == PlaceWord::Records && block.fits(version, bytes))
+    }
+
     /// Whether bills are made from this record: the profile lists its OBIS code, or a rule of the profile
     /// that names it says so.
     #[must_use]

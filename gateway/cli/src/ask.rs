@@ -22,6 +22,9 @@ const DOCUMENT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How much longer than the daemon's own limits the command line waits.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// What an answer without a word means.
+pub(crate) const STOPPED: &str = "plombd stopped before it answered; ask again when it runs";
+
 /// Where a daemon is, or would be.
 pub(crate) struct Place {
     /// Its socket.
@@ -71,9 +74,20 @@ impl Place {
         };
         stream.set_read_timeout(Some(patience)).map_err(failed)?;
         let question = serde_json::to_string(request).map_err(|error| failed(error.into()))?;
-        stream.write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
+        // A daemon without a free seat says so, and does not wait for the question.
+        match stream.write_all(format!("{question}\n").as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(failed(error)),
+            _ => {}
+        }
         let mut reader = BufReader::new(stream);
-        let first = line(&mut reader).map_err(failed)?;
+        let first = match line(&mut reader) {
+            Ok(first) => first,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => String::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        if first.is_empty() {
+            return Err(Unanswered::Refused(Refusal::Unavailable, STOPPED.into()));
+        }
         let answer: Answer = serde_json::from_str(&first).map_err(|_| {
             let why = "the daemon's answer can't be read; are plomb and plombd of one version?";
             Unanswered::Refused(Refusal::Unavailable, why.into())

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::Path,
     process::{Command, Output, Stdio},
     thread,
@@ -120,6 +120,30 @@ fn without_a_daemon_the_verbs_say_so() {
     assert_eq!(plomb(&["frobnicate"], b"").status.code(), Some(64));
 }
 
+/// A daemon that is stopping closes the connection without a word, or after its yes; one that has no seat says
+/// so before it was asked.
+#[test]
+fn a_daemon_that_stops_or_is_busy_is_not_taken_for_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (said, says)) in [
+        ("", "plombd stopped before it answered"),
+        ("{\"ok\":true}\n", "plombd stopped before it answered"),
+        ("{\"error\":\"busy: try again\",\"kind\":\"unavailable\",\"ok\":false}\n", "busy: try again"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let socket = folder.path().join(format!("ctl-{number}.sock"));
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let daemon = thread::spawn(move || drop(listener.accept().unwrap().0.write_all(said.as_bytes())));
+        let status = plomb(&["status", "--socket", &socket.display().to_string()], b"");
+        let errors = String::from_utf8_lossy(&status.stderr).into_owned();
+        assert_eq!(status.status.code(), Some(69), "{errors}");
+        assert!(errors.contains(says) && !errors.contains("version"), "{said:?}: {errors}");
+        daemon.join().unwrap();
+    }
+}
+
 /// With --json a failure is a document on standard output too; the message stays on standard error.
 #[test]
 fn a_failure_is_a_document_too() {
@@ -144,8 +168,28 @@ fn a_failure_is_a_document_too() {
 
 /// A gateway's folder with a configuration for one point, and a journal with one entry of it.
 fn gateway() -> (tempfile::TempDir, String) {
+    let (folder, config) = gateway_without_journal();
+    absences(&folder.path().join("journal.redb"), 1).unwrap();
+    (folder, config)
+}
+
+/// Opens a gateway's journal, and enters absences in it.
+fn absences(journal: &Path, count: usize) -> Result<(), plomb_gateway::journal::JournalError> {
     use plomb_gateway::journal::{Journal, Options};
     use plomb_seal::{Absent, Clock, Occurrence, Reason, SigningKey, Stamp};
+    let stamp = || Stamp { unix_ms: 1_780_000_000_000, clock: Clock::Unset };
+    let (name, key) = ("gw-1".parse().unwrap(), SigningKey::from_seed(&[3; 32]));
+    let (journal, _) = Journal::open(journal, name, key, Options::default(), stamp)?;
+    let mut last = None;
+    for _ in 0..count {
+        let absent = Absent { due_ms: 0, reason: Reason::NotAsked, detail: "x".repeat(400) };
+        let entry = Occurrence::Absent("old".parse().unwrap(), absent);
+        last = Some(journal.append_blocking(entry, Vec::new())?);
+    }
+    last.map_or(Ok(()), |last| last.wait().map(drop))
+}
+
+fn gateway_without_journal() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().display();
     let credential = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/vectors/credential.cbor");
@@ -157,14 +201,6 @@ fn gateway() -> (tempfile::TempDir, String) {
     );
     let config = folder.path().join("plombd.toml");
     std::fs::write(&config, text).unwrap();
-    let stamp = || Stamp { unix_ms: 1_780_000_000_000, clock: Clock::Unset };
-    let (name, key) = ("gw-1".parse().unwrap(), SigningKey::from_seed(&[3; 32]));
-    let (journal, _) =
-        Journal::open(&folder.path().join("journal.redb"), name, key, Options::default(), stamp).unwrap();
-    let absent = Absent { due_ms: 0, reason: Reason::NotAsked, detail: String::new() };
-    let entry = Occurrence::Absent("old".parse().unwrap(), absent);
-    journal.append_blocking(entry, Vec::new()).unwrap().wait().unwrap();
-    drop(journal);
     (folder, config.display().to_string())
 }
 
@@ -200,6 +236,32 @@ fn an_export_of_nothing_is_refused_with_its_reason() {
         assert_eq!(code, 0, "{more:?}: {errors}");
         assert!(errors.contains("1 entry in it has no receipt") && errors.contains("--receipted"), "{errors}");
     }
+}
+
+/// Whoever reads an export from a pipe may take its time: plombd can start meanwhile.
+#[test]
+fn a_slow_reader_of_an_export_does_not_hold_the_journal() {
+    let (folder, config) = gateway_without_journal();
+    let journal = folder.path().join("journal.redb");
+    absences(&journal, 1000).unwrap();
+    let mut export = Command::new(env!("CARGO_BIN_EXE_plomb"))
+        .args(["export", "--config", &config, "-o", "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = export.stdout.take().unwrap();
+    let mut bytes = vec![0];
+    stdout.read_exact(&mut bytes).unwrap();
+    // The export is under way, and far more than a pipe holds is still to come.
+    absences(&journal, 1).expect("the file is free");
+    stdout.read_to_end(&mut bytes).unwrap();
+    assert!(export.wait().unwrap().success());
+    assert!(bytes.len() > 4 * 65_536, "{} bytes would fit into pipe and buffers", bytes.len());
+    let file = folder.path().join("out.plomb");
+    std::fs::write(&file, bytes).unwrap();
+    let report = &lines(&plomb(&["verify", "--json", &file.display().to_string()], b""))[0];
+    assert_eq!((report["verdict"].as_str(), report["entries"].as_u64()), (Some("incomplete"), Some(1000)), "{report}");
 }
 
 /// What a master writes to a meter is said; that a meter has more to say is said too.
@@ -301,7 +363,7 @@ fn every_byte_is_annotated_once() {
         let told = &lines(&output)[0];
         let mut bytes = String::new();
         for one in told["annotations"].as_array().unwrap() {
-            assert_eq!(one["offset"].as_u64(), Some(bytes.len() as u64 / 2), "{one}");
+            assert_eq!(one["offset"], bytes.len() / 2, "{one}");
             bytes += one["bytes"].as_str().unwrap();
         }
         assert_eq!(bytes, telegram.to_lowercase());

@@ -5,3 +5,5 @@
 pub mod mbus;
 mod records;
 pub mod wmbus;
+
+pub(crate) use records::cut;

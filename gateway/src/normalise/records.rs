@@ -201,7 +201,7 @@ pub(super) fn add(words: &mut Vec<String>, word: String) {
 
 /// Makes a text fit for a record: no control characters (a meter's padding goes, others are written out),
 /// and no longer than a record allows.
-pub(super) fn cut(text: String) -> String {
+pub(crate) fn cut(text: String) -> String {
     let mut text = text;
     if text.chars().any(char::is_control) {
         let written = text.trim_end_matches('\0');

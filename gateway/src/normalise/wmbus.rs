@@ -1,6 +1,6 @@
 //! Wireless M-Bus telegrams, opened, to records.
 
-use plomb_mbus::{Medium, MeterId, RecordError};
+use plomb_mbus::{Medium, MeterId, RecordError, Records};
 use plomb_profiles::{Library, Memory, ReadError};
 use plomb_seal::{
     Decimal, Function, Hash, Meter, Reading, Record, Value,
@@ -78,6 +78,7 @@ pub fn record(
     aids: Aids<'_>,
 ) -> Result<(Record, Option<RecordError>), NormaliseError> {
     let (mut told, error) = match opened.content {
+        Content::Records(records) if replaced(aids.library, opened.meter, records) => (Told::nothing(), None),
         Content::Records(records) => {
             let (mut good, mut error) = (Vec::new(), None);
             for one in records {
@@ -127,6 +128,10 @@ pub fn record(
         profile,
     };
     Ok((record, error))
+}
+
+fn replaced(library: &Library, meter: MeterId, records: Records<'_>) -> bool {
+    library.find(meter, None).is_some_and(|profile| profile.replaces_records(meter.version, records.rest()))
 }
 
 /// The CI of a payload in the maker's own coding, as profiles are found by; `None` where there are records.

@@ -46,7 +46,7 @@ impl AirScan {
 
     /// Tells the end: `complete`, or `cancelled`.
     pub(super) fn end(self, end: &str) {
-        let _ = self.order.lines.try_send(self.ear.done(end, self.begun.elapsed()));
+        let _ = self.order.lines.try_send(self.ear.done(end, self.begun.elapsed(), None));
     }
 
     fn lasts(&self) -> Duration {

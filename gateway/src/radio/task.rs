@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use plomb_profiles::Library;
 use plomb_receivers::{Heard as Received, ReceiverEvent};
-use plomb_seal::{Absent, Event, Name, Occurrence};
+use plomb_seal::{Absent, Event, Name, Occurrence, Reason};
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
@@ -21,7 +21,8 @@ use crate::{
     config,
     journal::{Journal, JournalError},
     keys::Keys,
-    poll::{Question, telling_value},
+    outage::{Outage, Range},
+    poll::{Question, telling_value, unix_ms_at},
     scan::ScanOrder,
     status::{Board, Bus as BusStatus, Point, rfc3339},
 };
@@ -41,6 +42,9 @@ pub struct RadioTask {
     config: config::Bus,
     points: Vec<Name>,
     listener: Listener,
+    outage: Outage,
+    /// Why the port is gone, while it is.
+    port_error: Option<String>,
     journal: Journal,
     board: Arc<Board>,
     questions: mpsc::Receiver<Question>,
@@ -67,6 +71,7 @@ impl RadioTask {
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
         let wanted = own.iter().map(|meter| super::wanted(meter, &keys)).collect::<Result<Vec<_>, _>>()?;
+        let intervals: Vec<_> = own.iter().map(|meter| meter.interval()).collect();
         let points = own.iter().map(|meter| meter.point.parse().map_err(|error| format!("meter point: {error}")));
         let points = points.collect::<Result<Vec<Name>, String>>()?;
         {
@@ -78,6 +83,7 @@ impl RadioTask {
                     point: meter.point.clone(),
                     bus: bus.name.clone(),
                     interval_s: meter.interval_s,
+                    last_result: Some(Instant::now()),
                     radio: Some(crate::status::Radio::default()),
                     ..Point::default()
                 };
@@ -89,6 +95,8 @@ impl RadioTask {
             config: bus.clone(),
             points,
             listener,
+            outage: Outage::new(&intervals),
+            port_error: None,
             journal,
             board,
             questions,
@@ -118,6 +126,9 @@ impl RadioTask {
             }
         }
         drop(receiving);
+        for index in 0..self.points.len() {
+            self.tell_held(index).await?;
+        }
         if let Some(scan) = self.scan.take() {
             scan.end("cancelled");
         }
@@ -131,6 +142,7 @@ impl RadioTask {
         match event {
             FromReceiver::Port(detail) => {
                 self.listener.port_failed(&detail);
+                self.port_error = Some(detail.clone());
                 let mut board = self.board.update();
                 let Some(bus) = board.buses.get_mut(&self.config.name) else { return Ok(()) };
                 if bus.last_error.as_deref() != Some(detail.as_str()) {
@@ -140,6 +152,7 @@ impl RadioTask {
             }
             FromReceiver::Receiver(ReceiverEvent::Ready(identity)) => {
                 info!(bus = self.config.name, receiver = %identity, "listening");
+                self.port_error = None;
                 if let Some(bus) = self.board.update().buses.get_mut(&self.config.name) {
                     (bus.open, bus.last_error, bus.receiver) = (true, None, Some(identity.to_string()));
                 }
@@ -214,6 +227,7 @@ impl RadioTask {
                 status.status.clone_from(&record.status);
                 status.failures_in_a_row = 0;
                 status.last_record = Some(rfc3339(unix_ms()));
+                status.last_result = Some(Instant::now());
                 status.answered += u64::from(due);
                 if let Some(radio) = &mut status.radio {
                     radio.protection = Some(protection.into());
@@ -223,6 +237,7 @@ impl RadioTask {
         if !due {
             return Ok(());
         }
+        self.tell_held(meter).await?;
         let appended = self.journal.append(Occurrence::Record(point, record), vec![received.bytes.clone()]).await;
         self.accept(appended.map(drop))
     }
@@ -256,16 +271,22 @@ impl RadioTask {
         }
         let now = self.started.elapsed();
         for Missing { meter, due, reason, detail } in self.listener.missing(now) {
-            let Some(point) = self.points.get(meter).cloned() else { continue };
+            let (reason, detail) = self.port_error.clone().map_or((reason, detail), |gone| (Reason::Port, gone));
+            let Some(point) = self.points.get(meter) else { continue };
             if let Some(status) = self.board.update().points.get_mut(point.as_str()) {
                 status.absent += 1;
+                status.last_result = Some(Instant::now());
                 status.failures_in_a_row = status.failures_in_a_row.saturating_add(1);
                 status.last_failure = Some(format!("{}: {detail}", reason.name()));
             }
-            let late = i64::try_from(now.saturating_sub(due).as_millis()).unwrap_or(0);
-            let absent = Absent { due_ms: unix_ms().saturating_sub(late), reason, detail };
-            let appended = self.journal.append(Occurrence::Absent(point, absent), Vec::new()).await;
-            self.accept(appended.map(drop))?;
+            if reason == Reason::Port {
+                if let Some(range) = self.outage.missed(meter, due, now, &detail) {
+                    self.tell_range(meter, range).await?;
+                }
+                continue;
+            }
+            self.tell_held(meter).await?;
+            self.enter(meter, Absent { due_ms: unix_ms_at(due, now), reason, detail }).await?;
         }
         if !self.journal.has_unwritten_counters() {
             self.counters_since = None;
@@ -273,6 +294,25 @@ impl RadioTask {
             self.journal.flush().await?;
         }
         Ok(())
+    }
+
+    /// What a meter missed while the port was gone, as far as it is not told yet.
+    async fn tell_held(&mut self, meter: usize) -> Result<(), JournalError> {
+        match self.outage.held(meter) {
+            Some(range) => self.tell_range(meter, range).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell_range(&self, meter: usize, range: Range) -> Result<(), JournalError> {
+        let now = self.started.elapsed();
+        self.enter(meter, self.outage.absent(range, |at| unix_ms_at(at, now))).await
+    }
+
+    async fn enter(&self, meter: usize, absent: Absent) -> Result<(), JournalError> {
+        let Some(point) = self.points.get(meter).cloned() else { return Ok(()) };
+        let appended = self.journal.append(Occurrence::Absent(point, absent), Vec::new()).await;
+        self.accept(appended.map(drop))
     }
 
     fn take_question(&mut self, question: Question) {

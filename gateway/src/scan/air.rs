@@ -4,7 +4,7 @@ use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
 use plomb_mbus::{MeterId, SecondaryAddress};
 use plomb_profiles::{Library, Memory};
-use plomb_receivers::{Receiver, ReceiverEvent};
+use plomb_receivers::{Modes, Receiver, ReceiverEvent};
 use plomb_wmbus::{MeterState, Opener, Security, Telegram};
 
 use super::{Found, ScanLine};
@@ -31,7 +31,9 @@ pub async fn air(
         Some(kind) => kind,
         None => find(&bus.port).await?,
     };
-    let mut session = Receiver::new(kind, listen_config(bus, Some(kind))?);
+    let listening = listen_config(bus, Some(kind))?;
+    let modes = listening.modes;
+    let mut session = Receiver::new(kind, listening);
     let mut link = Link::open_receiver(&bus.port, kind.bits_per_second()).await.map_err(port)?;
     let begun = tokio::time::Instant::now();
     let library = crate::models::library(None)?;
@@ -58,7 +60,7 @@ pub async fn air(
     if let Some(failure) = failure {
         return Err(format!("{}: {failure}", bus.port));
     }
-    tell(ear.done(end, begun.elapsed()));
+    tell(ear.done(end, begun.elapsed(), Some(modes)));
     Ok(())
 }
 
@@ -115,17 +117,22 @@ impl Ear {
         }
     }
 
-    pub(crate) fn done(&self, end: &str, took: Duration) -> ScanLine {
-        let detail = match (end, self.known.len()) {
+    /// The end. `modes` are what the receiver could hear, if it is told.
+    pub(crate) fn done(&self, end: &str, took: Duration, modes: Option<Modes>) -> ScanLine {
+        let what = match (end, self.known.len()) {
             ("complete", 0) => {
                 "nothing was heard: check the antenna and the modes; many meters send only every few minutes"
             }
             ("complete", _) => "heard for as long as asked; meters that send rarely may be missing: listen longer",
             _ => "ended early: there may be more meters",
         };
+        let detail = match modes {
+            Some(modes) => format!("{what}; this was mode {modes}, `--modes` chooses others"),
+            None => what.to_string(),
+        };
         ScanLine::Done {
             end: if self.known.is_empty() && end == "complete" { "nobody-answers".into() } else { end.into() },
-            detail: detail.into(),
+            detail,
             frames: self.telegrams,
             found: self.known.len() as u64,
             took_s: took.as_secs_f64(),

@@ -307,10 +307,7 @@ impl Session<'_> {
     fn refusal(&mut self, payload: &[u8]) {
         match Refusal::parse(payload) {
             Ok(refusal) => {
-                let text = format!(
-                    "batch {} of epoch {}: rule {}: {}",
-                    refusal.batch, refusal.epoch, refusal.rule, refusal.detail
-                );
+                let text = crate::plain::refusal(&refusal);
                 self.batches.refused((refusal.epoch, refusal.batch));
                 let mut board = self.uplink.board.update();
                 if board.hub.refusal.as_deref() != Some(text.as_str()) {

@@ -17,4 +17,5 @@ mod kill;
 mod ledger;
 mod model;
 mod quota;
+mod told;
 mod world;

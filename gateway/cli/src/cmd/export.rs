@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -197,6 +197,10 @@ fn of_journal(error: &JournalError) -> Failure {
 }
 
 /// Where an export goes: a file that appears whole or not at all, or standard output.
+///
+/// Standard output may be a pipe whose reader takes its time, and the journal's file is held while an export is
+/// made of it: plombd could not start meanwhile. So it goes to a nameless file first, and from there to whoever
+/// reads. What breaks off never comes out at all.
 struct Target {
     out: TargetOut,
     ending: Ending,
@@ -205,7 +209,7 @@ struct Target {
 }
 
 enum TargetOut {
-    Stdout(Out),
+    Stdout(File),
     File { file: File, partial: Partial, path: PathBuf },
 }
 
@@ -222,7 +226,8 @@ impl Target {
     fn create(path: &Path) -> Result<Self, Failure> {
         let progress = io::stderr().is_terminal().then_some(0);
         let out = if is_stdout(path) {
-            TargetOut::Stdout(Out::new())
+            let spool = tempfile::tempfile().map_err(|error| Failure::io(spool_name(), error))?;
+            TargetOut::Stdout(spool)
         } else {
             let mut partial = path.as_os_str().to_owned();
             partial.push(format!(".part-{}", std::process::id()));
@@ -244,7 +249,12 @@ impl Target {
             return Err(ask::refused(kind, why));
         }
         match self.out {
-            TargetOut::Stdout(mut out) => out.flush()?,
+            TargetOut::Stdout(mut spool) => {
+                spool.rewind().map_err(|error| Failure::io(spool_name(), error))?;
+                let mut out = Out::new();
+                in_pieces(&mut spool, |piece| out.bytes(piece), |error| Failure::io(spool_name(), error))?;
+                out.flush()?;
+            }
             TargetOut::File { file, partial, path } => {
                 file.sync_all().map_err(|error| Failure::file(&path, error))?;
                 fs::rename(&partial.0, &path).map_err(|error| Failure::file(&path, error))?;
@@ -257,8 +267,7 @@ impl Target {
 impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.out {
-            TargetOut::Stdout(out) => out.bytes(bytes).map_err(io::Error::other)?,
-            TargetOut::File { file, .. } => file.write_all(bytes)?,
+            TargetOut::Stdout(file) | TargetOut::File { file, .. } => file.write_all(bytes)?,
         }
         self.ending.take(bytes);
         self.written += bytes.len() as u64;
@@ -322,14 +331,30 @@ impl Ending {
     }
 }
 
+/// The place that a spool that can't be written is told by.
+fn spool_name() -> String {
+    format!(
+        "{} (an export to standard output is kept there first; TMPDIR names another place)",
+        std::env::temp_dir().display()
+    )
+}
+
 fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    in_pieces(from, |piece| to.write_all(piece), |error| error)
+}
+
+fn in_pieces<E>(
+    from: &mut impl Read,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    failed: impl Fn(io::Error) -> E,
+) -> Result<(), E> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
         match from.read(&mut buffer) {
-            Ok(0) => return to.flush(),
-            Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
+            Ok(0) => return Ok(()),
+            Ok(read) => take(buffer.get(..read).unwrap_or_default())?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(failed(error)),
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{
     args::StatusArgs,
-    ask::{self, Place, Unanswered},
+    ask::{self, Place, STOPPED, Unanswered},
     cmd::{export, interruptible},
     exit::{BAD, DOWN, Failure, OK},
     show::{Out, Show, Table, Tone, count, one_line, rounded, size},
@@ -45,6 +45,9 @@ fn once(place: &Place, show: &Show, before: &str) -> Result<u8, Failure> {
     let code = match place.ask(&Request::Status {}) {
         Ok(mut answer) => {
             let text = ask::line(&mut answer).map_err(|error| Failure::file(&place.socket, error))?;
+            if text.is_empty() {
+                return Err(Failure::Unavailable(STOPPED.into()));
+            }
             let snapshot: Snapshot = serde_json::from_str(&text).map_err(|error| {
                 Failure::Unavailable(format!(
                     "the daemon's status can't be read ({error}); are plomb and plombd of one version?"

@@ -16,6 +16,7 @@ use crate::{
     exit::Failure,
 };
 
+pub(crate) use plomb_gateway::plain::{escaped, one_line};
 pub(crate) use record::{line as entry_line, record};
 pub(crate) use table::Table;
 pub(crate) use when::{Zone, duration, moment, rounded};
@@ -104,26 +105,6 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     out.flush()
 }
 
-/// Text of somebody else's making, harmless to a terminal: control characters and marks that turn the
-/// writing direction are written out. Line breaks stay.
-pub(crate) fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        let turns =
-            matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if (c.is_control() && c != '\n') || turns {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
-}
-
-/// As [`escaped`], on one line.
-pub(crate) fn one_line(text: &str) -> String {
-    escaped(text).replace('\n', " ")
-}
-
 /// A count with its noun: `1 entry`, `2 entries`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -148,12 +129,6 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_terminal_can_t_be_driven_by_a_text() {
-        assert_eq!(escaped("a\x1b[31mb\u{202e}c\u{9b}d\ne"), "a\\u{1b}[31mb\\u{202e}c\\u{9b}d\ne");
-        assert_eq!(one_line("a\nb"), "a b");
-    }
 
     #[test]
     fn sizes_and_counts() {

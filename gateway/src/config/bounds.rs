@@ -1,0 +1,138 @@
+//! What the numbers of a configuration may be. Each is checked at the start: one that is far off would not fail,
+//! it would let a line hang or a link starve without a word.
+
+use std::{fmt::Display, ops::RangeInclusive};
+
+use super::{Bus, Config, Hub, Meter};
+use crate::uplink::IN_FLIGHT_MAX;
+
+/// How long an answer may take to begin, or pause, and what a way may add, in milliseconds: no meter, modem or
+/// serial server needs longer.
+pub const TIMEOUT_MS_MAX: u32 = 60_000;
+/// How often a question may be asked again.
+pub const RETRIES_MAX: u8 = 10;
+/// The most telegrams of one readout that may be asked for.
+pub const TELEGRAMS_MAX: u8 = plomb_mbus::TELEGRAM_COUNT_MAX;
+/// The most unreceipted batches under way: the rest of the messages is for readings.
+pub const WINDOW_BATCHES_MAX: usize = IN_FLIGHT_MAX / 2;
+/// The most missed readings a second. None would never end.
+pub const DRAIN_PER_S_MAX: u32 = 10_000;
+/// The largest error of a synchronised clock, in milliseconds: an hour. A worse one is not synchronised.
+pub const CLOCK_ERROR_MS_MAX: u32 = 3_600_000;
+/// The shortest and the longest silence after which a receiver is reset, in seconds: setting one up takes some,
+/// and after a day of silence it is dead.
+pub const SILENCE_S_MIN: u32 = 10;
+/// See [`SILENCE_S_MIN`].
+pub const SILENCE_S_MAX: u32 = 86_400;
+
+pub(super) fn check(config: &Config) -> Result<(), String> {
+    if let Some(Hub { window_batches, drain_per_s, .. }) = &config.hub {
+        within("[hub] window_batches", Some(*window_batches), 1..=WINDOW_BATCHES_MAX)?;
+        within("[hub] drain_per_s", Some(*drain_per_s), 1..=DRAIN_PER_S_MAX)?;
+    }
+    within("[clock] error_ms", Some(config.clock.error_ms), 0..=CLOCK_ERROR_MS_MAX)
+}
+
+pub(super) fn check_bus(bus: &Bus) -> Result<(), String> {
+    let of = |key: &str| format!("bus \"{}\": {key}", bus.name);
+    within(of("latency_ms"), bus.latency_ms, 0..=TIMEOUT_MS_MAX)?;
+    // 0 is never.
+    within(of("silence_s"), bus.silence_s.filter(|seconds| *seconds > 0), SILENCE_S_MIN..=SILENCE_S_MAX)?;
+    check_timing(of, bus.reply_timeout_ms, bus.gap_timeout_ms, bus.retries, bus.telegrams_max)
+}
+
+pub(super) fn check_meter(meter: &Meter) -> Result<(), String> {
+    let of = |key: &str| format!("meter \"{}\": {key}", meter.point);
+    check_timing(of, meter.reply_timeout_ms, meter.gap_timeout_ms, meter.retries, meter.telegrams_max)
+}
+
+fn check_timing(
+    of: impl Fn(&str) -> String,
+    reply_timeout_ms: Option<u32>,
+    gap_timeout_ms: Option<u32>,
+    retries: Option<u8>,
+    telegrams_max: Option<u8>,
+) -> Result<(), String> {
+    within(of("reply_timeout_ms"), reply_timeout_ms, 1..=TIMEOUT_MS_MAX)?;
+    within(of("gap_timeout_ms"), gap_timeout_ms, 1..=TIMEOUT_MS_MAX)?;
+    within(of("retries"), retries, 0..=RETRIES_MAX)?;
+    within(of("telegrams_max"), telegrams_max, 1..=TELEGRAMS_MAX)
+}
+
+fn within<T: PartialOrd + Display>(
+    what: impl Display,
+    value: Option<T>,
+    range: RangeInclusive<T>,
+) -> Result<(), String> {
+    match value {
+        Some(value) if !range.contains(&value) => {
+            Err(format!("{what} is {} to {}, not {value}", range.start(), range.end()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str =
+        "[gateway]\nid = \"gw\"\nstate_dir = \"s\"\nkey = \"k\"\ncertificate = \"c\"\ncredential = \"d\"\n";
+    const HUB: &str = "[hub]\naddress = \"h:1\"\nca = \"a\"\n";
+    const BUS: &str = "[[bus]]\nname = \"a\"\nprotocol = \"mbus\"\nport = \"p\"\n";
+    const METER: &str = "[[meter]]\npoint = \"m\"\nbus = \"a\"\naddress = 1\n";
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plombd.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path).map_err(|error| error.to_string())
+    }
+
+    /// Every key that is a number: the least and the greatest that is taken, and what is not.
+    #[test]
+    fn every_number_has_bounds() {
+        let line = |key: &str| format!("{BASE}{BUS}{key}");
+        let meter = |key: &str| format!("{BASE}{BUS}{METER}{key}");
+        let hub = |key: &str| format!("{BASE}{HUB}{key}");
+        let table = |name: &str, key: &str| format!("{BASE}[{name}]\n{key}");
+        type Place<'a> = &'a dyn Fn(&str) -> String;
+        let journal: Place<'_> = &|key| table("journal", key);
+        let batch: Place<'_> = &|key| table("batch", key);
+        let clock: Place<'_> = &|key| table("clock", key);
+        for (place, key, good, bad) in [
+            (&hub as Place<'_>, "window_batches", ["1", "32"], ["0", "33"]),
+            (&hub, "drain_per_s", ["1", "10000"], ["0", "10001"]),
+            (journal, "window_s", ["0.05", "3600"], ["0.04", "3601"]),
+            (journal, "window_entries", ["1", "4096"], ["0", "4097"]),
+            (journal, "quota_mib", ["4", "1048576"], ["3", "1048577"]),
+            (batch, "entries", ["1", "4096"], ["0", "4097"]),
+            (batch, "age_s", ["0.1", "86400"], ["0.09", "86401"]),
+            (clock, "error_ms", ["0", "3600000"], ["3600001", "4294967295"]),
+            (&line, "baud", ["300", "115200"], ["299", "115201"]),
+            (&line, "latency_ms", ["0", "60000"], ["60001", "4294967295"]),
+            (&line, "reply_timeout_ms", ["1", "60000"], ["0", "4294967295"]),
+            (&line, "gap_timeout_ms", ["1", "60000"], ["0", "4294967295"]),
+            (&line, "retries", ["0", "10"], ["11", "255"]),
+            (&line, "telegrams_max", ["1", "32"], ["0", "33"]),
+            (&line, "silent_percent", ["1", "100"], ["0", "101"]),
+            (&line, "silence_s", ["0", "86400"], ["9", "86401"]),
+            (&meter, "reply_timeout_ms", ["1", "60000"], ["0", "4294967295"]),
+            (&meter, "gap_timeout_ms", ["1", "60000"], ["0", "60001"]),
+            (&meter, "retries", ["0", "10"], ["11", "255"]),
+            (&meter, "telegrams_max", ["1", "32"], ["0", "255"]),
+            (&meter, "interval_s", ["0.2", "2678400"], ["0.1", "2678401"]),
+        ] {
+            for value in good {
+                load(&place(&format!("{key} = {value}\n"))).unwrap_or_else(|error| panic!("{key} = {value}: {error}"));
+            }
+            for value in bad {
+                let error = load(&place(&format!("{key} = {value}\n"))).err();
+                let error = error.unwrap_or_else(|| panic!("{key} = {value} was taken"));
+                assert!(error.contains(key), "{key} = {value}: {error}");
+            }
+        }
+        let error = load(&meter("reply_timeout_ms = 4294967295\n")).unwrap_err();
+        assert!(error.contains("meter \"m\": reply_timeout_ms is 1 to 60000, not 4294967295"), "{error}");
+    }
+}
