@@ -259,7 +259,7 @@ impl Desk {
             let detail = format!("{held} filters on this connection, at most {held_max}");
             return Err(Objection::new(Reason::FiltersFull, detail));
         }
-        let chosen = filters().filter(|filter| !self.rights.names(*filter)).map(mqtt::topic::TopicFilter::as_str);
+        let chosen = filters().filter(|filter| !self.rights.names(*filter)).map(TopicFilter::as_str);
         self.quotas
             .admit_filters(&self.identity.id, chosen)
             .map_err(|detail| Objection::new(Reason::FiltersFull, detail))
