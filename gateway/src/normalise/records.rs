@@ -137,14 +137,14 @@ fn reading(record: &MbusRecord<'_>, obis: Option<Obis>, time: Option<String>) ->
     let value = value(&record.value, &mut flags);
     flags.truncate(FLAGS_MAX);
     let quantity = match &record.text {
-        Some(text) => text.to_string(),
+        Some(text) => cut(text.to_string()),
         None => record.quantity.name().to_string(),
     };
     Reading {
         obis,
         value,
         unit: record.unit.to_string(),
-        quantity: cut(quantity),
+        quantity,
         function: function(record.function),
         storage: record.storage,
         tariff: record.tariff,
@@ -202,6 +202,10 @@ pub(super) fn add(words: &mut Vec<String>, word: String) {
 /// Makes a text fit for a record: no control characters (a meter's padding goes, others are written out),
 /// and no longer than a record allows.
 pub(super) fn cut(text: String) -> String {
+    // Most texts end here.
+    if text.len() <= TEXT_BYTES_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text;
+    }
     let mut text = text;
     if text.chars().any(char::is_control) {
         let written = text.trim_end_matches('\0');

@@ -109,8 +109,9 @@ impl Ear {
             meters.clear();
         }
         let kept = meters.entry(sent).or_insert_with(|| fresh(keys, library, sent, telegram));
-        let sender = Some(SecondaryAddress::from(library.identity(sent, own_ci(telegram))).to_string());
-        let wrong = |wrong| Told { frame, sender: sender.clone(), wrong: Some(wrong), ..Told::default() };
+        let ci = own_ci(telegram);
+        let sender = || SecondaryAddress::from(library.identity(sent, ci)).to_string();
+        let wrong = |wrong| Told { frame, sender: Some(sender()), wrong: Some(wrong), ..Told::default() };
         let telegram = match telegram.upper {
             Upper::Fragment { .. } => match kept.reassembly.add(telegram, plomb_session::Instant::ORIGIN) {
                 Ok(Some(whole)) => whole,
