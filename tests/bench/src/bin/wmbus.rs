@@ -29,7 +29,7 @@ use plomb_gateway::{
 };
 use plomb_mbus::SecondaryAddress;
 use plomb_profiles::Library;
-use plomb_wmbus::Protection;
+use plomb_wmbus::{Format, Protection};
 
 type Outcomes<T> = Result<T, Box<dyn Error>>;
 
@@ -90,7 +90,7 @@ fn listener_rate(load: Load, sent: &[Vec<u8>]) -> Outcomes<f64> {
         let (begun, mut now, mut good) = (cpu::thread(), Duration::ZERO, 0);
         for telegram in sent.iter().take(HEARD) {
             now += PACE;
-            match listener.hear(std::hint::black_box(telegram), Some(-70), now) {
+            match listener.hear_as(Some(Format::Stripped), std::hint::black_box(telegram), Some(-70), now) {
                 Outcome::Due(heard) | Outcome::Heard(heard) => good += usize::from(heard.record.is_ok()),
                 other => return Err(format!("{}: {other:?}", load.name).into()),
             }
