@@ -1,8 +1,7 @@
 //! What the ledger knows and this journal does not: a new epoch, and the orphans of the old one.
 
 use plomb_seal::{
-    Anchor, Body, Chain, Entry, Event, Hash, PublicKey, Signed, Stamp, Unverified, entry::Occurrence,
-    reading::FRAMES_MAX,
+    Anchor, Chain, Entry, Event, Hash, PublicKey, Signed, Stamp, Unverified, entry::Occurrence, reading::FRAMES_MAX,
 };
 use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
 
@@ -205,12 +204,7 @@ impl Writer {
 fn read_orphan(bytes: &[u8], key: &PublicKey) -> Result<(Occurrence, Hash, Stamp), Fault> {
     let signed = Unverified::<Entry>::parse(bytes)?.verify(key)?;
     let entry = signed.statement();
-    let occurrence = match entry.body.clone() {
-        Body::Record(link, record) => Occurrence::Record(link.point, record),
-        Body::Absent(link, absent) => Occurrence::Absent(link.point, absent),
-        Body::Event(event) => Occurrence::Event(event),
-    };
-    Ok((occurrence, signed.hash(), entry.stamp))
+    Ok((entry.body.clone().into(), signed.hash(), entry.stamp))
 }
 
 /// Notes that orphans are re-entered; their raw frames move to the new place. If the quota is short the

@@ -206,7 +206,9 @@ fn wrong_files_are_named_with_what_would_be_right() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     // A journal of another key: no number of new starts would mend that.
     site.start_gateway().stop();
-    site.certify("gateway", GATEWAY, "renewed");
+    let (hub, renewed) = (site.hub_config(), site.at("renewed"));
+    let new_key = ["certify", "--config", &hub, "--role", "gateway", "--id", GATEWAY, "--out", &renewed, "--new-key"];
+    site.good("plomb-hub", &new_key);
     fs::write(site.gateway_config(), good.replace(&site.at(GATEWAY), &site.at("renewed"))).unwrap();
     ends_with(78, "Put the old key back");
     fs::write(site.gateway_config(), &good).unwrap();
