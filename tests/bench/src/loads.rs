@@ -105,5 +105,6 @@ fn meter(number: u32) -> Meter {
 }
 
 fn key(number: u32) -> Key {
-    std::array::from_fn(|at| number.to_be_bytes()[at % 4] ^ u8::try_from(at * 37 % 251).unwrap_or(0))
+    let mut bytes = number.to_be_bytes().repeat(4).into_iter();
+    std::array::from_fn(|at| bytes.next().unwrap_or(0) ^ u8::try_from(at * 37 % 251).unwrap_or(0))
 }
