@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::{
     clock::unix_ms,
     config::{self, Select},
+    exchange::Exchanges,
     journal::{Journal, JournalError},
     link::{Link, drive, usual_latency},
     normalise::mbus::{NormaliseError, record},
@@ -50,6 +51,7 @@ pub struct BusTask {
     config: config::Bus,
     meters: Vec<MeterOnBus>,
     silences: Vec<Silence>,
+    exchanges: Exchanges,
     schedule: Schedule,
     started: Instant,
     journal: Journal,
@@ -102,11 +104,13 @@ impl BusTask {
             written.points.insert(meter.point.clone(), point);
         }
         drop(written);
+        let points = on_bus.iter().map(|meter| meter.point.clone()).collect();
         let started = Instant::now();
         Ok(Self {
             schedule: Schedule::new(&intervals, bus.silent_percent),
             config: bus.clone(),
             silences: vec![Silence::default(); on_bus.len()],
+            exchanges: Exchanges::recall(&journal, &points).map_err(|error| error.to_string())?,
             meters: on_bus,
             started,
             journal,
@@ -186,6 +190,11 @@ impl BusTask {
         }
         match outcome {
             Ok((record, frames)) => {
+                if let Some(event) = self.exchanges.take(&meter.point, &record) {
+                    warn!(bus = self.config.name, point = %meter.point, "another meter answers than the last time: entered");
+                    let ticket = self.journal.append(Occurrence::Event(event), Vec::new()).await;
+                    self.accept(ticket.map(drop))?;
+                }
                 let ticket = self.journal.append(Occurrence::Record(meter.point, record), frames).await;
                 self.accept(ticket.map(drop))
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use plomb_seal::{
-    Anchor, Body, Chain, Entry, Hash, Malformed, Name, SIGNED_BYTES_MAX, Signed, SigningKey, Stamp, Statement,
+    Anchor, Body, Chain, Entry, Hash, Malformed, Name, SIGNED_BYTES_MAX, Signed, Stamp, Statement,
     cbor::{Decoder, Encoder},
     entry::{Link, Occurrence},
     reading::FRAMES_MAX,
@@ -21,6 +21,8 @@ use super::{
     Acknowledged, COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX, Durable, FRAME_BYTES_MAX, Head, JournalError, Limits, Noticed,
     Options, POINTS_MAX, POINTS_REPLAY_ENTRIES, Position, Shared,
     error::Fault,
+    keyring::Keyring,
+    mark::Mark,
     quota,
     tables::{COUNTERS, CURSORS, ENTRIES, FRAMES, META, META_STATE, POINTS, State, row_bytes},
 };
@@ -79,7 +81,9 @@ pub(super) struct Writer {
     pub(super) chain: Chain,
     /// As in the last durable commit.
     pub(super) state: State,
-    pub(super) key: SigningKey,
+    pub(super) keys: Keyring,
+    /// The epoch beside the file, if there is a file.
+    pub(super) mark: Option<Mark>,
     pub(super) clock: Clock,
     pub(super) options: Options,
     pub(super) shared: Arc<Shared>,
@@ -227,7 +231,7 @@ impl Writer {
     /// Seals without asking: for what the journal itself has to say.
     pub(super) fn seal(&mut self, occurrence: Occurrence, stamp: Stamp, frames: Vec<Vec<u8>>) -> Pending {
         self.clock_floor_ms = self.clock_floor_ms.max(stamp.unix_ms);
-        let signed = self.chain.seal(occurrence, stamp, &self.key);
+        let signed = self.chain.seal(occurrence, stamp, self.keys.key());
         let entry = signed.statement();
         if let Some(link) = entry.body.link() {
             self.stale_points.insert(link.point.clone());
