@@ -89,6 +89,7 @@ impl Snapshots {
                 quota_bytes: self.quota_bytes,
                 written_bytes: stats.written_bytes,
                 commits: stats.commits,
+                refused_receipt: stats.refused_receipt,
                 failed: stats.latched,
             },
             Err(error) => Journal { failed: Some(error.to_string()), ..Journal::default() },
@@ -103,6 +104,9 @@ impl Snapshots {
         }
         if let Some(refusal) = &snapshot.hub.refusal {
             troubles.push(format!("the ledger refuses {refusal}"));
+        }
+        if let Some(refused) = &journal.refused_receipt {
+            troubles.push(format!("the hub's receipt is not taken: {refused}"));
         }
         if self.hub_configured && !snapshot.hub.connected {
             let error = snapshot.hub.last_error.as_deref().unwrap_or("not yet connected");

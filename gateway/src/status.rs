@@ -86,6 +86,9 @@ pub struct Journal {
     pub written_bytes: u64,
     /// Durable commits since the start.
     pub commits: u64,
+    /// The last receipt that was refused, and why, if no good one came since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_receipt: Option<String>,
     /// Why the journal takes nothing more.
     pub failed: Option<String>,
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use plomb_seal::{
-    Anchor, Body, Chain, Hash, Malformed, Name, SIGNED_BYTES_MAX, Signed, SigningKey, Stamp,
+    Anchor, Body, Chain, Hash, Malformed, Name, SIGNED_BYTES_MAX, Signed, Stamp,
     entry::{Draft, Link, Occurrence},
     reading::FRAMES_MAX,
 };
@@ -20,6 +20,8 @@ use super::{
     Acknowledged, COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX, Durable, FRAME_BYTES_MAX, Head, JournalError, Limits, Noticed,
     Options, POINTS_MAX, POINTS_REPLAY_ENTRIES, Position, Shared,
     error::Fault,
+    keyring::Keyring,
+    mark::Mark,
     quota,
     tables::{COUNTERS, CURSORS, ENTRIES, FRAMES, META, META_STATE, POINTS, State, row_bytes},
 };
@@ -78,7 +80,9 @@ pub(super) struct Writer {
     pub(super) chain: Chain,
     /// As in the last durable commit.
     pub(super) state: State,
-    pub(super) key: SigningKey,
+    pub(super) keys: Keyring,
+    /// The epoch beside the file, if there is a file.
+    pub(super) mark: Option<Mark>,
     pub(super) clock: Clock,
     pub(super) options: Options,
     pub(super) shared: Arc<Shared>,
@@ -231,7 +235,7 @@ impl Writer {
 
     fn seal_draft(&mut self, draft: Draft, frames: Vec<Vec<u8>>) -> Pending {
         self.clock_floor_ms = self.clock_floor_ms.max(draft.entry().stamp.unix_ms);
-        let signed = self.chain.seal_draft(draft, &self.key);
+        let signed = self.chain.seal_draft(draft, self.keys.key());
         let entry = signed.statement();
         if let Some(link) = entry.body.link().filter(|link| !self.stale_points.contains(&link.point)) {
             self.stale_points.insert(link.point.clone());

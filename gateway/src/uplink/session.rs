@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock::unix_ms,
-    journal::{JournalError, Noticed},
+    journal::{Checkpoint, JournalError, Noticed},
     view::rfc3339,
 };
 
@@ -335,7 +335,10 @@ impl Session<'_> {
                     return;
                 }
                 self.uplink.board.update().hub.ledger_size = Some(size);
-                *self.uplink.anchoring.checkpoint.lock().await = self.uplink.policy.known_lines(note).ok();
+                // Whether its date can be is decided when an anchor is to name it: by the clock then.
+                let witnessed_s = trusted.witnessed_s;
+                let known = self.uplink.policy.known_lines(note).ok();
+                *self.uplink.anchoring.checkpoint.lock().await = known.map(|note| Checkpoint { note, witnessed_s });
             }
             Err(error) => warn!("a checkpoint that does not hold: {error}"),
         }
