@@ -48,7 +48,7 @@ impl Faults {
         if self.wrong_identity && matches!(frame.get(6), Some(0x72 | 0x76 | 0x73 | 0x77)) {
             if let Some(units) = frame.get_mut(7) {
                 // Digits stay decimal: 9 becomes 8, all others go up by one.
-                *units = if *units & 0xF == 9 { *units - 1 } else { *units + 1 };
+                *units = if *units & 0xF == 9 { *units - 1 } else { units.wrapping_add(1) };
             }
             repair(&mut frame);
         }
