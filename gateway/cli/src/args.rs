@@ -331,8 +331,8 @@ Examples:
   plomb scan /dev/ttyUSB1 --wmbus --for 5m      in the air
   rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
 
-Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the line fails,
-130 ended by ctrl-C (what was found before is told).")]
+Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or
+the line fails, 130 ended by ctrl-C (what was found before is told).")]
 pub(crate) struct ScanArgs {
     /// A serial port, `tcp://host:port`, `udp://host:port`; in the air also a named pipe, or `-`.
     pub(crate) port: String,

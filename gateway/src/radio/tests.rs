@@ -103,7 +103,8 @@ fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
     let wrong: [(&str, Vec<u8>); 5] = [
         ("counter repeated", good(8)),
         ("mac failed", bent_mac),
-        ("mac failed", telegram(METER, 7, 1, 10, Some(&key(9)))),
+        // Neither its MAC nor its padding: a key that is not this meter's.
+        ("key wrong", telegram(METER, 7, 1, 10, Some(&key(9)))),
         ("weaker than expected", telegram(METER, 5, 2, 0, Some(&key(7)))),
         ("weaker than expected", telegram(METER, 0, 3, 0, None)),
     ];
@@ -115,7 +116,7 @@ fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
     }
     assert_eq!(kind(&listener.hear(&good(9), None, INTERVAL)), "due", "nothing of it silenced the meter");
     let refused: Vec<_> = listener.reception(0).unwrap().refused.clone().into_iter().collect();
-    assert_eq!(refused, [("counter repeated", 1), ("mac failed", 2), ("weaker than expected", 2)]);
+    assert_eq!(refused, [("counter repeated", 1), ("key wrong", 1), ("mac failed", 1), ("weaker than expected", 2)]);
 }
 
 /// What the journal kept holds after a restart: an old telegram is not taken again.
