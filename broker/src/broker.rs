@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
@@ -111,6 +112,12 @@ impl Broker {
     #[must_use]
     pub fn inside(&self) -> Inside {
         self.embedded.inside()
+    }
+
+    /// Ends the sessions of an identity, and lets it in again only after the pause. For what those inside find
+    /// in its messages; a certificate that must not come back is revoked instead.
+    pub fn expel(&self, id: &str, pause: Duration) {
+        self.guard.expel(id, pause);
     }
 
     /// The counters.

@@ -22,13 +22,13 @@
 //! | weakness of rumqttd | answer of the guard |
 //! |---|---|
 //! | its authentication hook sees no certificate, and there are no access rights | identity from the certificate, rights from one table ([`rights`]) |
-//! | its TLS accept waits for each handshake in turn: one silent socket stops all | handshakes in tasks of their own, timed and counted |
+//! | its TLS accept waits for each handshake in turn: one silent socket stops all | handshakes in tasks of their own, timed and counted; those that say nothing give way to those that come |
 //! | a persistent shared subscriber that drops a message panics the router | every topic and filter that begins with `$` is refused |
 //! | a topic whose first character is not ASCII panics the router | no right reaches such a topic |
 //! | a client that vanishes between CONNECT and CONNACK, or is one too many, leaves a trap: the next of its name poisons the accept loop's table | the guard always finishes that exchange, and bounds connections below rumqttd's own limit |
 //! | a disconnect is reported by a number that may already be another's | the guard never sends DISCONNECT, and waits for rumqttd's end of file before it uses a name again |
 //! | on a takeover the newcomer's will is published in the leaver's stead | wills and takeovers are the guard's own; rumqttd sees neither |
-//! | it keeps a log for each filter ever subscribed, a record of each client id, an entry for each topic | filters, topics and retained bytes have quotas; the guard's sessions share a fixed set of client ids |
+//! | it keeps a log for each filter ever subscribed, a record of each client id, an entry for each topic | filters, topics and retained bytes have quotas, each identity its own; the guard's sessions share a fixed set of client ids |
 //! | an acknowledgement out of order disconnects | the guard passes acknowledgements on in order |
 //! | an empty payload without the retain flag deletes the retained message | refused |
 //! | UNSUBSCRIBE of an unknown filter is never answered | the guard answers |

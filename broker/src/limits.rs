@@ -17,11 +17,15 @@ pub struct Limits {
     pub connections_per_peer_max: u32,
     /// Open connections of one identity.
     pub connections_per_identity_max: u32,
-    /// TLS handshakes under way.
+    /// TLS handshakes under way. When there are more, or more open connections than allowed, those that have
+    /// sent no ClientHello give way.
     pub handshakes_max: u32,
     /// TLS handshakes under way from one peer address.
     pub handshakes_per_peer_max: u32,
-    /// From the accepted socket to the finished handshake.
+    /// From the accepted socket to a whole ClientHello. Also the age from which a handshake that has begun
+    /// gives way when places run out.
+    pub hello_timeout_ms: u64,
+    /// From the ClientHello to the finished handshake.
     pub handshake_timeout_ms: u64,
     /// From the finished handshake to a complete CONNECT.
     pub connect_timeout_ms: u64,
@@ -84,7 +88,8 @@ impl Default for Limits {
             connections_per_peer_max: 256, // gateways behind one carrier NAT share an address
             connections_per_identity_max: 8,
             handshakes_max: 512,
-            handshakes_per_peer_max: 128,
+            handshakes_per_peer_max: 32,
+            hello_timeout_ms: 3_000, // a first packet that is lost comes again after 1 s
             handshake_timeout_ms: 10_000,
             connect_timeout_ms: 10_000,
             takeover_timeout_ms: 10_000,

@@ -16,6 +16,7 @@ pub enum Reason {
     PeerFull,
     IdentityFull,
     HandshakesFull,
+    GaveWay,
     HandshakeTimeout,
     HandshakeFailed,
     NoCertificate,
@@ -26,6 +27,7 @@ pub enum Reason {
     Revoked,
     NotAdmitted,
     LedgerUnavailable,
+    Expelled,
     IdentityChanged,
     ConnectTimeout,
     NotConnect,
@@ -50,11 +52,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in order of discriminant.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::ConnectionsFull,
         Self::PeerFull,
         Self::IdentityFull,
         Self::HandshakesFull,
+        Self::GaveWay,
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::NoCertificate,
@@ -65,6 +68,7 @@ impl Reason {
         Self::Revoked,
         Self::NotAdmitted,
         Self::LedgerUnavailable,
+        Self::Expelled,
         Self::IdentityChanged,
         Self::ConnectTimeout,
         Self::NotConnect,
@@ -105,6 +109,7 @@ impl Reason {
             Self::PeerFull => ("peer_full", "too many connections from this address"),
             Self::IdentityFull => ("identity_full", "too many connections of this identity"),
             Self::HandshakesFull => ("handshakes_full", "too many handshakes are under way"),
+            Self::GaveWay => ("gave_way", "the peer was slow with its handshake, and its place was needed"),
             Self::HandshakeTimeout => ("handshake_timeout", "the peer did not finish its TLS handshake"),
             Self::HandshakeFailed => ("handshake_failed", "the TLS handshake failed"),
             Self::NoCertificate => ("no_certificate", "the peer showed no client certificate"),
@@ -117,6 +122,7 @@ impl Reason {
             Self::Revoked => ("revoked", "the ledger revoked the certificate"),
             Self::NotAdmitted => ("not_admitted", "the ledger does not admit the certificate"),
             Self::LedgerUnavailable => ("ledger_unavailable", "the ledger cannot say who this is at present"),
+            Self::Expelled => ("expelled", "the hub keeps this identity out for a while"),
             Self::IdentityChanged => ("identity_changed", "the ledger changed what this identity may do"),
             Self::ConnectTimeout => ("connect_timeout", "no CONNECT came in time"),
             Self::NotConnect => ("not_connect", "the first packet was not CONNECT"),

@@ -6,18 +6,18 @@ use tokio::{
     sync::{Mutex, Notify, watch},
     time::{Instant, sleep_until},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     config,
-    journal::{Journal, JournalError, Limits},
+    journal::{Checkpoint, Journal, JournalError, Limits},
 };
 
 /// What the batcher and the uplink share.
 #[derive(Debug, Default)]
 pub struct Anchoring {
-    /// The newest checkpoint of the ledger that was verified, a signed note.
-    pub checkpoint: Mutex<Option<String>>,
+    /// The newest checkpoint of the ledger that was verified.
+    pub checkpoint: Mutex<Option<Checkpoint>>,
     /// Rung when a batch was closed.
     pub closed: Notify,
 }
@@ -54,9 +54,15 @@ pub async fn run(
 /// Closes one batch now, if there is anything to close.
 pub async fn close(journal: &Journal, config: &config::Batch, anchoring: &Anchoring) -> Result<bool, JournalError> {
     let checkpoint = anchoring.checkpoint.lock().await.clone();
-    let limits = Limits { entries_max: config.entries, checkpoint, ..Limits::default() };
+    let limits = Limits { entries_max: config.entries, checkpoint: checkpoint.clone(), ..Limits::default() };
     let Some(anchor) = journal.close_batch(limits).await? else { return Ok(false) };
     let stated = anchor.statement();
+    if let Some(Checkpoint { witnessed_s, .. }) = checkpoint.filter(|_| stated.checkpoint.is_none()) {
+        warn!(
+            witnessed_s,
+            "the hub's newest checkpoint is dated after this gateway's clock: the anchor does not name it"
+        );
+    }
     info!(epoch = stated.epoch, batch = stated.batch, first = stated.first_seq, count = stated.count, "batch closed");
     anchoring.closed.notify_waiters();
     Ok(true)

@@ -312,6 +312,11 @@ impl Config {
         Ok(config)
     }
 
+    /// What the environment overrides in a configuration file: variables and their values, by name.
+    pub fn overrides() -> Result<Vec<(String, String)>, SettingsError> {
+        plomb_settings::overrides(PREFIX)
+    }
+
     /// The journal's file.
     pub fn journal_path(&self) -> PathBuf {
         self.gateway.state_dir.join("journal.redb")

@@ -15,7 +15,7 @@ use std::{
 };
 
 use plomb_profiles::Library;
-use plomb_seal::{Event, Hash, Name, Occurrence, Policy, SigningKey};
+use plomb_seal::{Event, Hash, Name, Occurrence, SigningKey, reading::TEXT_BYTES_MAX};
 use tokio::{
     runtime, select,
     signal::unix::{SignalKind, signal},
@@ -31,8 +31,8 @@ use crate::{
     config::{Config, Protocol},
     control::{Desk, Socket},
     groups::Group,
-    identity,
-    journal::{Journal, JournalError, Options, Recovered},
+    identity::{self, Trust},
+    journal::{Journal, JournalError, Keyring, Options, Recovered},
     keys::Keys,
     models,
     poll::{BusTask, QUESTIONS_MAX, Question},
@@ -92,11 +92,31 @@ impl Fatal {
 /// Runs `plombd` with a configuration file until SIGTERM or SIGINT.
 pub fn run(path: &Path) -> Result<(), Fatal> {
     let config = Config::load(path).map_err(|error| Fatal::Config(error.to_string()))?;
-    let config_hash = fs::read(path).map(|bytes| Hash::of(&bytes)).map_err(|error| Fatal::Config(error.to_string()))?;
+    let file = fs::read(path).map_err(|error| Fatal::Config(error.to_string()))?;
+    let overrides = Config::overrides().map_err(|error| Fatal::Config(error.to_string()))?;
+    let applied = Applied::new(file, &overrides);
     // One thread carries a gateway's load, and costs the least memory.
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fatal::Start(format!("no runtime: {error}")))?;
-    runtime.block_on(Daemon::start(config, config_hash)?.run())
+    runtime.block_on(Daemon::start(config, applied)?.run())
+}
+
+/// What the event `start` says of the configuration.
+struct Applied {
+    /// The hash of the file, as `sha256sum` gives it; if the environment overrides anything, of the file followed by
+    /// a line `NAME=value` for each variable, in the order of their names.
+    hash: Hash,
+    /// The names of those variables: values may be secret.
+    overrides: Vec<String>,
+}
+
+impl Applied {
+    fn new(mut file: Vec<u8>, overrides: &[(String, String)]) -> Self {
+        for (name, value) in overrides {
+            file.extend_from_slice(format!("{name}={value}\n").as_bytes());
+        }
+        Self { hash: Hash::of(&file), overrides: overrides.iter().map(|(name, _)| name.clone()).collect() }
+    }
 }
 
 /// Ways to ask the tasks that hold the ports.
@@ -107,16 +127,16 @@ struct Lines {
 
 struct Daemon {
     config: Config,
-    config_hash: Hash,
+    applied: Applied,
     gateway: Name,
     key: SigningKey,
-    trust: Option<(plomb_seal::Credential, Policy)>,
+    trust: Option<Trust>,
     meter_keys: Arc<Keys>,
     clock: Arc<SystemClock>,
 }
 
 impl Daemon {
-    fn start(config: Config, config_hash: Hash) -> Result<Self, Fatal> {
+    fn start(config: Config, applied: Applied) -> Result<Self, Fatal> {
         let gateway = config.gateway_name().map_err(Fatal::Config)?;
         let key = identity::signing_key(&config.gateway.key).map_err(Fatal::Config)?;
         let trust = match &config.gateway.credential {
@@ -128,7 +148,7 @@ impl Daemon {
             None => Keys::default(),
         };
         let clock = Arc::new(SystemClock::new(&config.clock));
-        Ok(Self { config, config_hash, gateway, key, trust, meter_keys: Arc::new(meter_keys), clock })
+        Ok(Self { config, applied, gateway, key, trust, meter_keys: Arc::new(meter_keys), clock })
     }
 
     async fn run(self) -> Result<(), Fatal> {
@@ -215,12 +235,14 @@ impl Daemon {
             let clock = clock.clone();
             move || clock.stamp()
         };
-        let opened = Journal::open(&path, self.gateway.clone(), self.key.clone(), options, clock(&self.clock));
+        let certificates = self.trust.as_ref().map_or([].as_slice(), |trust| &trust.certificates);
+        let keys = Keyring::new(self.key.clone(), &self.gateway, certificates);
+        let opened = Journal::open(&path, self.gateway.clone(), keys.clone(), options, clock(&self.clock));
         match opened {
             Err(damage @ JournalError::Damaged(_)) => {
-                let (gateway, key) = (self.gateway.clone(), self.key.clone());
+                let gateway = self.gateway.clone();
                 let (journal, recovered, aside) =
-                    Journal::open_replacing_damaged(&path, gateway, key, options, clock(&self.clock), &damage)?;
+                    Journal::open_replacing_damaged(&path, gateway, keys, options, clock(&self.clock), &damage)?;
                 error!(aside = %aside.display(), "{damage}; it is kept aside, and a new one begins");
                 Ok((journal, recovered))
             }
@@ -229,12 +251,20 @@ impl Daemon {
     }
 
     async fn enter_start(&self, journal: &Journal, recovered: &Recovered) -> Result<(), Fatal> {
-        let details = [
+        if let Some(before) = recovered.key_before {
+            let (epoch, key) = (recovered.head.epoch, self.key.public().id());
+            warn!(%before, %key, epoch, "another key signs from now on: entered, a new epoch begins");
+        }
+        let mut details = vec![
             ("version", env!("CARGO_PKG_VERSION").to_string()),
             ("openings", recovered.openings.to_string()),
             ("unreceipted", recovered.unreceipted_entries.to_string()),
-            ("configuration", self.config_hash.to_string()),
+            ("configuration", self.applied.hash.to_string()),
         ];
+        let overrides = self.applied.overrides.join(" ");
+        if !overrides.is_empty() {
+            details.push(("overrides", overrides.chars().take(TEXT_BYTES_MAX).collect()));
+        }
         enter(journal, "start", &details).await?;
         Ok(())
     }
@@ -291,7 +321,7 @@ impl Daemon {
         anchoring: &Arc<Anchoring>,
         stop: &watch::Receiver<bool>,
     ) -> Result<Option<JoinHandle<()>>, Fatal> {
-        let (Some(hub), Some(certificate), Some((_, policy))) =
+        let (Some(hub), Some(certificate), Some(Trust { policy, .. })) =
             (&self.config.hub, &self.config.gateway.certificate, &self.trust)
         else {
             warn!("no [hub] is configured: entries are recorded and not anchored");
@@ -336,7 +366,7 @@ impl Daemon {
             points: self.config.meter.iter().filter_map(|meter| meter.point.parse().ok()).collect(),
             questions,
             scanners,
-            credential: self.trust.as_ref().map(|(credential, _)| credential.clone()),
+            credential: self.trust.as_ref().map(|trust| trust.credential.clone()),
             administrators: Group::named(&self.config.control.admin_group),
         };
         Ok(Some(tokio::spawn(socket.serve(desk, stop.clone()))))
@@ -413,4 +443,24 @@ async fn feed_watchdog(journal: Journal) {
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(states);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_environment_overrides_is_in_the_configuration_s_hash() {
+        let file = b"[gateway]\n".to_vec();
+        let with = |overrides: &[(&str, &str)]| {
+            let named = overrides.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string()));
+            Applied::new(file.clone(), &named.collect::<Vec<_>>())
+        };
+        assert_eq!(with(&[]).hash, Hash::of(&file), "without any it is the file's own");
+        let quota = with(&[("PLOMB__JOURNAL__QUOTA_MIB", "4")]);
+        assert_ne!(quota.hash, with(&[]).hash);
+        assert_ne!(quota.hash, with(&[("PLOMB__JOURNAL__QUOTA_MIB", "5")]).hash);
+        assert_eq!(quota.overrides, ["PLOMB__JOURNAL__QUOTA_MIB"]);
+    }
 }

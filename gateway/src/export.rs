@@ -8,7 +8,7 @@ use plomb_seal::{
     tree,
 };
 
-use crate::journal::{JournalError, Reader, Snapshot, StoredBatch, StoredEntry};
+use crate::journal::{Head, JournalError, Reader, Snapshot, StoredBatch, StoredEntry};
 
 /// How many batches are looked up at once.
 const BATCHES_AT_ONCE: usize = 64;
@@ -20,11 +20,11 @@ pub const TAIL_ENTRIES_MAX: usize = plomb_seal::batch::BATCH_ENTRIES_MAX;
 pub struct Selection {
     /// All, one point, or one entry.
     pub scope: Scope,
-    /// Only batches closed at or after this time, Unix milliseconds.
+    /// Only from the first batch on that was closed at or after this time, Unix milliseconds.
     pub since_ms: Option<i64>,
-    /// Only batches opened before this time, Unix milliseconds.
+    /// Only up to the last batch that was opened before this time, Unix milliseconds.
     pub until_ms: Option<i64>,
-    /// Whether entries without a receipt are left out.
+    /// Whether the export ends before the first entry without a receipt.
     pub receipted_only: bool,
     /// Whether raw frames go along.
     pub frames: bool,
@@ -108,35 +108,65 @@ struct Export<'a, W> {
 }
 
 impl<W: Write> Export<'_, W> {
+    /// Writes one run without a hole, from the first batch that fits the selection to the last. Those between go
+    /// along even if they do not fit: a clock that was set back and forth, or a receipt that came late, must not
+    /// make an honest file look as if something had been left out.
     fn run(&mut self) -> Result<(), ExportError> {
         let head = self.snapshot.head()?;
+        let tail = self.tail_to_export(&head)?;
+        let mut range = None;
+        self.each_batch(|this, batch| {
+            if this.fits(batch)? {
+                let place = (batch.epoch, batch.batch);
+                range = Some((range.map_or(place, |(first, _)| first), place));
+            }
+            Ok(())
+        })?;
+        match range {
+            Some((first, last)) => {
+                let end = if tail.is_empty() { last } else { (u32::MAX, u64::MAX) };
+                self.each_batch(|this, batch| match (first..=end).contains(&(batch.epoch, batch.batch)) {
+                    true => this.batch(batch),
+                    false => Ok(()),
+                })?;
+            }
+            None if tail.is_empty() => return Ok(()),
+            None => {}
+        }
+        self.tail(&tail)
+    }
+
+    /// All batches that can stand in one file, in their order. Of an earlier epoch those before its first one
+    /// without a receipt: the entries from there on were entered again in a later epoch. If only batches with a
+    /// receipt are wanted, of the present epoch a run of those.
+    fn each_batch(
+        &mut self,
+        mut take: impl FnMut(&mut Self, &StoredBatch) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        let head = self.snapshot.head()?;
+        let mut begun = false;
         for (epoch, first_kept, _) in self.snapshot.epochs()? {
-            let mut next_seq = first_kept;
             let mut from = 0;
-            loop {
+            'epoch: loop {
                 let batches = self.snapshot.batches(epoch, from, BATCHES_AT_ONCE)?;
                 let Some(last) = batches.last() else { break };
-                from = last.batch + 1;
-                for batch in &batches {
-                    // The entries of an earlier epoch that never got a receipt were entered again in a later one.
-                    let orphaned = batch.proof.is_none() && epoch < head.epoch;
-                    next_seq = next_seq.max(batch.first_seq + u64::from(batch.count));
-                    if batch.first_seq >= first_kept && !orphaned && self.wanted(batch)? {
-                        self.batch(batch)?;
+                from = last.batch.saturating_add(1);
+                for batch in batches.iter().filter(|batch| batch.first_seq >= first_kept) {
+                    if batch.proof.is_none() && (epoch < head.epoch || self.selection.receipted_only) {
+                        if epoch < head.epoch || begun {
+                            break 'epoch;
+                        }
+                        continue;
                     }
+                    begun |= self.fits(batch)?;
+                    take(self, batch)?;
                 }
-            }
-            if epoch == head.epoch && !self.selection.receipted_only && self.selection.until_ms.is_none() {
-                self.tail(epoch, next_seq)?;
             }
         }
         Ok(())
     }
 
-    fn wanted(&self, batch: &StoredBatch) -> Result<bool, ExportError> {
-        if self.selection.receipted_only && batch.proof.is_none() {
-            return Ok(false);
-        }
+    fn fits(&self, batch: &StoredBatch) -> Result<bool, ExportError> {
         let anchor = Unverified::<Anchor>::parse(&batch.anchor)?;
         let (opened, closed) = (anchor.claims().opened_ms, anchor.claims().closed_ms);
         let selection = self.selection;
@@ -180,16 +210,26 @@ impl<W: Write> Export<'_, W> {
         self.put(&item)
     }
 
-    fn tail(&mut self, epoch: u32, from_seq: u64) -> Result<(), ExportError> {
-        let entries = self.snapshot.entries(epoch, from_seq, TAIL_ENTRIES_MAX)?;
-        if let (Some(since_ms), Some(last)) = (self.selection.since_ms, entries.last())
-            && Unverified::<Entry>::parse(&last.bytes)?.claims().stamp.unix_ms < since_ms
-        {
-            return Ok(());
+    /// The entries that no anchor covers, if they are wanted.
+    fn tail_to_export(&self, head: &Head) -> Result<Vec<StoredEntry>, ExportError> {
+        if self.selection.receipted_only || self.selection.until_ms.is_some() {
+            return Ok(Vec::new());
         }
+        let from_seq = self.snapshot.stats()?.anchored_seq;
+        let entries = self.snapshot.entries(head.epoch, from_seq, TAIL_ENTRIES_MAX)?;
+        let Some(since_ms) = self.selection.since_ms else { return Ok(entries) };
+        for entry in &entries {
+            if Unverified::<Entry>::parse(&entry.bytes)?.claims().stamp.unix_ms >= since_ms {
+                return Ok(entries);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn tail(&mut self, entries: &[StoredEntry]) -> Result<(), ExportError> {
         let kept: Vec<&StoredEntry> = match &self.selection.scope {
             Scope::Point(point) => {
-                self.of_point(&entries, point)?.into_iter().filter_map(|index| entries.get(index)).collect()
+                self.of_point(entries, point)?.into_iter().filter_map(|index| entries.get(index)).collect()
             }
             _ => entries.iter().collect(),
         };

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use ed25519_dalek::pkcs8::DecodePrivateKey;
-use plomb_seal::{Credential, Name, Policy, SigningKey};
+use plomb_seal::{Credential, Name, Policy, SigningKey, transaction::Issue};
 
 /// Reads a private key: Ed25519, PKCS#8 PEM, readable by its owner only.
 pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
@@ -23,8 +23,19 @@ pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
     Ok(SigningKey::from_seed(&key.to_bytes()))
 }
 
+/// What a gateway trusts, and what makes it trusted.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// The credential as it is.
+    pub credential: Credential,
+    /// Its policy.
+    pub policy: Policy,
+    /// All certificates in it: of the key at hand, and of those before it.
+    pub certificates: Vec<Issue>,
+}
+
 /// Reads a credential and checks that it is this gateway's, with this key.
-pub fn credential(path: &Path, gateway: &Name, key: &SigningKey) -> Result<(Credential, Policy), String> {
+pub fn credential(path: &Path, gateway: &Name, key: &SigningKey) -> Result<Trust, String> {
     let wrong = |what: &dyn std::fmt::Display| format!("[gateway] credential {}: {what}", path.display());
     let bytes = fs::read(path).map_err(|error| wrong(&error))?;
     let credential = Credential::parse(&bytes).map_err(|error| wrong(&error))?;
@@ -32,7 +43,7 @@ pub fn credential(path: &Path, gateway: &Name, key: &SigningKey) -> Result<(Cred
     let certificates = credential.verify(&policy).map_err(|error| wrong(&error))?;
     let own = certificates.iter().find(|issue| issue.key == key.public());
     match own {
-        Some(issue) if issue.subject == *gateway => Ok((credential, policy)),
+        Some(issue) if issue.subject == *gateway => Ok(Trust { credential, policy, certificates }),
         Some(issue) => Err(wrong(&format!("it is for gateway {}, but [gateway] id is {gateway}", issue.subject))),
         None => Err(wrong(&"no certificate in it is for the key in [gateway] key")),
     }

@@ -8,7 +8,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`poll`], [`schedule`], [`silence`], [`outage`], [`link`] | asks the meters of a line in their turn |
+//! | [`poll`], [`schedule`], [`silence`], [`outage`], [`exchange`], [`link`] | asks the meters of a line in their turn |
 //! | [`normalise`] | a protocol's words to a [`Record`](plomb_seal::Record) |
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
@@ -21,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod exchange;
 pub mod export;
 pub mod groups;
 pub mod identity;

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::{
     clock::unix_ms,
     config::{self, Select},
+    exchange::Exchanges,
     journal::{Journal, JournalError},
     link::{Link, drive, usual_latency},
     normalise::mbus::{NormaliseError, record},
@@ -52,6 +53,7 @@ pub struct BusTask {
     meters: Vec<MeterOnBus>,
     silences: Vec<Silence>,
     outage: Outage,
+    exchanges: Exchanges,
     schedule: Schedule,
     started: Instant,
     journal: Journal,
@@ -105,12 +107,14 @@ impl BusTask {
             written.points.insert(meter.point.clone(), point);
         }
         drop(written);
+        let points = on_bus.iter().map(|meter| meter.point.clone()).collect();
         let started = Instant::now();
         Ok(Self {
             schedule: Schedule::new(&intervals, bus.silent_percent),
             outage: Outage::new(&intervals),
             config: bus.clone(),
             silences: vec![Silence::default(); on_bus.len()],
+            exchanges: Exchanges::recall(&journal, &points).map_err(|error| error.to_string())?,
             meters: on_bus,
             started,
             journal,
@@ -194,6 +198,11 @@ impl BusTask {
         match outcome {
             Ok((record, frames)) => {
                 self.tell_held(index).await?;
+                if let Some(event) = self.exchanges.take(&meter.point, &record) {
+                    warn!(bus = self.config.name, point = %meter.point, "another meter answers than the last time: entered");
+                    let ticket = self.journal.append(Occurrence::Event(event), Vec::new()).await;
+                    self.accept(ticket.map(drop))?;
+                }
                 let ticket = self.journal.append(Occurrence::Record(meter.point, record), frames).await;
                 self.accept(ticket.map(drop))
             }

@@ -12,6 +12,7 @@ use crate::{
     journal::{self, JournalError, Reader},
     silence::is_silent,
     status::{Board, Bus, Journal, Point, SCHEMA, Snapshot, rfc3339},
+    uplink::UNANSWERED_MIN,
 };
 
 /// From this share of the quota on the gateway calls itself degraded, in percent.
@@ -49,9 +50,11 @@ impl Snapshots {
     /// The state now.
     pub fn take(&self) -> Snapshot {
         let journal = self.journal();
-        let (hub, buses, points) = {
+        let (hub, buses, points, unanswered) = {
             let board = self.board.update();
-            (board.hub.clone(), board.buses.values().cloned().collect(), board.points.values().cloned().collect())
+            let unanswered = board.unanswered.map(|since| since.elapsed());
+            let (buses, points) = (board.buses.values().cloned().collect(), board.points.values().cloned().collect());
+            (board.hub.clone(), buses, points, unanswered)
         };
         let clock = self.clock.stamp().clock;
         let mut snapshot = Snapshot {
@@ -69,7 +72,7 @@ impl Snapshots {
             buses,
             points,
         };
-        snapshot.troubles = self.troubles(&snapshot);
+        snapshot.troubles = self.troubles(&snapshot, unanswered);
         snapshot.verdict = if snapshot.troubles.is_empty() { "ok" } else { "degraded" }.into();
         snapshot
     }
@@ -86,13 +89,14 @@ impl Snapshots {
                 quota_bytes: self.quota_bytes,
                 written_bytes: stats.written_bytes,
                 commits: stats.commits,
+                refused_receipt: stats.refused_receipt,
                 failed: stats.latched,
             },
             Err(error) => Journal { failed: Some(error.to_string()), ..Journal::default() },
         }
     }
 
-    fn troubles(&self, snapshot: &Snapshot) -> Vec<String> {
+    fn troubles(&self, snapshot: &Snapshot, unanswered: Option<Duration>) -> Vec<String> {
         let mut troubles = Vec::new();
         let journal = &snapshot.journal;
         if let Some(failed) = &journal.failed {
@@ -101,10 +105,14 @@ impl Snapshots {
         if let Some(refusal) = &snapshot.hub.refusal {
             troubles.push(format!("the ledger refuses {refusal}"));
         }
+        if let Some(refused) = &journal.refused_receipt {
+            troubles.push(format!("the hub's receipt is not taken: {refused}"));
+        }
         if self.hub_configured && !snapshot.hub.connected {
             let error = snapshot.hub.last_error.as_deref().unwrap_or("not yet connected");
             troubles.push(format!("hub not connected: {error}"));
         }
+        troubles.extend(silence_of_the_hub(unanswered.filter(|_| snapshot.hub.connected)));
         if journal.stored_bytes.saturating_mul(100) >= self.quota_bytes.saturating_mul(QUOTA_WARNING_PERCENT) {
             troubles.push(format!("journal at {} of {} bytes", journal.stored_bytes, self.quota_bytes));
         }
@@ -168,6 +176,12 @@ fn meters(count: usize) -> String {
     if count == 1 { "1 meter".into() } else { format!("{count} meters") }
 }
 
+/// The hub takes batches and answers none.
+fn silence_of_the_hub(unanswered: Option<Duration>) -> Option<String> {
+    let seconds = unanswered.filter(|waited| *waited >= UNANSWERED_MIN)?.as_secs();
+    Some(format!("connected, and no receipt for {seconds} s of sending: look at the hub's log and status"))
+}
+
 /// The meters that do not answer. Where the port is gone, that is the trouble, and not its meters.
 fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
     let open = |point: &Point| buses.iter().any(|bus| bus.name == point.bus && bus.open);
@@ -191,10 +205,30 @@ fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn point(name: &str, answered: u64, failures_in_a_row: u32) -> Point {
         Point { point: name.into(), bus: "cellar".into(), answered, failures_in_a_row, ..Point::default() }
+    }
+
+    #[test]
+    fn a_hub_that_takes_batches_and_answers_none_is_a_trouble() {
+        assert_eq!(silence_of_the_hub(None), None);
+        assert_eq!(silence_of_the_hub(Some(UNANSWERED_MIN - Duration::from_secs(1))), None);
+        assert!(silence_of_the_hub(Some(UNANSWERED_MIN)).is_some_and(|text| text.contains("no receipt for 120 s")));
+    }
+
+    #[test]
+    fn the_time_without_a_connection_does_not_count_as_the_hubs_silence() {
+        let (board, begun) = (Board::default(), Instant::now());
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut inner = board.update();
+        inner.unanswered = Some(begun);
+        inner.disconnected = Some(after(50));
+        inner.connected(after(3650));
+        assert_eq!((inner.unanswered, inner.disconnected), (Some(after(3600)), None));
     }
 
     #[test]

@@ -86,6 +86,9 @@ pub struct Journal {
     pub written_bytes: u64,
     /// Durable commits since the start.
     pub commits: u64,
+    /// The last receipt that was refused, and why, if no good one came since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_receipt: Option<String>,
     /// Why the journal takes nothing more.
     pub failed: Option<String>,
 }
@@ -189,6 +192,23 @@ pub struct Inner {
     pub buses: BTreeMap<String, Bus>,
     /// Points by name.
     pub points: BTreeMap<String, Point>,
+    /// Since when batches are sent and nothing answers; the time without a connection does not count.
+    pub unanswered: Option<Instant>,
+    /// Since when there is no connection to the hub, if there was one.
+    pub disconnected: Option<Instant>,
+}
+
+impl Inner {
+    /// A connection stands: what was unanswered before waits on.
+    pub(crate) fn connected(&mut self, now: Instant) {
+        if let (Some(since), Some(lost)) = (&mut self.unanswered, self.disconnected.take()) {
+            *since += now.saturating_duration_since(lost);
+        }
+        self.disconnected = None;
+        self.hub.connected = true;
+        self.hub.last_error = None;
+        self.hub.connections += 1;
+    }
 }
 
 impl Board {

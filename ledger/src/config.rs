@@ -50,6 +50,9 @@ pub struct HubConfig {
     /// The broker's bounds.
     #[serde(default)]
     pub limits: Limits,
+    /// Start with a clock that can't be right: from the command line alone, as it holds for one start.
+    #[serde(skip)]
+    pub accept_clock: bool,
 }
 
 /// PEM files for TLS.
@@ -108,6 +111,7 @@ const LIMITS: &[Known] = &[
     Known::Value("connections_per_identity_max"),
     Known::Value("handshakes_max"),
     Known::Value("handshakes_per_peer_max"),
+    Known::Value("hello_timeout_ms"),
     Known::Value("handshake_timeout_ms"),
     Known::Value("connect_timeout_ms"),
     Known::Value("takeover_timeout_ms"),

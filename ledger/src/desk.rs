@@ -14,7 +14,7 @@ use crate::{
     LedgerError,
     block::Block,
     engine::Solo,
-    hub::{Counters, unix_ms},
+    hub::{Counters, Opinion, clock_doubt, judge_clock, unix_ms},
     ledger::{Answer, Ledger},
     node::Node,
 };
@@ -95,12 +95,18 @@ struct Running {
     node: Arc<Node<Solo>>,
     broker: Arc<Broker>,
     counters: Arc<Counters>,
+    clock_doubt: Option<String>,
 }
 
 impl Desk {
-    /// The desk of a running hub.
-    pub(crate) fn running(node: Arc<Node<Solo>>, broker: Arc<Broker>, counters: Arc<Counters>) -> Self {
-        Self { ledger: node.ledger().clone(), running: Some(Running { node, broker, counters }) }
+    /// The desk of a running hub. `clock_doubt`: what its start had to say of the clock.
+    pub(crate) fn running(
+        node: Arc<Node<Solo>>,
+        broker: Arc<Broker>,
+        counters: Arc<Counters>,
+        clock_doubt: Option<String>,
+    ) -> Self {
+        Self { ledger: node.ledger().clone(), running: Some(Running { node, broker, counters, clock_doubt }) }
     }
 
     /// The desk of a ledger that no hub holds open.
@@ -121,7 +127,6 @@ impl Desk {
 
     fn status(&self) -> Result<Value, Problem> {
         let head = self.ledger.head().borrow().clone();
-        let checkpoint = self.ledger.fresh_checkpoint(unix_ms())?;
         let state = self.ledger.state();
         let stats = self.running.as_ref().map(|running| running.broker.stats());
         let gateways = gateways::list(&state, stats.as_ref(), unix_ms());
@@ -131,13 +136,22 @@ impl Desk {
             "running": running.is_some(),
             "origin": self.ledger.signers().origin,
             "height": head.height, "time": (head.height > 0).then(|| rfc3339(head.time_ms)), "size": head.size,
-            "state": head.state.to_string(), "checkpoint": checkpoint,
+            "state": head.state.to_string(), "checkpoint": (head.height > 0).then_some(head.note),
+            "troubles": self.troubles(),
             "gateways": gateways,
             "certificates": certificate_counts(&state),
             "batches": running.map(|running| running.counters.snapshot()),
             "listen": running.map(|running| running.broker.local_addr()),
             "broker": stats,
         }))
+    }
+
+    /// What a person must look into, in words.
+    fn troubles(&self) -> Vec<String> {
+        let running = self.running.as_ref();
+        let at_start = running.and_then(|running| running.clock_doubt.as_deref());
+        let lost = running.and_then(|running| running.counters.snapshot().lost).map(|lost| lost.to_string());
+        lost.into_iter().chain(clock_doubt(self.ledger.newest_ms(), at_start)).collect()
     }
 
     fn certificates(&self) -> Value {
@@ -201,6 +215,9 @@ pub(crate) async fn commit(
     if let Some(node) = node {
         let answer = node.submit(transaction, None).await;
         return answer.map_err(|error| Problem::new("unavailable", error.to_string()));
+    }
+    if let Opinion::Implausible(why) = judge_clock(ledger.newest_ms(), unix_ms()) {
+        return Err(Problem::new("unavailable", why));
     }
     let block = Block { height: ledger.height() + 1, time_ms: unix_ms(), transactions: vec![transaction] };
     let mut answers = ledger.deliver(&block, &[])?;

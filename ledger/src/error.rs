@@ -6,9 +6,12 @@
 pub enum LedgerError {
     /// The store failed. Nothing of the present block was promised to anybody.
     #[error("the ledger's file: {0}; stop, check the disk, and start again")]
-    Store(#[from] redb::Error),
+    Store(redb::Error),
     /// The file is not what this program left behind.
-    #[error("the ledger's file is damaged: {0}; restore it from a copy and tell the members")]
+    #[error(
+        "the ledger's file is damaged: {0}; keep it, check the disk, and see \"The ledger's file\" in operations.md \
+         before you put a copy in its place"
+    )]
     Damaged(String),
     /// The file belongs to another ledger.
     #[error("the ledger's file is of \"{found}\", the configuration says \"{configured}\"")]
@@ -31,11 +34,23 @@ pub enum LedgerError {
     Stopped,
 }
 
+impl From<redb::Error> for LedgerError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Corrupted(what) => Self::Damaged(what),
+            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Self::Damaged(error.to_string())
+            }
+            other => Self::Store(other),
+        }
+    }
+}
+
 macro_rules! from_redb {
     ($($error:ident),*) => {
         $(impl From<redb::$error> for LedgerError {
             fn from(error: redb::$error) -> Self {
-                Self::Store(error.into())
+                redb::Error::from(error).into()
             }
         })*
     };

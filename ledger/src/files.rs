@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -77,6 +77,21 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
     String::from_utf8(read(path)?).map_err(|_| FileError::content(path, "is not UTF-8"))
 }
 
+/// Reads a file with a key in it. One that others than its owner can read is refused: it is no secret any more.
+pub fn read_secret(path: &Path) -> Result<Vec<u8>, FileError> {
+    let found = std::fs::metadata(path).map_err(|source| FileError::Io { path: path.into(), source })?;
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let what = format!("holds a key and has mode {mode:04o}, so that others can read it: `chmod 600` it");
+        return Err(FileError::content(path, what));
+    }
+    read(path)
+}
+
+fn read_secret_text(path: &Path) -> Result<String, FileError> {
+    String::from_utf8(read_secret(path)?).map_err(|_| FileError::content(path, "is not UTF-8"))
+}
+
 /// Makes an Ed25519 key and keeps it in a new file: its 32 secret bytes in hexadecimal.
 pub fn make_seed(path: &Path) -> Result<SigningKey, FileError> {
     let mut seed = [0; 32];
@@ -88,7 +103,7 @@ pub fn make_seed(path: &Path) -> Result<SigningKey, FileError> {
 /// Reads a key that [`make_seed`] kept.
 pub fn read_seed(path: &Path) -> Result<SigningKey, FileError> {
     let mut seed = [0; 32];
-    hex::decode_to_slice(read_text(path)?.trim(), &mut seed)
+    hex::decode_to_slice(read_secret_text(path)?.trim(), &mut seed)
         .map_err(|_| FileError::content(path, "is not 64 hexadecimal digits"))?;
     Ok(SigningKey::from_seed(&seed))
 }
@@ -107,7 +122,7 @@ pub fn make_pair(path: &Path) -> Result<KeyPair, FileError> {
 
 /// Reads a PKCS#8 PEM: from [`make_pair`], or with the public key attached, as other programs write it.
 pub fn read_pair(path: &Path) -> Result<KeyPair, FileError> {
-    KeyPair::from_pem(&read_text(path)?)
+    KeyPair::from_pem(&read_secret_text(path)?)
         .map_err(|error| FileError::content(path, format!("is no private key in PKCS#8 PEM ({error})")))
 }
 

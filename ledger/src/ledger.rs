@@ -4,6 +4,10 @@
 //! height and the checkpoint that was signed over them stand in the same commit. Nothing of a block is
 //! told to anybody before that commit is durable; so no checkpoint is ever published that a later start
 //! could contradict.
+//!
+//! The ledger's dates never go back, whatever the clock does: neither behind a block nor behind a checkpoint
+//! that was given out. A gateway that saw that checkpoint names it in its next anchor, and a receipt of an
+//! earlier date would then say that the anchor was on the ledger before it was made.
 
 use std::{
     fs::OpenOptions,
@@ -32,6 +36,10 @@ pub(crate) const HEADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("
 /// The state's records: founding, certificates, gateways; by kind and key.
 const RECORDS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("records");
 
+/// The ledger's own clock: the date of the newest checkpoint that was given out between blocks.
+const CLOCK: TableDefinition<'_, &str, i64> = TableDefinition::new("clock");
+const GIVEN_OUT: &str = "checkpoint-ms";
+
 /// Memory for redb's page cache, in bytes.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -59,7 +67,8 @@ struct Writing {
     state: State,
     /// The last block that was delivered, whether it admitted anything or not.
     height: u64,
-    time_ms: i64,
+    /// The newest date that was given out: of a block, or of a checkpoint between blocks.
+    newest_ms: i64,
     failed: bool,
 }
 
@@ -68,6 +77,7 @@ pub struct Ledger {
     db: Database,
     signers: Signers,
     log_key: VerifierKey,
+    witness_key: VerifierKey,
     writing: Mutex<Writing>,
     /// The state as of the last durable commit; what everybody but the writer sees.
     published: RwLock<State>,
@@ -82,28 +92,37 @@ impl std::fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger's file, or makes it. What households consume stands in it: only its owner reads it.
+    /// Opens the ledger's file, or makes it, and checks every page of it. What households consume stands in it: only its owner reads it.
     pub fn open(path: &Path, signers: Signers) -> Result<Self, LedgerError> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
         let backend = FileBackend::new(file.map_err(redb::Error::Io)?)?;
-        Self::with_database(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?, signers)
+        let mut builder = Database::builder();
+        // Reads the whole file once. What a bad disk or a bad copy bent is found now, and not served as true.
+        builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+        Self::with_database(builder.create_with_backend(backend)?, signers)
     }
 
     /// The ledger in an opened database.
     pub fn with_database(db: Database, signers: Signers) -> Result<Self, LedgerError> {
         create_tables(&db)?;
-        let (head, state) = load(&db)?;
+        let (head, state, given_out_ms) = load(&db)?;
         if let Some(founding) = state.founding().filter(|founding| founding.origin != signers.origin) {
             return Err(LedgerError::OtherLedger {
                 found: founding.origin.clone(),
                 configured: signers.origin.clone(),
             });
         }
-        let writing = Writing { state: state.clone(), height: head.height, time_ms: head.time_ms, failed: false };
+        let writing = Writing {
+            state: state.clone(),
+            height: head.height,
+            newest_ms: head.time_ms.max(given_out_ms),
+            failed: false,
+        };
         Ok(Self {
             db,
             log_key: signers.log_key(),
+            witness_key: signers.witness_key(),
             signers,
             writing: Mutex::new(writing),
             published: RwLock::new(state),
@@ -137,7 +156,7 @@ impl Ledger {
         let applied = self.apply(&mut writing, block, beside)?;
         writing.failed = false;
         writing.height = block.height;
-        writing.time_ms = writing.time_ms.max(block.time_ms);
+        writing.newest_ms = writing.newest_ms.max(block.time_ms);
         if let Some(head) = applied.head {
             self.publish(applied.changes, head);
         }
@@ -145,7 +164,7 @@ impl Ledger {
     }
 
     fn apply(&self, writing: &mut Writing, block: &Block, beside: &[Option<Beside>]) -> Result<Applied, LedgerError> {
-        let time_ms = block.time_ms.max(writing.time_ms);
+        let time_ms = block.time_ms.max(writing.newest_ms);
         let mut txn = self.db.begin_write()?;
         txn.set_durability(Durability::Immediate)?;
         txn.set_two_phase_commit(true);
@@ -153,7 +172,7 @@ impl Ledger {
         let mut head = None;
         {
             let mut tables = Tables { log: log::Writer::open(&txn)?, archive: archive::Writer::open(&txn)? };
-            let context = Context { time_ms, log: &self.log_key };
+            let context = Context { time_ms, log: &self.log_key, witness: &self.witness_key };
             for (index, transaction) in block.transactions.iter().enumerate() {
                 let beside = beside.get(index).and_then(Option::as_ref);
                 let answer = tables.admit(writing, transaction, beside, context, &mut applied.changes)?;
@@ -218,14 +237,39 @@ impl Ledger {
         self.certificates.subscribe()
     }
 
-    /// The newest checkpoint, cosigned anew at this time; `None` before the first block.
+    /// The newest checkpoint, cosigned anew at this time; `None` before the first block. Never of an earlier
+    /// date than what was given out before, and durable as that before it is given out: one commit.
     pub fn fresh_checkpoint(&self, time_ms: i64) -> Result<Option<String>, LedgerError> {
+        let mut writing = self.writing();
+        if writing.failed {
+            return Err(LedgerError::Stopped);
+        }
         let size = self.head.borrow().size;
         if size == 0 {
             return Ok(None);
         }
         let root = log::Reader::open(&self.begin_read()?)?.root(size)?;
-        self.signers.sign(size, root, time_ms).map(Some)
+        if time_ms > writing.newest_ms {
+            writing.failed = true;
+            self.note_given_out(time_ms)?;
+            writing.failed = false;
+            writing.newest_ms = time_ms;
+        }
+        self.signers.sign(size, root, writing.newest_ms).map(Some)
+    }
+
+    fn note_given_out(&self, time_ms: i64) -> Result<(), LedgerError> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_durability(Durability::Immediate)?;
+        txn.set_two_phase_commit(true);
+        txn.open_table(CLOCK)?.insert(GIVEN_OUT, time_ms)?;
+        Ok(txn.commit()?)
+    }
+
+    /// The newest date that was given out, in Unix milliseconds: no later one will be earlier. `None` before
+    /// the first block.
+    pub fn newest_ms(&self) -> Option<i64> {
+        Some(self.writing().newest_ms).filter(|newest_ms| *newest_ms > i64::MIN)
     }
 
     /// A transaction's bytes.
@@ -378,7 +422,7 @@ impl History for Tables<'_> {
 }
 
 fn create_tables(db: &Database) -> Result<(), LedgerError> {
-    if db.begin_read()?.open_table(HEADS).is_ok() {
+    if db.begin_read()?.open_table(CLOCK).is_ok() {
         return Ok(());
     }
     let mut txn = db.begin_write()?;
@@ -387,6 +431,7 @@ fn create_tables(db: &Database) -> Result<(), LedgerError> {
     archive::Writer::open(&txn)?;
     txn.open_table(HEADS)?;
     txn.open_table(RECORDS)?;
+    txn.open_table(CLOCK)?;
     txn.commit()?;
     Ok(())
 }
@@ -407,8 +452,8 @@ fn store(txn: &WriteTransaction, changes: &[(Hash, Change)], head: &Head) -> Res
     Ok(())
 }
 
-/// Reads head and state back, and checks that they speak of the same log.
-fn load(db: &Database) -> Result<(Head, State), LedgerError> {
+/// Reads head, state and clock back, and checks that they speak of the same log.
+fn load(db: &Database) -> Result<(Head, State, i64), LedgerError> {
     let txn: ReadTransaction = db.begin_read()?;
     let mut state = State::default();
     for record in txn.open_table(RECORDS)?.iter()? {
@@ -431,7 +476,8 @@ fn load(db: &Database) -> Result<(Head, State), LedgerError> {
             return Err(LedgerError::Damaged("the log does not have the root that was signed".into()));
         }
     }
-    Ok((head, state))
+    let given_out_ms = txn.open_table(CLOCK)?.get(GIVEN_OUT)?.map_or(i64::MIN, |ms| ms.value());
+    Ok((head, state, given_out_ms))
 }
 
 /// The anchor within a receipt's bytes, for logs and pages; nothing is verified.

@@ -23,6 +23,7 @@ impl Ledger {
         let mut replay = Replay {
             log: &log,
             log_key: self.signers().log_key(),
+            witness_key: self.signers().witness_key(),
             size: 0,
             anchors: BTreeMap::new(),
             state: State::default(),
@@ -44,6 +45,7 @@ impl Ledger {
 struct Replay<'a> {
     log: &'a log::Reader,
     log_key: VerifierKey,
+    witness_key: VerifierKey,
     size: u64,
     anchors: BTreeMap<(Name, u32, u64), Hash>,
     state: State,
@@ -54,7 +56,7 @@ impl Replay<'_> {
         let index = self.size;
         let wrong = |why: String| LedgerError::Damaged(format!("transaction {index} {why}"));
         let bytes = self.log.leaf(index)?.ok_or_else(|| wrong("is missing".into()))?;
-        let context = Context { time_ms, log: &self.log_key };
+        let context = Context { time_ms, log: &self.log_key, witness: &self.witness_key };
         let change = match self.state.apply(&bytes, context, self)? {
             Verdict::Admitted(change) => *change,
             Verdict::Known(_) => return Err(wrong("stands in the log twice".into())),

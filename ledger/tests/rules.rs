@@ -11,7 +11,7 @@ use plomb_ledger::{
 };
 use plomb_seal::{
     Anchor, Batch, Hash, LogProof, Policy, Signed, SigningKey,
-    note::Checkpoint,
+    note::{Checkpoint, cosign},
     transaction::{Certificate, Role},
 };
 use rcgen::{KeyPair, PKCS_ED25519};
@@ -270,6 +270,79 @@ fn an_anchors_checkpoint_must_be_this_logs_own() {
         refuses("anchor-checkpoint", &ledger, bytes(&with(note)));
     }
     assert!(matches!(deliver_batch(&ledger, &with(own)), Answer::Admitted { .. }));
+}
+
+/// A checkpoint from the future, honestly embedded, would make the evidence contradict itself for ever.
+#[test]
+fn an_anchors_checkpoint_is_not_dated_after_its_block() {
+    let (world, ledger) = founded();
+    let (mut gateway, certificate) = world.gateway("gw-1");
+    deliver(&ledger, certificate);
+    let note = ledger.head().borrow().note.clone();
+    let bare = Checkpoint { origin: common::ORIGIN.into(), ..policy(&world).check(&note).unwrap().checkpoint };
+    let dated = |at_s: i64| {
+        let signers = &world.signers;
+        cosign(&bare.sign(&signers.log), &signers.witness_name, &signers.witness, u64::try_from(at_s).unwrap()).unwrap()
+    };
+    gateway.place.checkpoint = Some(dated(NOW_S + 3600));
+    let batch = gateway.batch(1);
+    refuses("anchor-checkpoint", &ledger, bytes(&batch));
+    refuses_at("anchor-checkpoint", &ledger, bytes(&batch), NOW_MS + 3_599_999);
+    // The same bytes, when the time has come.
+    assert!(matches!(deliver_at(&ledger, bytes(&batch), NOW_MS + 3_600_000), Answer::Admitted { .. }));
+    assert_eq!(ledger.replay().unwrap(), *ledger.state());
+}
+
+fn policy(world: &World) -> Policy {
+    Policy::parse(&world.signers.policy()).unwrap()
+}
+
+/// The hub's clock was an hour ahead, and is set right: with or without a restart, what gateways saw meanwhile
+/// stays in the past of whatever is dated after it.
+#[test]
+fn no_date_is_before_one_that_was_given_out_not_even_after_a_restart() {
+    const HOUR_MS: i64 = 3_600_000;
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Ledger::open(&dir.path().join("ledger.redb"), world.signers.clone()).unwrap();
+    let dated_s = |note: &str| i64::try_from(policy(&world).check(note).unwrap().witnessed_s.unwrap()).unwrap();
+    let (mut gateway, certificate) = world.gateway("gw-1");
+    let ledger = open();
+    assert_eq!((ledger.newest_ms(), ledger.fresh_checkpoint(NOW_MS).unwrap()), (None, None));
+    deliver(&ledger, world.genesis());
+    deliver(&ledger, certificate);
+    let ahead = ledger.fresh_checkpoint(NOW_MS + HOUR_MS).unwrap().unwrap();
+    assert_eq!(dated_s(&ahead), NOW_S + 3600);
+    assert_eq!(dated_s(&ledger.fresh_checkpoint(NOW_MS).unwrap().unwrap()), NOW_S + 3600);
+    drop(ledger);
+    let ledger = open();
+    assert_eq!(ledger.newest_ms(), Some(NOW_MS + HOUR_MS));
+    assert_eq!(dated_s(&ledger.fresh_checkpoint(NOW_MS + 5).unwrap().unwrap()), NOW_S + 3600);
+    gateway.place.checkpoint = Some(ahead);
+    let batch = gateway.batch(1);
+    assert!(matches!(deliver_batch(&ledger, &batch), Answer::Admitted { .. }));
+    let receipt = ledger.receipt(&batch.anchor().hash()).unwrap().unwrap();
+    let received = receipt.verify(batch.anchor(), &policy(&world)).unwrap();
+    assert_eq!(received, Some(u64::try_from(NOW_S + 3600).unwrap()), "not before the checkpoint that it names");
+    assert_eq!(ledger.replay().unwrap(), *ledger.state());
+}
+
+/// Whoever holds a stolen key for a moment must not use up the numbers of the box that it was stolen from.
+#[test]
+fn an_epoch_is_not_far_beyond_the_last() {
+    let (world, ledger) = founded();
+    let (mut gateway, certificate) = world.gateway("gw-1");
+    deliver(&ledger, certificate);
+    let reaching = |gateway: &common::Gateway, epoch| {
+        let mut gateway = gateway.clone();
+        gateway.begin_epoch(epoch);
+        bytes(&gateway.batch(1))
+    };
+    refuses("anchor-epoch", &ledger, reaching(&gateway, u32::MAX));
+    deliver_batch(&ledger, &gateway.batch(1));
+    refuses("anchor-epoch", &ledger, reaching(&gateway, u32::MAX));
+    refuses("anchor-epoch", &ledger, reaching(&gateway, 1001));
+    assert!(matches!(deliver(&ledger, reaching(&gateway, 1000)), Answer::Admitted { .. }));
 }
 
 #[test]

@@ -29,6 +29,11 @@ impl Encoder {
         Self::default()
     }
 
+    /// An encoder with nothing written and room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes) }
+    }
+
     /// What was written.
     pub fn finish(self) -> Vec<u8> {
         self.out

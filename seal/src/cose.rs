@@ -31,6 +31,8 @@ const HEADER_CONTENT_TYPE: u64 = 3;
 const HEADER_KEY_ID: u64 = 4;
 const ALGORITHM_EDDSA: i64 = -8;
 const CONTENT_TYPE_BYTES_MAX: usize = 64;
+/// What the heads of items in an envelope, or in what is signed, come to at most, in bytes.
+const HEADS_BYTES_MAX: usize = 32;
 
 /// The first 8 bytes of the SHA-256 of a public key. Names a key; proves nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,17 +141,27 @@ pub struct Signed<T> {
 impl<T: Statement> Signed<T> {
     /// Signs a statement. Ed25519 is deterministic: the same statement and key give the same bytes.
     pub fn sign(statement: T, key: &SigningKey) -> Self {
-        let mut payload = Encoder::new();
-        statement.encode(&mut payload);
-        let payload = payload.finish();
+        let payload = encoded(&statement);
+        Self::sign_encoded(statement, &payload, key)
+    }
+
+    /// Signs a statement that was [`encoded`] already.
+    pub(crate) fn sign_encoded(statement: T, payload: &[u8], key: &SigningKey) -> Self {
         let key_id = key.public().id();
         let protected = protected_header(T::CONTENT_TYPE, key_id);
-        let signature = key.sign(&to_be_signed(&protected, &payload));
-        let mut out = Encoder::new();
-        out.tag(TAG_SIGN1).array(4).bytes(&protected).map(0).bytes(&payload).bytes(&signature);
+        let signature = key.sign(&to_be_signed(&protected, payload));
+        let mut out = Encoder::with_capacity(protected.len() + payload.len() + signature.len() + HEADS_BYTES_MAX);
+        out.tag(TAG_SIGN1).array(4).bytes(&protected).map(0).bytes(payload).bytes(&signature);
         let bytes = out.finish();
         Self { statement, hash: tree::leaf_hash(&bytes), bytes, key_id }
     }
+}
+
+/// A statement's payload: the one encoding that is signed.
+pub(crate) fn encoded<T: Statement>(statement: &T) -> Vec<u8> {
+    let mut payload = Encoder::new();
+    statement.encode(&mut payload);
+    payload.finish()
 }
 
 impl<T> Signed<T> {
@@ -305,7 +317,7 @@ fn protected_header(content_type: &str, key_id: KeyId) -> Vec<u8> {
 
 /// The `Sig_structure` of RFC 9052 §4.4.
 fn to_be_signed(protected: &[u8], payload: &[u8]) -> Vec<u8> {
-    let mut out = Encoder::new();
+    let mut out = Encoder::with_capacity(protected.len() + payload.len() + HEADS_BYTES_MAX);
     out.array(4).text("Signature1").bytes(protected).bytes(&[]).bytes(payload);
     out.finish()
 }

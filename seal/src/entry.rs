@@ -5,6 +5,7 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use crate::{
     Hash, Malformed, Name, Record, Signed, SigningKey, Stamp, Statement,
     cbor::{Decoder, Encoder},
+    cose::encoded,
     reading::text,
 };
 
@@ -113,6 +114,32 @@ pub enum Occurrence {
     Event(Event),
 }
 
+/// An occurrence at its place in the chain: encoded, and not yet signed.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    entry: Entry,
+    payload: Vec<u8>,
+}
+
+impl Draft {
+    /// What would be signed.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// The length of its encoding, in bytes; [`Signed`] adds header and signature.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// Reads the encoding back as every verifier will. What fails here must not get a number: it would end the
+    /// chain.
+    pub fn check(&self) -> Result<(), Malformed> {
+        let mut from = Decoder::new(&self.payload);
+        Entry::decode(&mut from).and_then(|_| from.finish())
+    }
+}
+
 /// The growing end of a gateway's chain.
 #[derive(Debug, Clone)]
 pub struct Chain {
@@ -136,6 +163,11 @@ impl Chain {
 
     /// Gives an occurrence its place, and signs it. The chain moves on by one.
     pub fn seal(&mut self, occurrence: Occurrence, stamp: Stamp, key: &SigningKey) -> Signed<Entry> {
+        self.seal_draft(self.draft(occurrence, stamp), key)
+    }
+
+    /// Gives an occurrence the next place, without signing it. The chain does not move.
+    pub fn draft(&self, occurrence: Occurrence, stamp: Stamp) -> Draft {
         let body = match occurrence {
             Occurrence::Record(point, record) => Body::Record(self.link(point), record),
             Occurrence::Absent(point, absent) => Body::Absent(self.link(point), absent),
@@ -149,7 +181,19 @@ impl Chain {
             stamp,
             body,
         };
-        let signed = Signed::sign(entry, key);
+        Draft { payload: encoded(&entry), entry }
+    }
+
+    /// Signs a draft, exactly as it was encoded. The chain moves on by one. A draft whose place was taken since
+    /// gets the next one, and is encoded again.
+    pub fn seal_draft(&mut self, draft: Draft, key: &SigningKey) -> Signed<Entry> {
+        let Entry { epoch, seq, previous, .. } = draft.entry;
+        let Draft { entry, payload } = if (epoch, seq, previous) == (self.epoch, self.next_seq, self.head) {
+            draft
+        } else {
+            self.draft(Occurrence::from(draft.entry.body), draft.entry.stamp)
+        };
+        let signed = Signed::sign_encoded(entry, &payload, key);
         if let Some(link) = signed.statement().body.link() {
             self.points.insert(link.point.clone(), (link.seq + 1, signed.hash()));
         }
@@ -186,6 +230,17 @@ impl Chain {
     fn link(&self, point: Name) -> Link {
         let (seq, previous) = self.points.get(&point).copied().unwrap_or((0, Hash::ZERO));
         Link { point, seq, previous }
+    }
+}
+
+/// What happened, its place left out.
+impl From<Body> for Occurrence {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Record(link, record) => Self::Record(link.point, record),
+            Body::Absent(link, absent) => Self::Absent(link.point, absent),
+            Body::Event(event) => Self::Event(event),
+        }
     }
 }
 

@@ -20,6 +20,7 @@
 extern crate alloc;
 
 pub mod anchor;
+pub mod attest;
 pub mod batch;
 pub mod cbor;
 pub mod cose;

@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use crate::{
     Anchor, Hash, LogProof, Malformed, Name, Policy, ProofError, SIGNED_BYTES_MAX, Signed,
+    attest::Unattested,
     cbor::{Decoder, Encoder},
     proof::PROOF_BYTES_MAX,
     reading::text,
@@ -48,6 +49,9 @@ pub enum ReceiptError {
     /// It speaks of another anchor.
     #[error("receipt: it is for another anchor")]
     OtherAnchor,
+    /// It contradicts the anchor, or the certificates of its gateway.
+    #[error("receipt: {0}")]
+    Unattested(#[from] Unattested),
 }
 
 impl Receipt {

@@ -18,7 +18,8 @@ pub enum Trust<'a> {
 /// within.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Expect {
-    /// The export must reach at least this entry (epoch, sequence number).
+    /// This entry (epoch, sequence number) exists: the export must hold its place in its own epoch. A later epoch
+    /// does not show how far an earlier one went.
     pub reaches: Option<(u32, u64)>,
 }
 
@@ -64,6 +65,9 @@ pub struct Report {
     pub frames: u64,
     /// The first and last entry: epoch and sequence number.
     pub span: Option<((u32, u64), (u32, u64))>,
+    /// What the file holds of each epoch, in its order. Within a run nothing is missing; what came after it in the
+    /// same epoch and was never anchored can't be seen.
+    pub runs: Vec<Run>,
     /// Where the gateway noticed, and entered, that its journal was older than the ledger: a card was put back
     /// or a file lost. What is here is proved all the same; who did it is another question.
     pub rollbacks: Vec<Rollback>,
@@ -75,6 +79,17 @@ pub struct Report {
     pub first_bad: Option<Fault>,
     /// What is not proved, in words.
     pub shortfalls: Vec<String>,
+}
+
+/// The entries that a file holds of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The epoch.
+    pub epoch: u32,
+    /// The first entry's sequence number.
+    pub first: u64,
+    /// The last entry's.
+    pub last: u64,
 }
 
 /// A rollback that the gateway noticed: an event `rollback-noticed`.

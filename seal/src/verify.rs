@@ -9,10 +9,11 @@ use alloc::{
 
 use core::fmt::Display;
 
-pub use crate::report::{Expect, Fault, Report, Rollback, Trust, Verdict};
+pub use crate::report::{Expect, Fault, Report, Rollback, Run, Trust, Verdict};
 
 use crate::{
-    Anchor, Batch, BatchError, Body, Entry, Hash, LogProof, Malformed, Name, Policy, PublicKey, Signed, Unverified,
+    Anchor, Batch, BatchError, Body, Entry, Hash, Malformed, Name, Policy, PublicKey, Signed, Unverified,
+    attest::{Attested, Unattested, attest},
     cbor::Decoder,
     credential,
     entry::Link,
@@ -92,6 +93,9 @@ struct Verifier<'a> {
     /// The measuring point's chain: epoch, next sequence number, hash before.
     point: Option<(u32, u64, Hash)>,
     unanchored: u64,
+    /// The latest date of a checkpoint that an anchor so far names.
+    not_before_s: Option<u64>,
+    dates_contradict: bool,
     tail_seen: bool,
     ended: bool,
     items: u64,
@@ -115,6 +119,7 @@ impl<'a> Verifier<'a> {
             anchored: 0,
             frames: 0,
             span: None,
+            runs: Vec::new(),
             rollbacks: Vec::new(),
             not_before_s: None,
             not_after_s: None,
@@ -130,6 +135,8 @@ impl<'a> Verifier<'a> {
             reached: None,
             point: None,
             unanchored: 0,
+            not_before_s: None,
+            dates_contradict: false,
             tail_seen: false,
             ended: false,
             items: 0,
@@ -312,50 +319,29 @@ impl<'a> Verifier<'a> {
         if stated.gateway != self.known_header()?.0 {
             return Err(wrong("anchor", format!("it is of gateway {}", stated.gateway)));
         }
-        let policy = self.policy()?;
-        let ours = |origin: &str| self.report.origin.as_deref() == Some(origin);
-        let mut before = None;
-        let mut index = None;
-        if let Some(proof) = part.proof {
-            let proof = LogProof::parse(proof).map_err(|error| wrong("receipt", error.to_string()))?;
-            let trusted = proof.verify(anchor.hash(), policy).map_err(|error| wrong("receipt", error.to_string()))?;
-            if !ours(&trusted.checkpoint.origin) {
-                return Err(wrong("receipt", "it is of another ledger".to_string()));
-            }
-            (before, index) = (trusted.witnessed_s, Some(proof.index));
-        }
-        let mut after = None;
-        if let Some(note) = &stated.checkpoint {
-            let seen = policy.check(note).map_err(|error| wrong("checkpoint", error.to_string()))?;
-            if !ours(&seen.checkpoint.origin) {
-                return Err(wrong("checkpoint", "it is of another ledger".to_string()));
-            }
-            if index.is_some_and(|index| seen.checkpoint.size > index) {
-                return Err(wrong("checkpoint", "it is of a ledger that held this anchor already".to_string()));
-            }
-            after = seen.witnessed_s;
-        }
-        if after.zip(before).is_some_and(|(after, before)| after > before) {
-            return Err(wrong("dates", "the receipt is older than the checkpoint that the anchor names".to_string()));
-        }
-        // A key may have several certificates, one after the other.
-        let valid = |s: i64| {
-            self.certificates
-                .iter()
-                .any(|issue| issue.key == key && (issue.not_before_s..=issue.not_after_s).contains(&s))
-        };
-        if before.is_some_and(|s| !i64::try_from(s).is_ok_and(valid)) {
-            return Err(wrong(
-                "certificate-validity",
-                "the receipt's date is outside the certificate's validity".to_string(),
-            ));
-        }
-        if self.report.batches == 0 {
-            self.report.not_before_s = after;
-        }
-        self.report.not_after_s = before.or(self.report.not_after_s);
+        let dates = attest(&anchor, &key, part.proof, self.policy()?, &self.certificates)
+            .map_err(|Unattested { check, detail }| wrong(check, detail))?;
+        self.date(dates, place);
         self.report.batches += 1;
         Ok((anchor, key))
+    }
+
+    /// Takes the dates of an anchor. Its lower date holds for all later ones too: each names the one before.
+    /// Once any contradict, a witness's clock was wrong, and no date of the file is worth anything.
+    fn date(&mut self, dates: Attested, (epoch, seq): (u32, u64)) {
+        if self.report.batches == 0 {
+            self.report.not_before_s = dates.not_before_s;
+        }
+        self.not_before_s = self.not_before_s.max(dates.not_before_s);
+        self.report.not_after_s = dates.not_after_s.or(self.report.not_after_s);
+        let all = Attested { not_before_s: self.not_before_s, not_after_s: dates.not_after_s };
+        if all.dates_contradict() && !self.dates_contradict {
+            self.dates_contradict = true;
+            self.report.shortfalls.push(format!(
+                "dates contradict: the receipt for entry {seq} of epoch {epoch} is dated before a checkpoint that its \
+                 anchor, or one before it, names; a witness's clock was wrong, so the file has no dates"
+            ));
+        }
     }
 
     fn entry(&self, bytes: &[u8], key: &PublicKey) -> Result<Signed<Entry>, Wrong> {
@@ -413,6 +399,10 @@ impl<'a> Verifier<'a> {
             let entry = signed.statement();
             let place = (entry.epoch, entry.seq);
             self.report.span = Some((self.report.span.map_or(place, |(first, _)| first), place));
+            match self.report.runs.last_mut() {
+                Some(run) if run.epoch == entry.epoch => run.last = entry.seq,
+                _ => self.report.runs.push(Run { epoch: entry.epoch, first: entry.seq, last: entry.seq }),
+            }
             self.report.entries += 1;
             match &entry.body {
                 Body::Record(_, record) => {
@@ -463,6 +453,9 @@ impl<'a> Verifier<'a> {
 
     fn finish(mut self, expect: Expect) -> Report {
         let report = &mut self.report;
+        if self.dates_contradict {
+            (report.not_before_s, report.not_after_s) = (None, None);
+        }
         if self.unanchored > 0 {
             let entries = if self.unanchored == 1 { "entry has" } else { "entries have" };
             report.shortfalls.push(format!("{} {entries} no receipt of the ledger yet", self.unanchored));
@@ -471,12 +464,13 @@ impl<'a> Verifier<'a> {
             report.shortfalls.push("the export holds no entries".to_string());
         }
         if let Some((epoch, seq)) = expect.reaches
-            && report.span.is_none_or(|(_, last)| last < (epoch, seq))
+            && !report.runs.iter().any(|run| run.epoch == epoch && (run.first..=run.last).contains(&seq))
         {
             report.gaps += 1;
-            report
-                .shortfalls
-                .push(format!("the export does not reach entry {seq} of epoch {epoch}, which is known to exist"));
+            report.shortfalls.push(format!(
+                "the export does not reach entry {seq} of epoch {epoch}, which is known to exist (entries that a \
+                 gateway entered again in a later epoch have other numbers there)"
+            ));
         }
         report.verdict = match (&report.first_bad, report.shortfalls.is_empty()) {
             (Some(_), _) => Verdict::Tampered,

@@ -96,6 +96,13 @@ pub fn load<T: DeserializeOwned>(
     load_with(path, known, prefix, env::vars_os())
 }
 
+/// What the environment overrides under a prefix: variables and their values, by name. [`load`] has checked them.
+pub fn overrides(prefix: &str) -> Result<Vec<(String, String)>, SettingsError> {
+    let mut named = Overrides::collect(prefix, env::vars_os())?.named;
+    named.sort();
+    Ok(named)
+}
+
 fn load_with<T: DeserializeOwned>(
     path: &Path,
     known: &'static [(&'static str, Known)],

@@ -255,6 +255,7 @@ class Verifier:
     def __init__(self, policy=None):
         self.own, self.entries, self.anchored, self.gaps = policy, 0, 0, 0
         self.reached, self.point, self.tail_seen = None, None, False
+        self.latest, self.contradict = -1, False
     def verify(self, export):
         end = 0
         try:
@@ -272,7 +273,8 @@ class Verifier:
                 (self.header, self.ledger, self.whole, self.parts, self.tail)[code](*parts)
         except Fault as fault:
             return "tampered", fault.args[0]
-        return "proved" if 0 < self.entries == self.anchored and not self.gaps else "incomplete", None
+        whole = 0 < self.entries == self.anchored and not self.gaps and not self.contradict
+        return "proved" if whole else "incomplete", None
     def header(self, _magic, _version, gateway, scope, policy):
         self.gateway, self.scope, in_file = gateway, scope, attempt("policy", Policy, policy)
         self.policy = self.own or in_file
@@ -305,7 +307,8 @@ class Verifier:
         if a.checkpoint is not None:
             origin, size, _, after = attempt("checkpoint", self.policy.check, a.checkpoint)
             must(origin == self.origin and (index is None or size <= index), "checkpoint")
-        must(None in (before, after) or after <= before, "dates")
+        self.latest = max(self.latest, -1 if after is None else after)
+        self.contradict |= before is not None and self.latest > before
         valid = (c.key == key and c.not_before <= before <= c.not_after for c in self.certificates)
         must(before is None or any(valid), "certificate-validity")
         return a, signed.hash, key

@@ -1,6 +1,6 @@
 //! One connection, from its socket to its end: handshake, identity, CONNECT, seat, session.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,14 +8,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::bounds::{Held, Seated};
+use super::bounds::Seated;
 use super::desk::{Desk, KeptWill, Objection};
+use super::handshakes::{MustGo, Shaking};
 use super::session::{self, End};
 use super::{Shared, raised};
 use crate::admission::{Identity, Refused, Role, is_id};
@@ -33,24 +35,15 @@ const FAREWELL_MS_MAX: u64 = 2_000;
 /// A certificate's end is looked at this often, so that a stepped clock is noticed.
 const VALIDITY_CHECK_S: u64 = 60;
 
-/// The places a socket takes up; given back when it ends.
-#[derive(Debug)]
-pub(super) struct Places {
-    pub(super) connection: OwnedSemaphorePermit,
-    pub(super) peer: Held<IpAddr>,
-    pub(super) handshake: OwnedSemaphorePermit,
-    pub(super) handshaking_peer: Held<IpAddr>,
-}
-
 type Stream = TlsStream<TcpStream>;
 
 /// Serves one socket to its end, and speaks of what was refused.
-pub(super) async fn run(tcp: TcpStream, peer: SocketAddr, places: Places, shared: Arc<Shared>) {
+pub(super) async fn run(tcp: TcpStream, peer: SocketAddr, shaking: (Shaking, MustGo), shared: Arc<Shared>) {
     shared.stats.open.fetch_add(1, Ordering::Relaxed);
     let mut who = "not yet known".to_owned();
     let mut stop = shared.stop.clone();
     let ended = tokio::select! {
-        ended = Box::pin(serve(tcp, peer, places, &shared, &mut who)) => ended,
+        ended = Box::pin(serve(tcp, peer, shaking, &shared, &mut who)) => ended,
         // Before a session there is nothing to end in order; a session watches for itself.
         () = stopped_before_session(&mut stop) => Ok(()),
     };
@@ -69,13 +62,16 @@ async fn stopped_before_session(stop: &mut watch::Receiver<bool>) {
 async fn serve(
     tcp: TcpStream,
     peer: SocketAddr,
-    places: Places,
+    (shaking, must_go): (Shaking, MustGo),
     shared: &Arc<Shared>,
     who: &mut String,
 ) -> Result<(), Objection> {
-    let Places { connection: _connection, peer: _peer, handshake, handshaking_peer } = places;
-    let mut stream = shake_hands(tcp, shared, who).await?;
-    drop((handshake, handshaking_peer));
+    let gave_way = || Objection::new(Reason::GaveWay, "");
+    let mut stream = tokio::select! {
+        shaken = shake_hands(tcp, shared, who, &shaking) => shaken?,
+        _ = must_go => return Err(gave_way()),
+    };
+    let _places = shaking.done().ok_or_else(gave_way)?;
     let ended = attend(&mut stream, peer, shared, who).await;
     let _ = timeout(Duration::from_millis(FAREWELL_MS_MAX), stream.shutdown()).await;
     debug!(%peer, who, "connection closed");
@@ -92,6 +88,7 @@ async fn attend(
     // Watched from before the question, so that no change can fall in between.
     let mut changes = shared.admission.0.changes();
     changes.mark_unchanged();
+    let expulsions = shared.expelled.changes();
     let certificate = stream
         .get_ref()
         .1
@@ -109,13 +106,19 @@ async fn attend(
         }
     };
     *who = format!("{} {} ({})", identity.role, identity.id, tls::subject_of(&certificate));
+    if let Some(rest) = shared.expelled.rest(&identity.id, Instant::now()) {
+        let objection = Objection::new(Reason::Expelled, format!("{}: {} s more", identity.id, rest.as_secs()));
+        shared.object(peer, who, &objection);
+        turn_away(stream, &mut buffer, shared, objection).await;
+        return Ok(());
+    }
     let Some(_identity_place) = shared.identities.take(identity.id.clone()) else {
         let objection = Objection::new(Reason::IdentityFull, identity.id.clone());
         shared.object(peer, who, &objection);
         turn_away(stream, &mut buffer, shared, objection).await;
         return Ok(());
     };
-    let warrant = Warrant { shared: shared.clone(), certificate: certificate.to_vec(), identity, changes };
+    let warrant = Warrant { shared: shared.clone(), certificate: certificate.to_vec(), identity, changes, expulsions };
     let opening = open(stream, &mut buffer, peer, &warrant, shared).await?;
     hold(stream, buffer, opening, warrant, who, peer).await
 }
@@ -133,21 +136,33 @@ async fn turn_away(stream: &mut Stream, buffer: &mut BytesMut, shared: &Shared, 
 }
 
 /// TLS 1.3 with a client certificate, within the time for it.
-async fn shake_hands(tcp: TcpStream, shared: &Shared, who: &mut String) -> Result<Stream, Objection> {
+async fn shake_hands(
+    tcp: TcpStream,
+    shared: &Shared,
+    who: &mut String,
+    shaking: &Shaking,
+) -> Result<Stream, Objection> {
     let _ = tcp.set_nodelay(true);
+    let failed = |e: std::io::Error| Objection::new(tls::blame(&e), e.to_string());
+    let late = |ms: u64, what: &str| Objection::new(Reason::HandshakeTimeout, format!("{what}within {ms} ms"));
+    let ms = shared.limits.hello_timeout_ms.min(shared.limits.handshake_timeout_ms);
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), tcp);
+    let greeted = match timeout(Duration::from_millis(ms), &mut acceptor).await {
+        Ok(Ok(greeted)) => greeted,
+        Ok(Err(e)) => return Err(failed(e)),
+        Err(_) => return Err(late(ms, "no ClientHello ")),
+    };
+    shaking.greeted();
     let (config, shown) = shared.keys.config().map_err(|e| Objection::new(Reason::HandshakeFailed, e.to_string()))?;
-    let patience = Duration::from_millis(shared.limits.handshake_timeout_ms);
-    let shaken = timeout(patience, TlsAcceptor::from(config).accept(tcp)).await;
+    let ms = shared.limits.handshake_timeout_ms;
+    let shaken = timeout(Duration::from_millis(ms), greeted.into_stream(config).into_fallible()).await;
     if let Some(subject) = shown.subject() {
         *who = subject;
     }
     match shaken {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(e)) => Err(Objection::new(tls::blame(&e), e.to_string())),
-        Err(_) => {
-            let detail = format!("within {} ms", shared.limits.handshake_timeout_ms);
-            Err(Objection::new(Reason::HandshakeTimeout, detail))
-        }
+        Ok(Err((e, _))) => Err(failed(e)),
+        Err(_) => Err(late(ms, "")),
     }
 }
 
@@ -178,6 +193,7 @@ pub(super) struct Warrant {
     certificate: Vec<u8>,
     identity: Identity,
     changes: watch::Receiver<u64>,
+    expulsions: watch::Receiver<u64>,
 }
 
 impl Warrant {
@@ -190,6 +206,11 @@ impl Warrant {
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(VALIDITY_CHECK_S)) => {}
+                _ = self.expulsions.changed() => {
+                    if let Some(rest) = self.shared.expelled.rest(&self.identity.id, Instant::now()) {
+                        return Objection::new(Reason::Expelled, format!("for {} s", rest.as_secs()));
+                    }
+                }
                 changed = self.changes.changed() => {
                     if changed.is_err() {
                         return Objection::new(Reason::NotAdmitted, "the ledger is gone");
@@ -331,6 +352,7 @@ async fn refuse(stream: &mut Stream, objection: Objection) -> Objection {
         | Reason::BrokerUnavailable
         | Reason::LedgerUnavailable
         | Reason::IdentityFull
+        | Reason::Expelled
         | Reason::TopicsFull
         | Reason::RetainedFull => Some(ConnectCode::ServerUnavailable),
         _ => None,

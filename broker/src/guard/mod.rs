@@ -3,6 +3,8 @@
 mod bounds;
 mod connection;
 mod desk;
+mod expelled;
+mod handshakes;
 mod quota;
 mod session;
 
@@ -18,6 +20,8 @@ use tracing::{error, info, warn};
 
 use self::bounds::{Counts, Seats, peer_key};
 use self::desk::Objection;
+use self::expelled::Expelled;
+use self::handshakes::{Handshakes, MustGo, Places, Shaking};
 use self::quota::Quotas;
 use crate::admission::Admission;
 use crate::embedded::Door;
@@ -41,10 +45,10 @@ struct Shared {
     quotas: Arc<Quotas>,
     seats: Arc<Seats>,
     peers: Arc<Counts<IpAddr>>,
-    handshaking_peers: Arc<Counts<IpAddr>>,
     identities: Arc<Counts<String>>,
     connections: Arc<Semaphore>,
-    handshakes: Arc<Semaphore>,
+    handshakes: Arc<Handshakes>,
+    expelled: Expelled,
     stop: watch::Receiver<bool>,
 }
 
@@ -94,10 +98,10 @@ impl Guard {
             quotas: Arc::new(Quotas::new(&limits)),
             seats: Arc::default(),
             peers: Counts::new(limits.connections_per_peer_max),
-            handshaking_peers: Counts::new(limits.handshakes_per_peer_max),
             identities: Counts::new(limits.connections_per_identity_max),
             connections: Arc::new(Semaphore::new(as_usize(limits.connections_max))),
-            handshakes: Arc::new(Semaphore::new(as_usize(limits.handshakes_max))),
+            handshakes: Handshakes::new(&limits),
+            expelled: Expelled::default(),
             stop: stopped,
             limits,
         });
@@ -108,6 +112,10 @@ impl Guard {
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    pub(crate) fn expel(&self, id: &str, pause: Duration) {
+        self.shared.expelled.expel(id, Instant::now(), pause);
     }
 
     pub(crate) fn stats(&self) -> Snapshot {
@@ -158,22 +166,26 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// Gives the socket its places and its task, or closes it at once.
 fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     shared.stats.accepted.fetch_add(1, Ordering::Relaxed);
-    match connection::Places::take(shared, peer_key(peer.ip())) {
-        Ok(places) => {
-            tasks.spawn(connection::run(stream, peer, places, shared.clone()));
+    match seat(shared, peer_key(peer.ip())) {
+        Ok(shaking) => {
+            tasks.spawn(connection::run(stream, peer, shaking, shared.clone()));
         }
         Err(reason) => shared.object(peer, "not yet known", &Objection::new(reason, "")),
     }
 }
 
-impl connection::Places {
-    fn take(shared: &Arc<Shared>, peer: IpAddr) -> Result<Self, Reason> {
-        let semaphore = |s: &Arc<Semaphore>, reason| s.clone().try_acquire_owned().map_err(|_| reason);
-        Ok(Self {
-            connection: semaphore(&shared.connections, Reason::ConnectionsFull)?,
-            peer: shared.peers.take(peer).ok_or(Reason::PeerFull)?,
-            handshake: semaphore(&shared.handshakes, Reason::HandshakesFull)?,
-            handshaking_peer: shared.handshaking_peers.take(peer).ok_or(Reason::HandshakesFull)?,
-        })
+/// The places of a new connection. Where there are none, a handshake gives way that says nothing: first one of
+/// the same address, where that has used up its share. Only the accept loop takes places, so that what was made
+/// free is still there.
+fn seat(shared: &Arc<Shared>, peer: IpAddr) -> Result<(Shaking, MustGo), Reason> {
+    let now = Instant::now();
+    let gives_way = |of| shared.handshakes.give_way(of, now);
+    if !shared.handshakes.make_room(peer, now) {
+        return Err(Reason::HandshakesFull);
     }
+    let own = || shared.peers.take(peer);
+    let own = own().or_else(|| gives_way(Some(peer)).then(own).flatten()).ok_or(Reason::PeerFull)?;
+    let any = || shared.connections.clone().try_acquire_owned().ok();
+    let any = any().or_else(|| gives_way(None).then(any).flatten()).ok_or(Reason::ConnectionsFull)?;
+    Ok(shared.handshakes.begin(peer, Places::new(any, own), now))
 }

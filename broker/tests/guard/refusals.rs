@@ -184,9 +184,33 @@ async fn silence_stops_nobody() {
     assert_eq!(silent.len(), 50);
 }
 
+/// Sockets that say nothing hold every place there is. Whoever speaks gets one of theirs.
+#[tokio::test]
+async fn silence_gives_way_to_whoever_speaks() {
+    let limits = [
+        Limits { handshakes_max: 4, ..Limits::default() },
+        Limits { handshakes_per_peer_max: 4, ..Limits::default() },
+        Limits { connections_per_peer_max: 4, ..Limits::default() },
+        Limits { connections_max: 4, ..Limits::default() },
+    ];
+    for limits in limits {
+        // For ever, as far as this test goes.
+        let world = World::with(Limits { hello_timeout_ms: 3_600_000, ..limits }).await;
+        let mut silent = Vec::new();
+        for _ in 0..12 {
+            silent.push(TcpStream::connect(world.addr()).await.unwrap());
+        }
+        let gw = world.enrol(Role::Gateway, "gw-1");
+        let mut peer = world.session(&gw).await;
+        silent.push(TcpStream::connect(world.addr()).await.unwrap());
+        peer.ping().await;
+        world.refused(Reason::GaveWay).await;
+    }
+}
+
 #[tokio::test]
 async fn silence_before_the_handshake_and_before_connect_ends() {
-    let limits = Limits { handshake_timeout_ms: 50, ..Limits::default() };
+    let limits = Limits { hello_timeout_ms: 50, ..Limits::default() };
     let world = World::with(limits).await;
     let _silent = TcpStream::connect(world.addr()).await.unwrap();
     world.refused(Reason::HandshakeTimeout).await;
@@ -214,10 +238,11 @@ async fn silence_beyond_the_keep_alive_ends() {
 async fn too_many() {
     let world = World::with(Limits { connections_per_peer_max: 2, ..Limits::default() }).await;
     let gw = world.enrol(Role::Gateway, "gw-1");
-    let _one = TcpStream::connect(world.addr()).await.unwrap();
-    let _two = TcpStream::connect(world.addr()).await.unwrap();
+    let utility = world.enrol(Role::Subscriber, "utility");
+    let (_one, mut two) = (world.session(&gw).await, world.session(&utility).await);
     assert!(world.tls(Some(&gw)).await.is_err());
     world.refused(Reason::PeerFull).await;
+    two.ping().await;
 
     let world = World::with(Limits { connections_per_identity_max: 1, ..Limits::default() }).await;
     let utility = world.enrol(Role::Subscriber, "utility");

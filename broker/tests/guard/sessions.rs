@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use plomb_broker::mqtt::{Packet, PacketId, QoS, SubscribeCode, TopicFilter, TopicName, Unsubscribe, Will};
+use plomb_broker::mqtt::{
+    ConnectCode, Packet, PacketId, QoS, SubscribeCode, TopicFilter, TopicName, Unsubscribe, Will,
+};
 use plomb_broker::{Limits, Reason, Role};
 
 use crate::support::{Heard, Peer, World, connect, soon};
@@ -281,4 +283,20 @@ async fn a_slow_reader_is_let_go_and_others_go_on() {
     soon("the stall is noticed", stalled).await;
     world.refused(Reason::WriteStall).await;
     world.session(&quick).await.ping().await;
+}
+
+#[tokio::test]
+async fn whoever_is_expelled_goes_at_once_and_is_told_to_come_later() {
+    let world = World::new().await;
+    let (gw, other) = (world.enrol(Role::Gateway, "gw-1"), world.enrol(Role::Gateway, "gw-2"));
+    let (mut peer, mut bystander) = (world.session(&gw).await, world.session(&other).await);
+    world.broker.expel("gw-1", Duration::from_secs(3600));
+    peer.ends().await;
+    bystander.ping().await;
+    let mut again = world.tls(Some(&gw)).await.unwrap();
+    again.send(&Packet::Connect(connect("x"))).await;
+    assert_eq!(again.receive().await, Some(Heard::ConnAck(ConnectCode::ServerUnavailable)));
+    assert_eq!(world.broker.stats().refused(Reason::Expelled), 2);
+    world.broker.expel("gw-1", Duration::ZERO);
+    world.session(&gw).await.ping().await;
 }

@@ -1,6 +1,6 @@
 //! Dates and times of EN 13757-3:2018, annex A: types F, G, I, J and K.
 
-use core::fmt;
+use core::fmt::{self, Write};
 
 /// A date, a time, or both, as the meter sent it.
 ///
@@ -221,7 +221,15 @@ impl fmt::Display for DateTime {
 }
 
 fn field(f: &mut fmt::Formatter<'_>, separator: &str, number: u8, every: bool) -> fmt::Result {
-    if every { write!(f, "{separator}*") } else { write!(f, "{separator}{number:02}") }
+    f.write_str(separator)?;
+    match number {
+        _ if every => f.write_char('*'),
+        0..=99 => {
+            f.write_char(char::from(b'0' + number / 10))?;
+            f.write_char(char::from(b'0' + number % 10))
+        }
+        _ => write!(f, "{number}"),
+    }
 }
 
 impl fmt::Display for DaylightSaving {

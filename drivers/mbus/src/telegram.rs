@@ -14,6 +14,9 @@ use thiserror::Error;
 /// `68 L L 68 C A CI` come before the payload; all offsets of a telegram count from the first 68.
 const PAYLOAD_AT: usize = 7;
 
+/// The least that a usual record takes: so many are made room for at once.
+const RECORD_BYTES_USUAL: usize = 5;
+
 /// What a long frame says. Borrowed from the frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Telegram<'a> {
@@ -194,8 +197,10 @@ pub enum DecodeError {
 /// [`TelegramError`] when there is no telegram at all.
 pub fn decode(frame: &[u8]) -> Result<Decoded<'_>, TelegramError> {
     let telegram = Telegram::parse(frame)?;
-    let mut decoded = Decoded { telegram, records: Vec::new(), error: None };
-    for record in telegram.records() {
+    let records = telegram.records();
+    let expected = records.rest().len() / RECORD_BYTES_USUAL;
+    let mut decoded = Decoded { telegram, records: Vec::with_capacity(expected), error: None };
+    for record in records {
         match record {
             Ok(record) => decoded.records.push(record),
             Err(error) => decoded.error = Some(error),

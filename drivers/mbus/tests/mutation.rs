@@ -1,6 +1,6 @@
 //! Mutated frames: whatever arrives, the decoder answers, and what it answers is in bounds.
 //!
-//! `PLOMB_FUZZ_CASES` sets the number of cases.
+//! `PLOMB_FUZZ_CASES` sets the number of cases; `PLOMB_CAMPAIGN=1` makes it ten million.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use plomb_mbus::{
@@ -10,6 +10,7 @@ use plomb_session::{Instant, Session};
 use std::fmt::Write;
 
 const CASES_DEFAULT: u32 = 200_000;
+const CASES_CAMPAIGN: u32 = 10_000_000;
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Frames of our own, each with other parts of the standard in it.
@@ -64,9 +65,14 @@ fn framed(ci: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+fn cases() -> u32 {
+    let usual = if std::env::var_os("PLOMB_CAMPAIGN").is_some() { CASES_CAMPAIGN } else { CASES_DEFAULT };
+    std::env::var("PLOMB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 #[test]
 fn mutated_frames_are_answered_in_bounds() {
-    let cases = std::env::var("PLOMB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES_DEFAULT);
+    let cases = cases();
     let seeds = seeds();
     let mut random = Random(SEED);
     let mut line = String::new();

@@ -331,8 +331,8 @@ Examples:
   plomb scan /dev/ttyUSB1 --wmbus --for 5m      in the air
   rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
 
-Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or
-the line fails, 130 ended by ctrl-C (what was found before is told).")]
+Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the
+line fails, 130 ended by ctrl-C (what was found before is told).")]
 pub(crate) struct ScanArgs {
     /// A serial port, `tcp://host:port`, `udp://host:port`; in the air also a named pipe, or `-`.
     pub(crate) port: String,
@@ -427,14 +427,15 @@ impl ScanArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a dozen radio meters
-around a simulated receiver on another, a real plombd, a real plomb-hub with its broker and
-ledger, and a subscriber. On ctrl-C, or after --for, everything is stopped, exported, verified
-with the hub's policy, compared with what arrived and with the hub's archive, and explained.
+#[command(after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a dozen radio
+meters around a simulated receiver on another, a real plombd, a real plomb-hub with its
+broker and ledger, and a subscriber. On ctrl-C, or after --for, everything is stopped,
+exported, verified with the hub's policy, compared with what arrived and with the hub's
+archive, and explained.
 
-Some meters misbehave on purpose. A wired one is silent: its absences are entries too. Of one
-radio meter the telegrams are forged, of one an old telegram is replayed, one comes under a
-wrong key: all are refused, and that is shown.
+Some meters misbehave on purpose. A wired one is silent: its absences are entries too. Of
+one radio meter the telegrams are forged, of one an old telegram is replayed, one comes
+under a wrong key: all are refused, and that is shown.
 
 plombd and plomb-hub must lie beside plomb (cargo build --release --bins), or in
 $PLOMB_BIN_DIR.

@@ -1,14 +1,14 @@
 //! Closing batches, and taking their receipts.
 
 use plomb_seal::{
-    Anchor, Batch, Entry, Malformed, PublicKey, Signed, Unverified,
+    Anchor, Batch, Clock, Entry, Malformed, PublicKey, Signed, Stamp, Unverified,
     batch::{BATCH_ENTRIES_MAX, BATCH_ENTRY_BYTES_MAX, Place},
     note::NOTE_BYTES_MAX,
 };
 use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::{
-    Acknowledged, JournalError, Limits,
+    Acknowledged, CHECKPOINT_AHEAD_S_MAX, Checkpoint, JournalError, Limits,
     error::Fault,
     tables::{ANCHORS, ENTRIES, RECEIPTS, State},
     writer::Writer,
@@ -20,17 +20,22 @@ impl Writer {
         if self.chain.next_seq() == self.state.anchored_seq {
             return self.latched().map_or(Ok(None), Err);
         }
-        if let Some(note) = &limits.checkpoint
-            && note.len() > NOTE_BYTES_MAX
+        if let Some(checkpoint) = &limits.checkpoint
+            && checkpoint.note.len() > NOTE_BYTES_MAX
         {
-            let (what, max, found) = ("a checkpoint", NOTE_BYTES_MAX, note.len());
+            let (what, max, found) = ("a checkpoint", NOTE_BYTES_MAX, checkpoint.note.len());
             return Err(JournalError::Statement(Malformed::TooLarge { what, max, found }));
         }
-        let (key, closed_ms) = (self.key.clone(), self.now().unix_ms);
+        let (key, now) = (self.keys.key().clone(), self.now());
+        let checkpoint = limits.checkpoint.clone().filter(|checkpoint| !is_ahead(checkpoint, now));
         self.commit(move |transaction, next| {
             let entries = run(transaction, next, &limits, &key.public())?;
-            let place =
-                Place { batch: next.next_batch, previous: next.last_anchor, closed_ms, checkpoint: limits.checkpoint };
+            let place = Place {
+                batch: next.next_batch,
+                previous: next.last_anchor,
+                closed_ms: now.unix_ms,
+                checkpoint: checkpoint.map(|checkpoint| checkpoint.note),
+            };
             let anchor = Batch::close(entries, place, &key)?.anchor().clone();
             let bytes = anchor.bytes();
             transaction.open_table(ANCHORS)?.insert((next.epoch, next.next_batch), bytes)?;
@@ -80,9 +85,17 @@ impl Writer {
         epoch == self.state.epoch && batch < self.state.acked_batch
     }
 
-    fn has_receipt(&self, epoch: u32, batch: u64) -> Result<bool, JournalError> {
+    pub(super) fn has_receipt(&self, epoch: u32, batch: u64) -> Result<bool, JournalError> {
         Ok(self.database.begin_read()?.open_table(RECEIPTS)?.get((epoch, batch))?.is_some())
     }
+}
+
+/// Whether a checkpoint is dated well after a clock that is known to be right.
+fn is_ahead(checkpoint: &Checkpoint, now: Stamp) -> bool {
+    let (Clock::Synced { error_ms }, Some(witnessed_s)) = (now.clock, checkpoint.witnessed_s) else { return false };
+    let latest_ms = now.unix_ms.saturating_add(error_ms.into());
+    let latest_s = u64::try_from(latest_ms / 1000).unwrap_or(0);
+    witnessed_s > latest_s.saturating_add(CHECKPOINT_AHEAD_S_MAX)
 }
 
 /// The oldest entries without an anchor, their signatures checked again: what the card gave back must be

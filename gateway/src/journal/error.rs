@@ -28,9 +28,9 @@ pub enum JournalError {
         /// The gateway in the file.
         found: Name,
     },
-    /// The gateway's key is not the one that signed what is in the file.
+    /// What is in the file is signed by a key that no certificate at hand is for.
     #[error(
-        "the journal is signed by key {found}, and [gateway] key is {ours}. Put the old key back and renew its certificate (`plomb-hub certify --csr`); or `plomb export` what is in it, move the file aside, and start again: that begins a new epoch"
+        "the journal is signed by key {found}, and neither [gateway] key ({ours}) nor a certificate in [gateway] credential is that key; take the credential that `plomb-hub certify` wrote last: it holds all certificates of this gateway"
     )]
     OtherKey {
         /// The key at hand.

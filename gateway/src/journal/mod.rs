@@ -50,6 +50,19 @@
 //! orphan may be pruned once all are re-entered and their new entries have a receipt; if the quota is short,
 //! an orphan's old row goes in the same transaction that re-enters it.
 //!
+//! # Keys
+//! An epoch is signed by one key. When the journal is opened with another one than signed the present epoch, and
+//! the certificates at hand have both, the next epoch begins with the event `key-changed`. Its first anchor follows
+//! the last one that has a receipt, and the entries without a receipt are orphans like those above: signed anew,
+//! in batches of one key each. A receipt that comes late for an anchor of an earlier epoch is kept. If the ledger
+//! has such an anchor as its last, this epoch's first anchor is made to follow it; if this epoch has anchors
+//! already, they can't, and the next one begins with the event `receipt-late`.
+//!
+//! # The file beside
+//! `journal.epoch` names the latest epoch of `journal.redb`. A journal that is damaged is moved aside and not opened
+//! again; the next begins one epoch later, with the event `journal-damaged`. One that is not there although it has a
+//! mark is followed likewise, with the event `journal-missing`.
+//!
 //! # Quota
 //! What is stored counts key, value and a share of the tree; the file is larger by what the store
 //! keeps free for itself. Above the quota each commit first frees room,
@@ -70,6 +83,8 @@ mod backend;
 mod counters;
 mod epoch;
 mod error;
+mod keyring;
+mod mark;
 mod open;
 mod quota;
 mod reader;
@@ -86,12 +101,13 @@ use std::{
     time::Duration,
 };
 
-use plomb_seal::{Anchor, Hash, Name, Policy, PublicKey, Receipt, Signed, Stamp, Unverified, entry::Occurrence};
+use plomb_seal::{Anchor, Hash, Name, Policy, Receipt, Signed, Stamp, attest::attest, entry::Occurrence};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backend::Traffic;
 pub use counters::{COUNTER_NAME_BYTES_MAX, COUNTERS_MAX};
 pub use error::JournalError;
+pub use keyring::Keyring;
 pub use open::{Recovered, set_aside};
 pub use reader::{Reader, Snapshot, Stats, StoredBatch, StoredEntry};
 
@@ -112,6 +128,8 @@ pub const POINTS_MAX: usize = 4096;
 pub const CURSORS_MAX: usize = 16;
 /// After so many entries the points are written down; what came later is replayed on opening.
 pub const POINTS_REPLAY_ENTRIES: u64 = 1024;
+/// How far a checkpoint may be dated after the gateway's clock to be named in an anchor, in seconds.
+pub const CHECKPOINT_AHEAD_S_MAX: u64 = 60;
 /// The smallest quota, in bytes: several of the largest batches, as the newest one with a receipt stays.
 pub const QUOTA_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
@@ -190,8 +208,19 @@ pub struct Limits {
     pub entries_max: usize,
     /// The most bytes of entries; at most [`plomb_seal::batch::BATCH_ENTRY_BYTES_MAX`].
     pub bytes_max: usize,
-    /// The newest checkpoint of the ledger that was seen, a signed note.
-    pub checkpoint: Option<String>,
+    /// The newest checkpoint of the ledger that was seen. It is not named if it is dated more than
+    /// [`CHECKPOINT_AHEAD_S_MAX`] after this gateway's clock, while that is synchronised: the ledger's clock is
+    /// wrong then, and the receipt would be dated before it.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// A checkpoint of the ledger that the policy holds good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The signed note.
+    pub note: String,
+    /// When it was witnessed, in Unix seconds, if the policy's witnesses tell.
+    pub witnessed_s: Option<u64>,
 }
 
 impl Default for Limits {
@@ -269,7 +298,7 @@ struct Inner {
     shared: Arc<Shared>,
     reader: Reader,
     head: watch::Receiver<Head>,
-    key: PublicKey,
+    keys: Keyring,
 }
 
 /// What the handle and the writer thread both see.
@@ -279,6 +308,8 @@ struct Shared {
     counters: Mutex<Counters>,
     commits: AtomicU64,
     traffic: Arc<Traffic>,
+    /// The last receipt that was refused, until a good one comes.
+    refused_receipt: Mutex<Option<String>>,
 }
 
 impl Journal {
@@ -406,6 +437,8 @@ impl Journal {
         stats.commits = self.inner.shared.commits.load(Ordering::Relaxed);
         stats.written_bytes = self.inner.shared.traffic.written_bytes();
         stats.syncs = self.inner.shared.traffic.syncs();
+        let refused = self.inner.shared.refused_receipt.lock();
+        stats.refused_receipt = refused.unwrap_or_else(PoisonError::into_inner).clone();
         stats.latched = self.inner.shared.latched.get().cloned();
         Ok(stats)
     }
@@ -418,13 +451,6 @@ impl Journal {
     /// Commits what waits and stops the writer. Other handles get [`JournalError::Latched`] from then on.
     pub async fn close(&self) -> Result<Head, JournalError> {
         self.ask(|reply| Request::Close { reply }).await
-    }
-
-    /// An urgent event before anyone else has the handle: the queue is empty.
-    fn say_first(&self, occurrence: Occurrence) -> Result<(), JournalError> {
-        let (reply, _) = oneshot::channel();
-        let request = Request::Append { occurrence, raw_frames: Vec::new(), stamp: None, urgent: true, reply };
-        self.requests()?.try_send(request).map_err(|_| self.why_stopped())
     }
 
     async fn send_append(
@@ -457,16 +483,28 @@ impl Journal {
         }
     }
 
+    /// Checks a receipt as every verifier of an export will: what it would refuse is not kept. What was refused
+    /// last stands in [`Stats::refused_receipt`].
     fn verified(&self, receipt: &Receipt, policy: &Policy) -> Result<(Signed<Anchor>, Option<u64>), JournalError> {
-        let anchor = Unverified::<Anchor>::parse(&receipt.anchor)
-            .and_then(|anchor| anchor.verify(&self.inner.key))
-            .map_err(JournalError::Statement)?;
+        let checked = self.check_receipt(receipt, policy);
+        let refused = match &checked {
+            Err(error @ (JournalError::Receipt(_) | JournalError::Statement(_))) => Some(error.to_string()),
+            _ => None,
+        };
+        *self.inner.shared.refused_receipt.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+        checked
+    }
+
+    fn check_receipt(&self, receipt: &Receipt, policy: &Policy) -> Result<(Signed<Anchor>, Option<u64>), JournalError> {
+        let keys = &self.inner.keys;
+        let (anchor, key) = keys.verify::<Anchor>(&receipt.anchor).map_err(JournalError::Statement)?;
         let gateway: &Name = &anchor.statement().gateway;
         if *gateway != self.inner.reader.snapshot()?.gateway()? {
             return Err(JournalError::Receipt(plomb_seal::ReceiptError::OtherAnchor));
         }
-        let witnessed_s = receipt.verify(&anchor, policy)?;
-        Ok((anchor, witnessed_s))
+        let attested = attest(&anchor, &key, Some(&receipt.proof), policy, keys.certificates());
+        let dates = attested.map_err(plomb_seal::ReceiptError::from)?;
+        Ok((anchor, dates.not_after_s))
     }
 
     fn why_stopped(&self) -> JournalError {

@@ -9,10 +9,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
 };
 
-use plomb_seal::{
-    Anchor, Chain, Entry, Event, Hash, Malformed, Name, PublicKey, Signed, SigningKey, Stamp, Unverified,
-    entry::Occurrence,
-};
+use plomb_seal::{Anchor, Chain, Entry, Hash, KeyId, Malformed, Name, PublicKey, Signed, Stamp};
 use redb::{Builder, Database, DatabaseError, StorageBackend, StorageError, backends::FileBackend};
 use tokio::sync::{mpsc, watch};
 
@@ -22,12 +19,14 @@ use super::{
     backend::{Counted, Overlay, Traffic},
     counters::Counters,
     error::Fault,
+    keyring::Keyring,
+    mark::{DAMAGED, Mark, newest_damaged},
     reader::{Reader, Snapshot, Source},
     tables::{
         ANCHORS, COUNTERS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORPHANS, POINTS, RECEIPTS,
         State,
     },
-    writer::Writer,
+    writer::{Clock, Writer},
 };
 
 /// So many entries at the end are checked on opening, at least.
@@ -35,7 +34,7 @@ const TAIL_ENTRIES_MIN: u64 = 64;
 /// What a reader of a file alone may keep in memory, in bytes.
 const READER_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Who may read a new journal: its owner and its group. When somebody is at home shows in it.
-const FILE_MODE: u32 = 0o640;
+pub(super) const FILE_MODE: u32 = 0o640;
 
 /// What was found on opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +51,24 @@ pub struct Recovered {
     pub unreceipted_entries: u64,
     /// How many entries at the end were checked.
     pub checked_entries: u64,
+    /// The key that signed before, if the key at hand is another: a new epoch has begun with it.
+    pub key_before: Option<KeyId>,
+}
+
+/// What is known of a journal that is not there any more.
+#[derive(Debug, Clone)]
+struct Lost {
+    /// Where its file is now.
+    moved_to: Option<String>,
+    why: String,
+}
+
+/// Where a journal's file is, for what stands beside it.
+struct Beside {
+    mark: Mark,
+    /// The latest epoch that was begun there.
+    latest: Option<u32>,
+    lost: Option<Lost>,
 }
 
 impl Journal {
@@ -63,10 +80,30 @@ impl Journal {
     pub fn open(
         path: &Path,
         gateway: Name,
-        key: SigningKey,
+        keys: impl Into<Keyring>,
         options: Options,
         clock: impl Fn() -> Stamp + Send + 'static,
     ) -> Result<(Self, Recovered), JournalError> {
+        Self::open_file(path, gateway, keys.into(), options, Box::new(clock), None)
+    }
+
+    fn open_file(
+        path: &Path,
+        gateway: Name,
+        keys: Keyring,
+        options: Options,
+        clock: Clock,
+        lost: Option<Lost>,
+    ) -> Result<(Self, Recovered), JournalError> {
+        let mark = Mark::of(path);
+        let latest = mark.read();
+        // A start that was broken off after it had moved a damaged journal aside left this one to say so.
+        let lost = lost.or_else(|| {
+            let moved_to = newest_damaged(path);
+            let why = moved_to.as_ref().map(|_| "a start that found it damaged did not come to its end".to_string());
+            (moved_to.is_some() || latest.is_some())
+                .then(|| Lost { moved_to, why: why.unwrap_or("the file is not there".into()) })
+        });
         let existed = path.exists();
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
         let file = file.map_err(|error| JournalError::Open(format!("{}: {error}", path.display())))?;
@@ -74,16 +111,27 @@ impl Journal {
             sync_folder(path).map_err(|error| JournalError::Open(format!("{}: {error}", path.display())))?;
         }
         let backend = FileBackend::new(file).map_err(open_error)?;
-        Self::open_with_backend(backend, gateway, key, options, clock)
+        Self::open_on(backend, gateway, keys, options, clock, Some(Beside { mark, latest, lost }))
     }
 
     /// Opens the journal in any storage.
     pub fn open_with_backend(
         backend: impl StorageBackend,
         gateway: Name,
-        key: SigningKey,
+        keys: impl Into<Keyring>,
         options: Options,
         clock: impl Fn() -> Stamp + Send + 'static,
+    ) -> Result<(Self, Recovered), JournalError> {
+        Self::open_on(backend, gateway, keys.into(), options, Box::new(clock), None)
+    }
+
+    fn open_on(
+        backend: impl StorageBackend,
+        gateway: Name,
+        keys: Keyring,
+        options: Options,
+        clock: Clock,
+        beside: Option<Beside>,
     ) -> Result<(Self, Recovered), JournalError> {
         check_options(&options)?;
         let traffic = Arc::new(Traffic::default());
@@ -96,27 +144,44 @@ impl Journal {
         let reader = Reader::new(Source::Live(database.clone()));
         let created = reader.snapshot()?.is_new()?;
         let (state, tail) = if created {
-            (State::new(gateway.clone(), options.first_epoch), Tail::default())
+            let latest = beside.as_ref().and_then(|beside| beside.latest);
+            let first = latest.map_or(Some(options.first_epoch), |latest| latest.checked_add(1));
+            let first = first.ok_or(JournalError::EpochsSpent(u32::MAX))?;
+            (State::new(gateway.clone(), first), Tail::default())
         } else {
             let snapshot = reader.snapshot()?;
             let state = snapshot.state()?;
             if state.gateway != gateway {
                 return Err(JournalError::OtherGateway { expected: gateway, found: state.gateway });
             }
-            let tail = check_tail(&snapshot, &state, &key.public())?;
+            let tail = check_tail(&snapshot, &state, &keys)?;
             (state, tail)
         };
         let state = begin(&database, state, created).map_err(|Fault(why)| JournalError::Open(why))?;
+        let (checked_entries, openings, signed_by) = (tail.checked, state.openings, tail.key);
+        let (mark, latest, lost) =
+            beside.map_or((None, None, None), |beside| (Some(beside.mark), beside.latest, beside.lost));
+        let (mut writer, head) = writer(database, traffic, state, tail, keys, options, clock, mark);
+        writer.raise_mark(writer.state.epoch)?;
+        // Nothing is in it: a start that was broken off before its first entry counts as this one.
+        if let Some(lost) = lost.filter(|_| writer.state.next_seq == 0) {
+            writer.enter_lost(lost.moved_to, &lost.why, latest)?;
+        }
+        let key_before = signed_by.map(|key| key.id()).filter(|id| *id != writer.keys.key().public().id());
+        if let Some(before) = key_before {
+            writer.change_key(before)?;
+        }
+        let state = &writer.state;
         let recovered = Recovered {
             created,
             head: Head { epoch: state.epoch, next_seq: state.next_seq, hash: state.head },
-            openings: state.openings,
+            openings,
             clock_floor_ms: (state.clock_floor_ms != i64::MIN).then_some(state.clock_floor_ms),
             unreceipted_entries: state.next_seq.saturating_sub(state.acked_seq),
-            checked_entries: tail.checked,
+            checked_entries,
+            key_before,
         };
-        let journal = start(database, reader, traffic, state, tail, key, options, Box::new(clock))?;
-        Ok((journal, recovered))
+        Ok((start(writer, reader, head)?, recovered))
     }
 
     /// Opens a journal's file for reading only. Nothing in it is changed: a file that was not closed cleanly
@@ -144,30 +209,21 @@ impl Journal {
         Ok(reader)
     }
 
-    /// For a journal that [`open`](Self::open) called damaged: moves the file aside (it is never deleted),
-    /// begins a new one in the epoch after the old, if that can still be read, and enters the event
-    /// `journal-damaged`. Gives the path of the old file too.
+    /// For a journal that [`open`](Self::open) called damaged: moves the file aside (it is never deleted, and never
+    /// opened again here), begins a new one in the epoch after the latest that the mark beside it names, and
+    /// enters the event `journal-damaged`. Gives the path of the old file too.
     pub fn open_replacing_damaged(
         path: &Path,
         gateway: Name,
-        key: SigningKey,
+        keys: impl Into<Keyring>,
         options: Options,
         clock: impl Fn() -> Stamp + Send + 'static,
         why: &JournalError,
     ) -> Result<(Self, Recovered, PathBuf), JournalError> {
         let aside = set_aside(path, clock().unix_ms)?;
-        let old_epoch = Self::open_read_only(&aside).and_then(|old| old.snapshot()?.head()).ok().map(|head| head.epoch);
-        let first_epoch = old_epoch.map_or(options.first_epoch, |epoch| epoch.saturating_add(1));
-        let options = Options { first_epoch, ..options };
-        let (journal, recovered) = Self::open(path, gateway, key, options, clock)?;
-        let name = aside.file_name().unwrap_or_default().to_string_lossy();
-        let details = vec![
-            ("moved-to".into(), cut(&name)),
-            ("why".into(), cut(&why.to_string())),
-            ("old-epoch".into(), old_epoch.map_or("unknown".into(), |epoch| epoch.to_string())),
-        ];
-        let event = Occurrence::Event(Event { name: "journal-damaged".into(), details });
-        journal.say_first(event)?;
+        let moved_to = aside.file_name().map(|name| name.to_string_lossy().into_owned());
+        let lost = Lost { moved_to, why: why.to_string() };
+        let (journal, recovered) = Self::open_file(path, gateway, keys.into(), options, Box::new(clock), Some(lost))?;
         Ok((journal, recovered, aside))
     }
 }
@@ -175,7 +231,7 @@ impl Journal {
 /// Moves a damaged journal to `<its name>.damaged-<time>`. Gives the new path.
 pub fn set_aside(path: &Path, now_unix_ms: i64) -> Result<PathBuf, JournalError> {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".damaged-{now_unix_ms}"));
+    name.push(format!("{DAMAGED}{now_unix_ms}"));
     let aside = PathBuf::from(name);
     let moved = if aside.exists() { Err(io::ErrorKind::AlreadyExists.into()) } else { std::fs::rename(path, &aside) };
     moved.and_then(|()| sync_folder(&aside)).map_err(|error| {
@@ -194,20 +250,21 @@ struct Tail {
     cursors: BTreeMap<String, Position>,
     counters: BTreeMap<String, u64>,
     checked: u64,
+    /// The key that signed this epoch, if it has entries.
+    key: Option<PublicKey>,
 }
 
 #[allow(clippy::too_many_arguments, reason = "called once, with everything that a writer is made from")]
-fn start(
+fn writer(
     database: Arc<Database>,
-    reader: Reader,
     traffic: Arc<Traffic>,
     state: State,
     tail: Tail,
-    key: SigningKey,
+    keys: Keyring,
     options: Options,
-    clock: super::writer::Clock,
-) -> Result<Journal, JournalError> {
-    let public = key.public();
+    clock: Clock,
+    mark: Option<Mark>,
+) -> (Writer, watch::Receiver<Head>) {
     let head = Head { epoch: state.epoch, next_seq: state.next_seq, hash: state.head };
     let (head_sender, head) = watch::channel(head);
     let shared = Arc::new(Shared {
@@ -216,16 +273,18 @@ fn start(
         counters: Mutex::new(Counters::new(tail.counters)),
         commits: AtomicU64::new(0),
         traffic,
+        refused_receipt: Mutex::new(None),
     });
     let writer = Writer {
         chain: Chain::resume(state.gateway.clone(), state.epoch, state.next_seq, state.head, tail.points),
         database,
         clock_floor_ms: state.clock_floor_ms,
         state,
-        key,
+        keys,
+        mark,
         clock,
         options,
-        shared: shared.clone(),
+        shared,
         head: head_sender,
         pending: Vec::new(),
         pending_bytes: 0,
@@ -235,11 +294,17 @@ fn start(
         commit_due: false,
         closing: None,
     };
+    (writer, head)
+}
+
+/// Lets the writer run, and gives the handle to it.
+fn start(writer: Writer, reader: Reader, head: watch::Receiver<Head>) -> Result<Journal, JournalError> {
+    let (shared, keys) = (writer.shared.clone(), writer.keys.clone());
     let (requests, queue) = mpsc::channel(QUEUE_REQUESTS_MAX);
     let failed = |error: io::Error| JournalError::Open(format!("the writer can't start: {error}"));
     let thread = std::thread::Builder::new().name("journal".into());
     let thread = thread.spawn(move || writer.run(queue)).map_err(failed)?;
-    let inner = Inner { requests: Some(requests), thread: Some(thread), shared, reader, head, key: public };
+    let inner = Inner { requests: Some(requests), thread: Some(thread), shared, reader, head, keys };
     Ok(Journal { inner: Arc::new(inner) })
 }
 
@@ -268,7 +333,7 @@ fn begin(database: &Database, mut state: State, created: bool) -> Result<State, 
 }
 
 /// Replays the end of the chain against everything else that the file says of it.
-fn check_tail(snapshot: &Snapshot, state: &State, key: &PublicKey) -> Result<Tail, JournalError> {
+fn check_tail(snapshot: &Snapshot, state: &State, keys: &Keyring) -> Result<Tail, JournalError> {
     let mut points = snapshot.written_points()?;
     let mut stale = BTreeSet::new();
     let from = state.points_seq.min(state.next_seq.saturating_sub(TAIL_ENTRIES_MIN));
@@ -279,9 +344,12 @@ fn check_tail(snapshot: &Snapshot, state: &State, key: &PublicKey) -> Result<Tai
     if state.next_seq > 0 && first.is_none_or(|first| first > must_start) {
         return Err(damaged(format!("entry {must_start} is missing")));
     }
-    let (mut expected, mut before) = (first.unwrap_or(0), None);
+    let (mut expected, mut before, mut key) = (first.unwrap_or(0), None, None);
     for stored in entries {
-        let signed = verified::<Entry>(&stored.bytes, key, || format!("entry {}", stored.seq))?;
+        let (signed, signed_by) = verified::<Entry>(&stored.bytes, keys, || format!("entry {}", stored.seq))?;
+        if *key.get_or_insert(signed_by) != signed_by {
+            return Err(damaged(format!("entry {expected} is signed by another key than the one before it")));
+        }
         let entry = signed.statement();
         let continues = before.is_none_or(|before| before == entry.previous);
         if stored.seq != expected || entry.seq != expected || entry.epoch != state.epoch || !continues {
@@ -301,11 +369,11 @@ fn check_tail(snapshot: &Snapshot, state: &State, key: &PublicKey) -> Result<Tai
         return Err(damaged(format!("the chain ends at {expected}, not at {}", state.next_seq)));
     }
     check_later_epochs(snapshot, state)?;
-    check_anchors(snapshot, state, key)?;
+    check_anchors(snapshot, state, keys)?;
     let orphans_wait = snapshot.orphans()?.values().any(|(_, end, next)| next < end);
     let cursors = snapshot.cursors()?.into_iter().collect();
     let counters = snapshot.counters()?;
-    Ok(Tail { points, stale, orphans_wait, cursors, counters, checked })
+    Ok(Tail { points, stale, orphans_wait, cursors, counters, checked, key })
 }
 
 fn check_later_epochs(snapshot: &Snapshot, state: &State) -> Result<(), JournalError> {
@@ -317,7 +385,7 @@ fn check_later_epochs(snapshot: &Snapshot, state: &State) -> Result<(), JournalE
 }
 
 /// The last anchor and the last receipt must be what the state row says of them.
-fn check_anchors(snapshot: &Snapshot, state: &State, key: &PublicKey) -> Result<(), JournalError> {
+fn check_anchors(snapshot: &Snapshot, state: &State, keys: &Keyring) -> Result<(), JournalError> {
     for (number, end_seq, must_have_receipt) in
         [(state.next_batch, state.anchored_seq, false), (state.acked_batch, state.acked_seq, true)]
     {
@@ -326,7 +394,7 @@ fn check_anchors(snapshot: &Snapshot, state: &State, key: &PublicKey) -> Result<
         };
         let missing = || damaged(format!("anchor {batch} is missing"));
         let stored = snapshot.batch(state.epoch, batch)?.ok_or_else(missing)?;
-        let anchor = verified::<Anchor>(&stored.anchor, key, || format!("anchor {batch}"))?;
+        let (anchor, _) = verified::<Anchor>(&stored.anchor, keys, || format!("anchor {batch}"))?;
         let claims = anchor.statement();
         if (claims.epoch, claims.batch, claims.last_seq().saturating_add(1)) != (state.epoch, batch, end_seq) {
             return Err(damaged(format!("anchor {batch} does not cover what it should")));
@@ -348,11 +416,11 @@ fn check_anchors(snapshot: &Snapshot, state: &State, key: &PublicKey) -> Result<
 
 fn verified<T: plomb_seal::Statement>(
     bytes: &[u8],
-    key: &PublicKey,
+    keys: &Keyring,
     what: impl Fn() -> String,
-) -> Result<Signed<T>, JournalError> {
-    Unverified::<T>::parse(bytes).and_then(|parsed| parsed.verify(key)).map_err(|error| match error {
-        // Nothing is damaged: the key at hand is another one.
+) -> Result<(Signed<T>, PublicKey), JournalError> {
+    keys.verify(bytes).map_err(|error| match error {
+        // Nothing is damaged: the key is none of those at hand.
         Malformed::OtherKey { expected, found } => JournalError::OtherKey { ours: expected, found },
         error => damaged(format!("{}: {error}", what())),
     })
@@ -387,12 +455,7 @@ fn check_options(options: &Options) -> Result<(), JournalError> {
 }
 
 /// A name in a folder is durable only when the folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
-}
-
-/// A detail of an event may have 256 bytes.
-fn cut(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii() && !c.is_control()).take(plomb_seal::reading::TEXT_BYTES_MAX).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plomb_seal::{Anchor, Unverified, entry::Occurrence};
+use plomb_seal::{Anchor, Unverified};
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{
@@ -24,8 +24,7 @@ pub(super) fn prune_above(quota_bytes: u64) -> u64 {
 
 impl Writer {
     /// Admits `need_bytes` more, or refuses. What the gateway says of itself has a reserve.
-    pub(super) fn make_room(&mut self, occurrence: &Occurrence, need_bytes: u64) -> Result<(), JournalError> {
-        let is_event = matches!(occurrence, Occurrence::Event(_));
+    pub(super) fn make_room(&mut self, is_event: bool, need_bytes: u64) -> Result<(), JournalError> {
         let quota_bytes = self.options.quota_bytes;
         let limit = if is_event { quota_bytes.saturating_add(RESERVE_BYTES) } else { quota_bytes };
         if self.fits(need_bytes, limit) && (is_event || self.state.refused.is_none()) {

@@ -1,8 +1,11 @@
 //! Reading what is durable, from the live journal or from the file alone.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use plomb_seal::{Anchor, Batch, Entry, Hash, Name, Receipt, Unverified};
+use plomb_seal::{Anchor, Batch, Body, Entry, Hash, Name, Receipt, Record, Unverified};
 use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::{
@@ -110,6 +113,8 @@ pub struct Stats {
     pub written_bytes: u64,
     /// Syncs by this process.
     pub syncs: u64,
+    /// The last receipt that was refused, and why, if no good one came since.
+    pub refused_receipt: Option<String>,
     /// Why the journal stopped, if it did.
     pub latched: Option<String>,
 }
@@ -179,6 +184,30 @@ impl Snapshot {
             Ok(StoredEntry { epoch, seq, bytes: bytes.value().into() })
         })
         .collect()
+    }
+
+    /// The last record of each of these points, as far as the last `look_back` entries of all epochs hold one.
+    pub fn last_records(
+        &self,
+        points: &BTreeSet<Name>,
+        look_back: usize,
+    ) -> Result<BTreeMap<Name, Record>, JournalError> {
+        let entries = self.transaction.open_table(ENTRIES)?;
+        let mut found = BTreeMap::new();
+        for row in entries.range::<(u32, u64)>(..)?.rev().take(look_back) {
+            if found.len() >= points.len() {
+                break;
+            }
+            let row = row?;
+            let parsed = Unverified::<Entry>::parse(row.1.value()).map_err(JournalError::Statement)?;
+            if let Body::Record(link, record) = &parsed.claims().body
+                && points.contains(&link.point)
+                && !found.contains_key(&link.point)
+            {
+                found.insert(link.point.clone(), record.clone());
+            }
+        }
+        Ok(found)
     }
 
     /// One entry.

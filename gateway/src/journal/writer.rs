@@ -6,9 +6,8 @@ use std::{
 };
 
 use plomb_seal::{
-    Anchor, Body, Chain, Entry, Hash, Malformed, Name, SIGNED_BYTES_MAX, Signed, SigningKey, Stamp, Statement,
-    cbor::{Decoder, Encoder},
-    entry::{Link, Occurrence},
+    Anchor, Body, Chain, Hash, Malformed, Name, SIGNED_BYTES_MAX, Signed, Stamp,
+    entry::{Draft, Link, Occurrence},
     reading::FRAMES_MAX,
 };
 use redb::{Database, Durability, WriteTransaction};
@@ -21,6 +20,8 @@ use super::{
     Acknowledged, COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX, Durable, FRAME_BYTES_MAX, Head, JournalError, Limits, Noticed,
     Options, POINTS_MAX, POINTS_REPLAY_ENTRIES, Position, Shared,
     error::Fault,
+    keyring::Keyring,
+    mark::Mark,
     quota,
     tables::{COUNTERS, CURSORS, ENTRIES, FRAMES, META, META_STATE, POINTS, State, row_bytes},
 };
@@ -79,7 +80,9 @@ pub(super) struct Writer {
     pub(super) chain: Chain,
     /// As in the last durable commit.
     pub(super) state: State,
-    pub(super) key: SigningKey,
+    pub(super) keys: Keyring,
+    /// The epoch beside the file, if there is a file.
+    pub(super) mark: Option<Mark>,
     pub(super) clock: Clock,
     pub(super) options: Options,
     pub(super) shared: Arc<Shared>,
@@ -218,18 +221,23 @@ impl Writer {
         check_frames(&occurrence, &raw_frames)?;
         let raw_frames = if self.options.raw_frames { raw_frames } else { Vec::new() };
         let stamp = stamp.unwrap_or_else(|| (self.clock)());
-        let (occurrence, payload_len) = self.check_fit(occurrence, stamp)?;
+        let draft = self.check_fit(occurrence, stamp)?;
         let frames: u64 = raw_frames.iter().map(|frame| row_bytes(frame.len())).sum();
-        self.make_room(&occurrence, row_bytes(payload_len.saturating_add(ENVELOPE_BYTES_MAX)).saturating_add(frames))?;
-        Ok(self.seal(occurrence, stamp, raw_frames))
+        let need_bytes = row_bytes(draft.payload_bytes().saturating_add(ENVELOPE_BYTES_MAX)).saturating_add(frames);
+        self.make_room(matches!(draft.entry().body, Body::Event(_)), need_bytes)?;
+        Ok(self.seal_draft(draft, raw_frames))
     }
 
     /// Seals without asking: for what the journal itself has to say.
     pub(super) fn seal(&mut self, occurrence: Occurrence, stamp: Stamp, frames: Vec<Vec<u8>>) -> Pending {
-        self.clock_floor_ms = self.clock_floor_ms.max(stamp.unix_ms);
-        let signed = self.chain.seal(occurrence, stamp, &self.key);
+        self.seal_draft(self.chain.draft(occurrence, stamp), frames)
+    }
+
+    fn seal_draft(&mut self, draft: Draft, frames: Vec<Vec<u8>>) -> Pending {
+        self.clock_floor_ms = self.clock_floor_ms.max(draft.entry().stamp.unix_ms);
+        let signed = self.chain.seal_draft(draft, self.keys.key());
         let entry = signed.statement();
-        if let Some(link) = entry.body.link() {
+        if let Some(link) = entry.body.link().filter(|link| !self.stale_points.contains(&link.point)) {
             self.stale_points.insert(link.point.clone());
         }
         let durable = Durable { epoch: entry.epoch, seq: entry.seq, hash: signed.hash() };
@@ -243,37 +251,22 @@ impl Writer {
         self.pending.push(pending);
     }
 
-    /// What can't be read back must not get a number: it would end the chain for every verifier.
-    fn check_fit(&self, occurrence: Occurrence, stamp: Stamp) -> Result<(Occurrence, usize), JournalError> {
-        let link = |point| Link { point, seq: self.chain.next_seq(), previous: Hash::ZERO };
-        let body = match occurrence {
-            Occurrence::Record(point, record) => Body::Record(link(point), record),
-            Occurrence::Absent(point, absent) => Body::Absent(link(point), absent),
-            Occurrence::Event(event) => Body::Event(event),
-        };
-        if let Some(Link { point, .. }) = body.link() {
+    /// What can't be read back must not get a number: it would end the chain for every verifier. The bytes that
+    /// are checked here are the ones that are signed.
+    fn check_fit(&self, occurrence: Occurrence, stamp: Stamp) -> Result<Draft, JournalError> {
+        let draft = self.chain.draft(occurrence, stamp);
+        if let Some(Link { point, .. }) = draft.entry().body.link() {
             let points = self.chain.points();
             if points.len() >= POINTS_MAX && !points.contains_key(point) {
                 return Err(JournalError::TooManyPoints { max: POINTS_MAX });
             }
         }
-        let (gateway, epoch) = (self.chain.gateway().clone(), self.chain.epoch());
-        let entry = Entry { gateway, epoch, seq: self.chain.next_seq(), previous: Hash::ZERO, stamp, body };
-        let mut payload = Encoder::new();
-        entry.encode(&mut payload);
-        let payload = payload.finish();
-        let (max, found) = (SIGNED_BYTES_MAX.saturating_sub(ENVELOPE_BYTES_MAX), payload.len());
+        let (max, found) = (SIGNED_BYTES_MAX.saturating_sub(ENVELOPE_BYTES_MAX), draft.payload_bytes());
         if found > max {
             return Err(JournalError::Unfit(Malformed::TooLarge { what: "an entry", max, found }));
         }
-        let mut back = Decoder::new(&payload);
-        Entry::decode(&mut back).and_then(|_| back.finish()).map_err(JournalError::Unfit)?;
-        let occurrence = match entry.body {
-            Body::Record(link, record) => Occurrence::Record(link.point, record),
-            Body::Absent(link, absent) => Occurrence::Absent(link.point, absent),
-            Body::Event(event) => Occurrence::Event(event),
-        };
-        Ok((occurrence, found))
+        draft.check().map_err(JournalError::Unfit)?;
+        Ok(draft)
     }
 
     pub(super) fn flush(&mut self) -> Result<Head, JournalError> {

@@ -12,13 +12,19 @@ pub(super) struct Told {
     pub(super) readings: Vec<Reading>,
     /// The meter's own time.
     pub(super) meter_time: Option<String>,
-    /// Where in the telegram each reading begins.
+    /// Where in the telegram each reading begins, if that was asked for.
     offsets: Vec<usize>,
 }
 
 impl Told {
     pub(super) fn nothing() -> Self {
         Self { readings: Vec::new(), meter_time: None, offsets: Vec::new() }
+    }
+
+    /// Remembers where each reading begins, for [`name`](Self::name). `records` are those that it was made from.
+    pub(super) fn with_places(self, records: &[MbusRecord<'_>]) -> Self {
+        let said = records.iter().filter(|record| carries(record));
+        Self { offsets: said.map(|record| record.offset).collect(), ..self }
     }
 
     /// Takes in what a profile knows: a name for a standard reading, the value of one that only the maker's
@@ -88,19 +94,16 @@ fn named_reading(named: &Named<'_>) -> Reading {
 
 /// The readings of one telegram, and the meter's own time.
 pub(super) fn readings(records: &[MbusRecord<'_>], medium: Medium) -> Told {
-    let said: Vec<&MbusRecord<'_>> = records.iter().filter(|record| carries(record)).collect();
-    let times = times(&said);
-    let offsets = said.iter().map(|record| record.offset).collect();
-    let readings = said
-        .iter()
-        .map(|record| {
-            let time = times.iter().find(|(storage, _)| *storage == record.storage).map(|(_, time)| time.clone());
-            let dates_itself = matches!(record.value, Said::DateTime(_));
-            reading(record, record.obis(medium).map(|code| Obis(code.0)), time.filter(|_| !dates_itself))
-        })
-        .collect();
+    let times = times(records);
+    let said = records.iter().filter(|record| carries(record));
+    let mut readings = Vec::with_capacity(records.len());
+    readings.extend(said.map(|record| {
+        let time = times.iter().find(|(storage, _)| *storage == record.storage).map(|(_, time)| time);
+        let dates_itself = matches!(record.value, Said::DateTime(_));
+        reading(record, record.obis(medium).map(|code| Obis(code.0)), time.filter(|_| !dates_itself).cloned())
+    }));
     let meter_time = times.into_iter().find(|(storage, _)| *storage == 0).map(|(_, time)| time);
-    Told { readings, meter_time, offsets }
+    Told { readings, meter_time, offsets: Vec::new() }
 }
 
 /// Fillers and the announcement of a further telegram say nothing about the meter.
@@ -113,9 +116,9 @@ fn carries(record: &MbusRecord<'_>) -> bool {
 }
 
 /// The date that belongs to each storage number: one date record of it, and no more than one.
-fn times(records: &[&MbusRecord<'_>]) -> Vec<(u64, String)> {
+fn times(records: &[MbusRecord<'_>]) -> Vec<(u64, String)> {
     let mut found: Vec<(u64, String)> = Vec::new();
-    let dated = |record: &&&MbusRecord<'_>| {
+    let dated = |record: &&MbusRecord<'_>| {
         matches!(record.quantity, Quantity::Date | Quantity::DateTime)
             && record.function == Special::Instantaneous
             && (record.tariff, record.subunit) == (0, 0)
@@ -137,14 +140,14 @@ fn reading(record: &MbusRecord<'_>, obis: Option<Obis>, time: Option<String>) ->
     let value = value(&record.value, &mut flags);
     flags.truncate(FLAGS_MAX);
     let quantity = match &record.text {
-        Some(text) => text.to_string(),
+        Some(text) => cut(text.to_string()),
         None => record.quantity.name().to_string(),
     };
     Reading {
         obis,
         value,
         unit: record.unit.to_string(),
-        quantity: cut(quantity),
+        quantity,
         function: function(record.function),
         storage: record.storage,
         tariff: record.tariff,
@@ -202,6 +205,10 @@ pub(super) fn add(words: &mut Vec<String>, word: String) {
 /// Makes a text fit for a record: no control characters (a meter's padding goes, others are written out),
 /// and no longer than a record allows.
 pub(crate) fn cut(text: String) -> String {
+    // Most texts end here.
+    if text.len() <= TEXT_BYTES_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text;
+    }
     let mut text = text;
     if text.chars().any(char::is_control) {
         let written = text.trim_end_matches('\0');

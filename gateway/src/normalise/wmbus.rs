@@ -87,7 +87,7 @@ pub fn record(
                     Err(why) => error = Some(why),
                 }
             }
-            (readings(&good, opened.meter.medium), error)
+            (readings(&good, opened.meter.medium).with_places(&good), error)
         }
         Content::Manufacturer(_) => (Told::nothing(), None),
         Content::Compact(_, error) => return Err(NormaliseError::Compact(error)),

@@ -19,8 +19,8 @@ use plomb_profiles::{Library, Memory};
 use plomb_seal::{Reason, Record};
 use plomb_session::Instant;
 use plomb_wmbus::{
-    FragmentError, Key, KeyTag, MessageCounter, MeterState, OpenError, Opener, Protection, Reassembly, Security,
-    Telegram, Upper,
+    Format, FragmentError, Key, KeyTag, LinkFrame, MessageCounter, MeterState, OpenError, Opener, Protection,
+    Reassembly, Security, Telegram, TelegramError, Upper,
 };
 
 use super::{
@@ -158,10 +158,20 @@ impl Listener {
         }
     }
 
-    /// Takes a telegram as a receiver gave it.
+    /// Takes a telegram whose frame format nobody told. See [`hear_as`](Self::hear_as).
     pub fn hear(&mut self, bytes: &[u8], rssi_dbm: Option<i16>, now: Elapsed) -> Outcome {
+        self.hear_as(None, bytes, rssi_dbm, now)
+    }
+
+    /// Takes a telegram as a receiver gave it, in the frame format that it says it gives. Without that, one
+    /// telegram in 65,536 without CRCs passes for one of format B and loses its last two bytes.
+    pub fn hear_as(&mut self, format: Option<Format>, bytes: &[u8], rssi_dbm: Option<i16>, now: Elapsed) -> Outcome {
         let Self { meters, by_id, stored, keys, library, memory, opener, link, recent, strangers } = self;
-        let telegram = match Telegram::parse(bytes, link) {
+        let frame = match format {
+            Some(format) => LinkFrame::parse_as(format, bytes, link),
+            None => LinkFrame::parse(bytes, link),
+        };
+        let telegram = match frame.map_err(TelegramError::from).and_then(|frame| Telegram::from_link(&frame)) {
             Ok(telegram) => telegram,
             Err(error) => return Outcome::Noise(error.to_string()),
         };

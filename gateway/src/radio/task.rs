@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use plomb_profiles::Library;
-use plomb_receivers::{Heard as Received, ReceiverEvent};
+use plomb_receivers::{Form, Heard as Received, ReceiverEvent};
 use plomb_seal::{Absent, Event, Name, Occurrence, Reason};
+use plomb_wmbus::Format;
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
@@ -179,7 +180,13 @@ impl RadioTask {
             scan.hear(received, |identity| Some(points.get(listener.meter_of(identity)?)?.to_string()));
         }
         let now = self.started.elapsed();
-        match self.listener.hear(&received.bytes, received.rssi_dbm, now) {
+        let format = match received.form {
+            Form::CrcA => Some(Format::A),
+            Form::CrcB => Some(Format::B),
+            Form::Stripped => Some(Format::Stripped),
+            Form::Chips => None,
+        };
+        match self.listener.hear_as(format, &received.bytes, received.rssi_dbm, now) {
             Outcome::Due(heard) => self.good(*heard, received, true).await,
             Outcome::Heard(heard) => self.good(*heard, received, false).await,
             Outcome::Refused { meter, kind, detail } => {

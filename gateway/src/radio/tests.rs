@@ -103,7 +103,6 @@ fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
     let wrong: [(&str, Vec<u8>); 5] = [
         ("counter repeated", good(8)),
         ("mac failed", bent_mac),
-        // Neither its MAC nor its padding: a key that is not this meter's.
         ("key wrong", telegram(METER, 7, 1, 10, Some(&key(9)))),
         ("weaker than expected", telegram(METER, 5, 2, 0, Some(&key(7)))),
         ("weaker than expected", telegram(METER, 0, 3, 0, None)),

@@ -4,6 +4,7 @@
 //! - PUBACK frees the window and no more. Only a verified receipt moves the acknowledged cursor.
 //! - What has no receipt is sent again, on every new connection and when the receipt is overdue. The ledger
 //!   knows a batch by gateway, epoch, number and anchor, so sending twice does no harm.
+//! - A connection without its subscriptions is none: it would bring no receipt, and look well. It ends.
 //! - What stays without a receipt though it was sent twice ends the connection: a new one subscribes anew.
 //! - Live readings for subscribers go first; what an outage left behind follows at a set rate.
 
@@ -33,6 +34,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 pub const RECEIPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a batch is sent in one connection before that is given up: its subscription may be lost.
 pub const SENDS_MAX: u32 = 2;
+/// Batches that are sent for this long, while connected, without any answer are a trouble: the hub does not
+/// hear them, or is not heard.
+pub const UNANSWERED_MIN: Duration = Duration::from_secs(120);
 /// After this long with messages under way and no PUBACK the connection is given up.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(45);
 /// A connection that stood this long was good: the next pause is the shortest again.
@@ -84,6 +88,7 @@ impl Uplink {
                     warn!(hub = self.config.address, "{error}");
                 }
                 (board.hub.connected, board.hub.last_error) = (false, Some(error));
+                board.disconnected.get_or_insert_with(std::time::Instant::now);
             }
             tokio::select! {
                 () = sleep(pause) => {}

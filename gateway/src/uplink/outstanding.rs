@@ -50,6 +50,10 @@ impl Outstanding {
         self.0.remove(&key);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn refused(&mut self, key: Key) {
         if let Some(sent) = self.0.get_mut(&key) {
             sent.refused = true;

@@ -7,8 +7,8 @@ use std::{
 
 use plomb_seal::{Receipt, Refusal, topic};
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS,
-    TlsConfiguration, Transport,
+    AsyncClient, ConnectReturnCode, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS, SubAck,
+    SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use serde_json::json;
 use tokio::{
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     clock::unix_ms,
-    journal::{JournalError, Noticed},
+    journal::{Checkpoint, JournalError, Noticed},
     view::rfc3339,
 };
 
@@ -77,12 +77,7 @@ pub(super) async fn run(uplink: &Uplink, stop: watch::Receiver<bool>) -> (Result
         return (Err(trouble), None);
     }
     let begun = Instant::now();
-    {
-        let mut board = uplink.board.update();
-        board.hub.connected = true;
-        board.hub.last_error = None;
-        board.hub.connections += 1;
-    }
+    uplink.board.update().connected(std::time::Instant::now());
     info!(hub = uplink.config.address, "connected");
     let readings = match Publishing::begin(&uplink.journal, uplink.config.drain_per_s) {
         Ok(readings) => readings,
@@ -214,7 +209,11 @@ impl Session<'_> {
             }
             let bytes = self.uplink.journal.batch_bytes(batch.epoch, batch.batch)?;
             self.batches.sent(key, now);
-            self.uplink.board.update().hub.batches_sent += 1;
+            {
+                let mut board = self.uplink.board.update();
+                board.hub.batches_sent += 1;
+                board.unanswered.get_or_insert_with(std::time::Instant::now);
+            }
             self.publish(topic::batch(&self.uplink.gateway), bytes, false, Sent::Batch);
         }
         Ok(())
@@ -248,6 +247,7 @@ impl Session<'_> {
                     self.readings.acknowledged(sent, &self.uplink.journal)?;
                 }
             }
+            Event::Incoming(Packet::SubAck(ack)) => granted(&ack)?,
             Event::Incoming(Packet::Publish(publish)) => self.message(&publish).await?,
             _ => {}
         }
@@ -283,11 +283,13 @@ impl Session<'_> {
                     board.hub.receipts += 1;
                     board.hub.last_receipt = Some(rfc3339(unix_ms()));
                     board.hub.refusal = None;
+                    board.unanswered = (!self.batches.is_empty()).then(std::time::Instant::now);
                 }
             }
             Ok(Noticed::Behind { ledger_epoch, ledger_batch, ledger_seq, epoch, orphans, .. }) => {
                 self.receipt_seen = true;
                 self.batches.clear();
+                self.uplink.board.update().unanswered = None;
                 error!(
                     ledger_epoch,
                     ledger_batch,
@@ -314,6 +316,7 @@ impl Session<'_> {
                     error!("the ledger refuses {text}");
                 }
                 board.hub.refusal = Some(text);
+                board.unanswered = None;
             }
             Err(error) => warn!("a refusal that can't be read: {error}"),
         }
@@ -332,7 +335,10 @@ impl Session<'_> {
                     return;
                 }
                 self.uplink.board.update().hub.ledger_size = Some(size);
-                *self.uplink.anchoring.checkpoint.lock().await = self.uplink.policy.known_lines(note).ok();
+                // Whether its date can be is decided when an anchor is to name it: by the clock then.
+                let witnessed_s = trusted.witnessed_s;
+                let known = self.uplink.policy.known_lines(note).ok();
+                *self.uplink.anchoring.checkpoint.lock().await = known.map(|note| Checkpoint { note, witnessed_s });
             }
             Err(error) => warn!("a checkpoint that does not hold: {error}"),
         }
@@ -370,6 +376,18 @@ impl Session<'_> {
     }
 }
 
+/// Whether the hub will send what was subscribed to (MQTT 3.1.1 §3.9.3).
+fn granted(ack: &SubAck) -> Result<(), Trouble> {
+    if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
+        return Err(
+            "the hub refuses this gateway the topics of its receipts, so that none would ever come; the hub's \
+                    log says why"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
 /// Ends the polling task with the session.
 struct Poller(JoinHandle<()>);
 
@@ -391,4 +409,18 @@ fn state_document(uplink: &Uplink, state: &str) -> Vec<u8> {
         "version": env!("CARGO_PKG_VERSION"),
     });
     document.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_without_its_subscriptions_ends() {
+        let ack = |return_codes| SubAck { pkid: 1, return_codes };
+        let yes = SubscribeReasonCode::Success(QoS::AtLeastOnce);
+        assert_eq!(granted(&ack(vec![yes; 3])), Ok(()));
+        let trouble = granted(&ack(vec![yes, SubscribeReasonCode::Failure])).unwrap_err();
+        assert!(trouble.text.contains("receipts") && !trouble.by_the_hub, "{trouble:?}");
+    }
 }

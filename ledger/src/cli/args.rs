@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Run the hub in the foreground with this configuration.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Start although the clock is more than a month ahead of the ledger: the hub did stand still so long.
+    #[arg(long, requires = "config")]
+    pub(crate) accept_clock: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }

@@ -98,7 +98,7 @@ impl From<HubError> for Failure {
     fn from(error: HubError) -> Self {
         let code = match error {
             HubError::File(error) => return error.into(),
-            HubError::NotFounded | HubError::NoLedger { .. } => exit::CONFIG,
+            HubError::NotFounded | HubError::NoLedger { .. } | HubError::Clock(_) => exit::CONFIG,
             HubError::Ledger(crate::LedgerError::OtherLedger { .. }) => exit::CONFIG,
             HubError::Ledger(_) => exit::IO,
             _ => exit::UNAVAILABLE,
@@ -145,7 +145,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
             let file = args.config.ok_or_else(|| {
                 Failure::new(exit::USAGE, "which configuration? Try `plomb-hub --config hub.toml`, or `--help`")
             })?;
-            run::run(HubConfig::load(&file)?)
+            run::run(HubConfig { accept_clock: args.accept_clock, ..HubConfig::load(&file)? })
         }
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Certify(args)) => certify::certify(&args),

@@ -28,6 +28,9 @@ fn ledger(answer: &Value, out: &mut String) -> std::fmt::Result {
     writeln!(out, "Hub           {listen}")?;
     writeln!(out, "Height        {}, {}", text(answer, "height"), counted(answer, "size", "transaction"))?;
     writeln!(out, "State         {}", text(answer, "state"))?;
+    for trouble in list(answer, "troubles").iter().filter_map(Value::as_str) {
+        writeln!(out, "Trouble       {trouble}")?;
+    }
     writeln!(out, "Gateways")?;
     for one in list(answer, "gateways") {
         gateway(one, out)?;

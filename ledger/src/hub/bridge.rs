@@ -11,9 +11,12 @@
 //! receipt of an older batch goes out on the same topic without the retain flag: who listens gets it, who
 //! comes later finds the newest.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
-use plomb_broker::Inside;
+use plomb_broker::{Broker, Inside};
 use plomb_seal::{Hash, Name, topic};
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
 use tokio::{
@@ -21,14 +24,15 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::sleep,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     LedgerError,
     engine::Solo,
     hub::{
-        counters::Counters,
+        counters::{Counters, Lost as Loss},
         judge::{About, Judged, judge},
+        strikes::{PAUSE, Strikes},
     },
     ledger::{Answer, Ledger},
     node::{Node, Pending},
@@ -51,6 +55,9 @@ const BACKOFF_MS_MAX: u64 = 5_000;
 pub(crate) struct Bridge {
     pub(crate) node: Arc<Node<Solo>>,
     pub(crate) inside: Inside,
+    /// To send gateways away. The bridge does not keep the broker alive.
+    pub(crate) broker: Weak<Broker>,
+    pub(crate) strikes: Arc<Strikes>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) checkpoint_interval: Duration,
     pub(crate) now_ms: fn() -> i64,
@@ -181,6 +188,13 @@ impl Bridge {
             let due = match judged.await.map_err(|_| Lost::Task)?? {
                 Judged::Known { gateway, anchor } => Due::Receipt { gateway, anchor },
                 Judged::Refused(refusal) => Due::Refusal(refusal),
+                Judged::Ahead { refusal, seen, size } => {
+                    let loss = Loss { gateway: refusal.gateway.to_string(), seen, size };
+                    if self.counters.lost(loss.clone()) {
+                        error!("{loss}");
+                    }
+                    Due::Refusal(refusal)
+                }
                 Judged::Nameless => Due::Nothing,
                 Judged::Fit { about, anchor, beside } => {
                     Due::Ledger(about, self.node.offer(anchor, Some(beside)).await?)
@@ -244,10 +258,22 @@ impl Bridge {
 
     async fn publish_refusal(&self, client: &AsyncClient, refusal: &plomb_seal::Refusal) -> Result<(), Lost> {
         self.counters.refused(&refusal.rule);
-        warn!(
-            "refused epoch {} batch {} of {}: rule {}: {}",
-            refusal.epoch, refusal.batch, refusal.gateway, refusal.rule, refusal.detail
-        );
+        let consequence = self.strikes.note(&refusal.gateway, &refusal.rule, Instant::now());
+        if let Some(unspoken) = consequence.line {
+            warn!(
+                unspoken,
+                "refused epoch {} batch {} of {}: rule {}: {}",
+                refusal.epoch,
+                refusal.batch,
+                refusal.gateway,
+                refusal.rule,
+                refusal.detail
+            );
+        }
+        if let Some(broker) = self.broker.upgrade().filter(|_| consequence.expel) {
+            warn!("{} sends what is no batch: sent away for {} s", refusal.gateway, PAUSE.as_secs());
+            broker.expel(refusal.gateway.as_str(), PAUSE);
+        }
         client.publish(topic::refusal(&refusal.gateway), QoS::AtLeastOnce, false, refusal.to_bytes()).await?;
         Ok(())
     }

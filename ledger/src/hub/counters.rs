@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Mutex, PoisonError},
 };
 
@@ -23,6 +24,31 @@ pub struct Counted {
     pub known: u64,
     /// Batches that broke a rule, by its name.
     pub refused: BTreeMap<String, u64>,
+    /// What the ledger lost, as far as gateways can prove it.
+    pub lost: Option<Lost>,
+}
+
+/// A gateway holds a checkpoint of this ledger that is larger than the log: an older file was put in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// The gateway whose checkpoint is the largest so far.
+    pub gateway: String,
+    /// How many transactions that checkpoint speaks of.
+    pub seen: u64,
+    /// How many the log had when it came.
+    pub size: u64,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gateway, seen, size } = self;
+        write!(
+            f,
+            "this ledger lost transactions: {gateway} holds a signed checkpoint of {seen}, the log has {size}. An \
+             older ledger.redb was put back; stop the hub and put the newest one back, see \"The ledger's file\" in \
+             operations.md"
+        )
+    }
 }
 
 impl Counters {
@@ -42,6 +68,18 @@ impl Counters {
                 counted.refused.insert(rule.to_owned(), 1);
             }
         });
+    }
+
+    /// Notes a loss. True when it is larger than any before: worth a line in the log.
+    pub(crate) fn lost(&self, lost: Lost) -> bool {
+        let mut is_news = false;
+        self.with(|counted| {
+            is_news = counted.lost.as_ref().is_none_or(|before| before.seen < lost.seen);
+            if is_news {
+                counted.lost = Some(lost);
+            }
+        });
+        is_news
     }
 
     pub(crate) fn snapshot(&self) -> Counted {

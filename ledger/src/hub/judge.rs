@@ -1,6 +1,6 @@
 //! A batch as it comes from the broker: read, compared with its topic, and checked signature by signature.
 
-use plomb_seal::{Anchor, Batch, BatchError, Hash, Name, Refusal, Unverified, topic};
+use plomb_seal::{Anchor, Batch, BatchError, Hash, Name, Refusal, Unverified, note::Note, topic};
 
 use crate::{LedgerError, archive::Beside, ledger::Ledger, state::Refused};
 
@@ -13,6 +13,8 @@ pub(crate) enum Judged {
     Fit { about: About, anchor: Vec<u8>, beside: Beside },
     /// It is not what it should be.
     Refused(Refusal),
+    /// It names a checkpoint of this very log that the log has not come to.
+    Ahead { refusal: Refusal, seen: u64, size: u64 },
     /// Its topic names no gateway: nobody to answer to.
     Nameless,
 }
@@ -61,10 +63,27 @@ pub(crate) fn judge(ledger: &Ledger, topic: &str, payload: Vec<u8>, now_ms: i64)
         Ok(key) => key,
         Err(refused) => return Ok(Judged::Refused(about.refusal(refused))),
     };
-    match Batch::verify(&payload, &key) {
-        Ok(batch) => Ok(Judged::Fit { beside: Beside::new(&batch, payload), anchor, about }),
-        Err(error) => Ok(Judged::Refused(about.refusal(batch_verifies(&error)))),
+    let batch = match Batch::verify(&payload, &key) {
+        Ok(batch) => batch,
+        Err(error) => return Ok(Judged::Refused(about.refusal(batch_verifies(&error)))),
+    };
+    if let Some((seen, size)) = beyond_the_log(ledger, &batch) {
+        let detail = format!(
+            "the gateway holds a checkpoint of {seen} transactions, this ledger has {size}: an older copy of the \
+             ledger was put back; nothing can be anchored until its operator mends that"
+        );
+        return Ok(Judged::Ahead { refusal: about.refusal(Refused::new("anchor-checkpoint", detail)), seen, size });
     }
+    Ok(Judged::Fit { beside: Beside::new(&batch, payload), anchor, about })
+}
+
+/// The size of the checkpoint that a verified batch names, and of the log, if the log is smaller and yet signed
+/// it. Asked before the rules: they would find a chain that does not follow, and not say why.
+fn beyond_the_log(ledger: &Ledger, batch: &Batch) -> Option<(u64, u64)> {
+    let note = Note::parse(batch.anchor().statement().checkpoint.as_deref()?).ok()?;
+    let (seen, size) = (note.checkpoint().ok()?.size, ledger.head().borrow().size);
+    let signed = ledger.signers().log_key().check(&note).is_ok_and(|signed| signed.is_some());
+    (signed && seen > size).then_some((seen, size))
 }
 
 fn read_anchor(payload: &[u8]) -> Result<(&[u8], Unverified<'_, Anchor>), BatchError> {

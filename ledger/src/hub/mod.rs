@@ -2,14 +2,13 @@
 
 mod admission;
 mod bridge;
+mod clock;
 mod control;
 mod counters;
 mod judge;
+mod strikes;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use plomb_broker::{Broker, BrokerConfig, BrokerError};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -18,7 +17,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     LedgerError,
@@ -31,9 +30,11 @@ use crate::{
 };
 
 pub use admission::LedgerAdmission;
+pub use clock::unix_ms;
 pub use counters::Counted;
 
 use bridge::Bridge;
+pub(crate) use clock::{Opinion, doubt as clock_doubt, judge as judge_clock};
 pub(crate) use counters::Counters;
 
 /// How long a start waits for the ledger's file to be free.
@@ -63,6 +64,9 @@ pub enum HubError {
         /// Where it belongs.
         file: std::path::PathBuf,
     },
+    /// The clock can't be right, as far as the ledger can tell.
+    #[error("{0}")]
+    Clock(String),
     /// The ledger has no members.
     #[error("the ledger has no genesis yet: make one with `plomb-hub init`")]
     NotFounded,
@@ -109,10 +113,18 @@ impl Hub {
         if ledger.state().founding().is_none() {
             return Err(HubError::NotFounded);
         }
+        let clock_doubt = match judge_clock(ledger.newest_ms(), unix_ms()) {
+            Opinion::Implausible(why) if !config.accept_clock => return Err(HubError::Clock(why)),
+            Opinion::Implausible(_) | Opinion::Plausible => None,
+            Opinion::Doubtful(why) => Some(why),
+        };
+        if let Some(doubt) = &clock_doubt {
+            warn!("{doubt}");
+        }
         let broker = BrokerConfig {
             listen: config.listen,
             certificate_chain: certificates(&config.tls.certificate)?,
-            private_key: PrivateKeyDer::from_pem_slice(&files::read(&config.tls.key)?)
+            private_key: PrivateKeyDer::from_pem_slice(&files::read_secret(&config.tls.key)?)
                 .map_err(|error| FileError::content(&config.tls.key, error.to_string()))?,
             client_roots: certificates(&config.tls.client_roots)?,
             limits: config.limits.clone(),
@@ -128,13 +140,15 @@ impl Hub {
         let bridge = Bridge {
             node: node.clone(),
             inside: broker.inside(),
+            broker: Arc::downgrade(&broker),
+            strikes: Arc::default(),
             counters: counters.clone(),
             checkpoint_interval: Duration::from_secs(config.checkpoint_interval_s),
             now_ms: unix_ms,
             hears: watch::Sender::new(false),
         };
         let mut hears = bridge.hears.subscribe();
-        let desk = Desk::running(node.clone(), broker.clone(), counters);
+        let desk = Desk::running(node.clone(), broker.clone(), counters, clock_doubt);
         let bridging = tokio::spawn(bridge.run(stopping.clone()));
         tokio::select! {
             heard = hears.wait_for(|hears| *hears) => drop(heard),
@@ -228,12 +242,6 @@ pub const AUTHORITY_KEY: &str = "ca.key";
 pub const AUTHORITY: &str = "ca.crt";
 /// The policy for verifiers.
 pub const POLICY: &str = "policy.txt";
-
-/// The present time, in Unix milliseconds.
-pub fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files::read(path)?).collect();

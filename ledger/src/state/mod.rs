@@ -72,6 +72,8 @@ pub struct Context<'a> {
     pub time_ms: i64,
     /// The key that signs this log's checkpoints.
     pub log: &'a VerifierKey,
+    /// The key that dates them.
+    pub witness: &'a VerifierKey,
 }
 
 /// What becomes of a transaction.
@@ -283,9 +285,11 @@ impl State {
         let held = history.anchor(&anchor.gateway, anchor.epoch, anchor.batch).map_err(Stop::History)?;
         rules::anchor_no_fork(anchor, held)?;
         rules::anchor_continuous(self.gateway(&anchor.gateway), anchor)?;
+        rules::anchor_epoch(self.gateway(&anchor.gateway), anchor)?;
         if let Some(note) = &anchor.checkpoint {
             let checkpoint = rules::anchor_checkpoint_signed(note, context.log)?;
             rules::anchor_checkpoint_present(&checkpoint, history.size())?;
+            rules::anchor_checkpoint_dated(note, context.witness, context.time_ms)?;
             let root = history.root(checkpoint.size).map_err(Stop::History)?;
             rules::anchor_checkpoint_root(&checkpoint, &root)?;
         }

@@ -13,6 +13,9 @@ use super::{CERTIFICATES_MAX, CertificateRecord, GatewayRecord, Refused, State, 
 /// The longest validity of a certificate, in days: a gateway's mounted life.
 const VALIDITY_DAYS_MAX: i64 = 20 * 366;
 const DAY_S: i64 = 86_400;
+/// The most epochs that a gateway passes at once: each was one restart on a lost or restored journal, of which
+/// nothing was ever anchored.
+const EPOCHS_AT_ONCE_MAX: u32 = 1_000;
 
 /// `genesis-first`: nothing stands before the genesis.
 pub(super) fn genesis_first(state: &State, kind: Kind) -> Result<(), Refused> {
@@ -204,6 +207,21 @@ pub(super) fn anchor_continuous(last: Option<&GatewayRecord>, anchor: &Anchor) -
     Ok(())
 }
 
+/// `anchor-epoch`: a new epoch is not far beyond the last. Whoever holds a stolen key for a moment can't use up
+/// the numbers, and with them the gateway's name for ever.
+pub(super) fn anchor_epoch(last: Option<&GatewayRecord>, anchor: &Anchor) -> Result<(), Refused> {
+    let highest = last.map_or(0, |last| last.epoch).saturating_add(EPOCHS_AT_ONCE_MAX);
+    if anchor.epoch <= highest {
+        return Ok(());
+    }
+    let detail = format!(
+        "epoch {} is more than {EPOCHS_AT_ONCE_MAX} beyond the last; if nobody else holds this gateway's key, \
+         its journal is damaged",
+        anchor.epoch
+    );
+    Err(Refused::new("anchor-epoch", detail))
+}
+
 /// `anchor-checkpoint`: the checkpoint that the anchor names is signed by this log.
 pub(super) fn anchor_checkpoint_signed(note: &str, log: &VerifierKey) -> Result<Checkpoint, Refused> {
     let wrong = |detail: String| Refused::new("anchor-checkpoint", detail);
@@ -223,8 +241,28 @@ pub(super) fn anchor_checkpoint_present(checkpoint: &Checkpoint, size: u64) -> R
     }
     Err(Refused::new(
         "anchor-checkpoint",
-        format!("the checkpoint speaks of {} transactions, the log has {size}: this ledger lost some", checkpoint.size),
+        format!(
+            "the checkpoint speaks of {} transactions, the log has {size}: this ledger lost some. Was an older \
+             ledger.redb put back?",
+            checkpoint.size
+        ),
     ))
+}
+
+/// `anchor-checkpoint`: it is not dated after the block. Else the receipt would say that the anchor was on the
+/// ledger before the gateway could have made it, and every verifier would find the evidence at odds with itself.
+pub(super) fn anchor_checkpoint_dated(note: &str, witness: &VerifierKey, time_ms: i64) -> Result<(), Refused> {
+    let wrong = |detail: String| Refused::new("anchor-checkpoint", detail);
+    let note = Note::parse(note).map_err(|error| wrong(error.to_string()))?;
+    let dated_s = witness.check(&note).map_err(|error| wrong(error.to_string()))?;
+    let block_s = u64::try_from(time_ms.div_euclid(1000)).unwrap_or(0);
+    match dated_s.map(|dated_s| dated_s.saturating_sub(block_s)) {
+        None | Some(0) => Ok(()),
+        Some(ahead_s) => Err(wrong(format!(
+            "the checkpoint is dated {ahead_s} s after this block: the hub's clock was wrong when it gave that out; \
+             the batch is taken when the ledger's time has come so far"
+        ))),
+    }
 }
 
 /// `anchor-checkpoint`: its root is the log's at that size.

@@ -298,3 +298,48 @@ fn a_later_version_is_refused_by_its_number() {
     let bad = check(&file).first_bad.unwrap();
     assert!(bad.detail.contains("version 2"), "{bad:?}");
 }
+
+/// A gateway that signs eight entries, anchors three, and begins an epoch: the later epoch does not make up for the
+/// end of the earlier one.
+#[test]
+fn a_later_epoch_does_not_reach_the_end_of_an_earlier_one() {
+    let mut street = Street::new().rounds(1);
+    let _never_anchored = street.round(1);
+    let head = street.batches[0].0.anchor().statement().head;
+    street.chain = Chain::begin(name("gw-1"), 1, head);
+    let entries = street.round(2);
+    street.batch(entries, true);
+    let file = street.export_all();
+    let reaching = |epoch, seq| verify(&file, Trust::File, Expect { reaches: Some((epoch, seq)) });
+    for (epoch, seq) in [(0, 0), (0, 3), (1, 0), (1, 3)] {
+        assert_eq!(reaching(epoch, seq).verdict, Verdict::Proved, "{epoch}:{seq}");
+    }
+    for (epoch, seq) in [(0, 4), (0, 6), (1, 4), (2, 0)] {
+        let report = reaching(epoch, seq);
+        assert_eq!((report.verdict, report.gaps), (Verdict::Incomplete, 1), "{epoch}:{seq}");
+    }
+    let run = |epoch| plomb_seal::verify::Run { epoch, first: 0, last: 3 };
+    assert_eq!(check(&file).runs, [run(0), run(1)]);
+}
+
+/// The hub's clock was an hour ahead and is set right: the anchor names a checkpoint that is dated after its own
+/// receipt. Nothing was changed, so nothing is tampered with; but the file has no dates.
+#[test]
+fn dates_that_contradict_are_no_tampering_and_no_dates() {
+    let mut street = Street::new().rounds(2);
+    assert!(check(&street.export_all()).not_before_s.is_none(), "the first batch names no checkpoint");
+    street.clock_s += 3600;
+    let entries = street.round(2);
+    street.batch(entries, true);
+    street.clock_s -= 3600;
+    for n in 3..5 {
+        let entries = street.round(n);
+        street.batch(entries, true);
+    }
+    let report = check(&street.export_all());
+    assert_eq!(report.first_bad, None);
+    assert_eq!((report.verdict, report.gaps), (Verdict::Incomplete, 0));
+    assert_eq!((report.not_before_s, report.not_after_s), (None, None));
+    assert_eq!(report.shortfalls.len(), 1, "told once: {:?}", report.shortfalls);
+    assert!(report.shortfalls[0].starts_with("dates contradict"), "{:?}", report.shortfalls);
+}

@@ -24,7 +24,7 @@ pub struct Street {
     pub batches: Vec<(Batch, Option<Receipt>)>,
     pub frames: Vec<Vec<u8>>,
     pub chain: Chain,
-    clock_s: u64,
+    pub clock_s: u64,
 }
 
 pub fn name(text: &str) -> Name {

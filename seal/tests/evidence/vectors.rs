@@ -6,6 +6,17 @@ use plomb_seal::{Signed, export::Scope};
 
 use super::street::{Street, name};
 
+/// Three batches; the witness's clock was an hour ahead for the second.
+fn dates_that_contradict() -> Vec<u8> {
+    let mut street = Street::new().rounds(1);
+    for (n, by_s) in [(1, 3600), (2, -3600)] {
+        street.clock_s = street.clock_s.saturating_add_signed(by_s);
+        let entries = street.round(n);
+        street.batch(entries, true);
+    }
+    street.export_all()
+}
+
 /// With `PLOMB_WRITE_VECTORS=1` the files are written anew; else they must be as they are made.
 #[test]
 fn the_vectors_beside_the_document_are_what_this_program_makes() {
@@ -41,6 +52,7 @@ fn the_vectors_beside_the_document_are_what_this_program_makes() {
     files.push(("incomplete-unanchored.plomb", street.export_all()));
     street.batches.remove(1);
     files.push(("tampered-batch-removed.plomb", street.export_all()));
+    files.push(("incomplete-dates.plomb", dates_that_contradict()));
     assert_eq!(removed.0.entries().iter().map(Signed::bytes).count(), 4);
 
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/vectors");

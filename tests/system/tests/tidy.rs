@@ -74,7 +74,18 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         // The simulator knows none of our codecs: it must not share their mistakes.
         ("plomb-sim", &[]),
         ("plomb-system-tests", &["plomb-seal", "plomb-sim"]),
-        ("plomb-bench", &["plomb-gateway", "plomb-mbus", "plomb-seal", "plomb-sim"]),
+        (
+            "plomb-bench",
+            &[
+                "plomb-gateway",
+                "plomb-mbus",
+                "plomb-profiles",
+                "plomb-seal",
+                "plomb-session",
+                "plomb-sim",
+                "plomb-wmbus",
+            ],
+        ),
     ]);
     for (name, used) in arrows() {
         let allowed =

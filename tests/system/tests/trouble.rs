@@ -231,18 +231,23 @@ fn wrong_files_are_named_with_what_would_be_right() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     ends_with(78, "chmod 600");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    // A journal of another key: no number of new starts would mend that.
-    site.start_gateway().stop();
-    site.certify("gateway", GATEWAY, "renewed");
-    fs::write(site.gateway_config(), good.replace(&site.at(GATEWAY), &site.at("renewed"))).unwrap();
-    ends_with(78, "Put the old key back");
-    fs::write(site.gateway_config(), &good).unwrap();
+    // A new key goes on in the same journal, in an epoch of its own.
+    let gateway = site.start_gateway();
+    site.wait_status("a first entry", |status| status["journal"]["entries"].as_u64() > Some(0));
+    assert_eq!(gateway.stop(), 0);
+    let (hub, renewed) = (site.hub_config(), site.at("renewed"));
+    let new_key = ["certify", "--config", &hub, "--role", "gateway", "--id", GATEWAY, "--out", &renewed, "--new-key"];
+    site.good("plomb-hub", &new_key);
+    fs::write(site.gateway_config(), good.replace(&site.at(GATEWAY), &renewed)).unwrap();
 
     let hub = site.start_hub();
     let gateway = site.start_gateway();
     let status =
         site.wait_status("the port's trouble", |status| status["troubles"].to_string().contains("adapter plugged in"));
     assert_eq!(status["verdict"], "degraded");
+    site.wait_status("receipts under the new key", |status| {
+        status["journal"]["epoch"] == 1 && status["journal"]["receipted"].as_u64() > Some(0)
+    });
     assert_eq!(gateway.stop(), 0);
     drop(hub);
 }

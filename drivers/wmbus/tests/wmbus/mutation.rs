@@ -1,7 +1,7 @@
 //! Mutated frames: whatever arrives, it is answered, in bounds, and a telegram that was changed is
 //! never taken for the meter's own where the meter authenticates.
 //!
-//! `PLOMB_FUZZ_CASES` sets the number of cases.
+//! `PLOMB_FUZZ_CASES` sets the number of cases; `PLOMB_CAMPAIGN=1` makes it ten million.
 
 use crate::{RECORDS, draft, key};
 use plomb_session::Instant;
@@ -11,6 +11,7 @@ use plomb_wmbus::{
 };
 
 const CASES_DEFAULT: u32 = 100_000;
+const CASES_CAMPAIGN: u32 = 10_000_000;
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
 struct Random(u64);
@@ -64,9 +65,14 @@ fn mutate(payload: &mut Vec<u8>, random: &mut Random) {
     payload.truncate(240);
 }
 
+fn cases() -> u32 {
+    let usual = if std::env::var_os("PLOMB_CAMPAIGN").is_some() { CASES_CAMPAIGN } else { CASES_DEFAULT };
+    std::env::var("PLOMB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
 #[test]
 fn mutated_frames_are_answered_in_bounds() {
-    let cases = std::env::var("PLOMB_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES_DEFAULT);
+    let cases = cases();
     let seeds = seeds();
     let mut random = Random(SEED);
     let mut opener = Opener::with_options(OpenOptions { accept_decrypted_samples: true });

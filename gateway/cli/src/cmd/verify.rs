@@ -25,6 +25,8 @@ const EXPORT_BYTES_MAX: u64 = 4 << 30;
 const POLICY_BYTES_MAX: u64 = 64 * 1024;
 /// How many rollbacks are told with their time.
 const ROLLBACKS_SHOWN_MAX: usize = 10;
+/// How many epochs are told with what the file holds of them.
+const RUNS_SHOWN_MAX: usize = 10;
 const SCHEMA: &str = "plomb.verify/1";
 
 pub(super) fn verify(args: &VerifyArgs, show: &Show) -> Result<u8, Failure> {
@@ -122,6 +124,9 @@ pub(super) fn document(report: &Report, own: bool, keys: &Keys) -> Value {
         "anchored": report.anchored,
         "first": report.span.map(|(first, _)| place(first)),
         "last": report.span.map(|(_, last)| place(last)),
+        "runs": report.runs.iter().map(|run| json!({
+            "epoch": run.epoch, "first": run.first, "last": run.last,
+        })).collect::<Vec<_>>(),
         "epochs_before": report.epochs_before(),
         "rollbacks": report.rollbacks.iter().map(|noticed| json!({
             "epoch": noticed.epoch, "seq": noticed.seq, "time": plomb_gateway::status::rfc3339(noticed.unix_ms),
@@ -210,17 +215,7 @@ pub(super) fn claims(report: &Report, show: &Show) -> Vec<String> {
             "  Begins with epoch {epochs}: the {epochs} earlier epochs are not in it; the hub's archive has what the ledger had of them."
         )),
     }
-    if let Some(((first_epoch, first), (last_epoch, last))) = report.span {
-        let single = matches!(report.scope, Some(Scope::Entry { .. }));
-        let hole = match report.gaps {
-            _ if single => "its place in its batch is proved".into(),
-            0 => "none between them is missing".into(),
-            gaps => count(gaps, "hole is known", "holes are known"),
-        };
-        lines.push(format!(
-            "  From entry {first} of epoch {first_epoch} to entry {last} of epoch {last_epoch}; {hole}."
-        ));
-    }
+    lines.extend(runs(report));
     if !report.rollbacks.is_empty() {
         lines.push(rollbacks(report, show));
     }
@@ -243,6 +238,34 @@ pub(super) fn claims(report: &Report, show: &Show) -> Vec<String> {
     }
     if report.frames > 0 {
         lines.push(format!("  {} fit the records made from them.", count(report.frames, "raw frame", "raw frames")));
+    }
+    lines
+}
+
+/// What the file holds of each epoch. Complete is a run of one epoch; how far an earlier one went on is not to be seen.
+fn runs(report: &Report) -> Vec<String> {
+    let single = matches!(report.scope, Some(Scope::Entry { .. }));
+    let whole = if single { "its place in its batch is proved" } else { "none between them is missing" };
+    let mut lines: Vec<String> = report
+        .runs
+        .iter()
+        .take(RUNS_SHOWN_MAX)
+        .map(|run| format!("  From entry {} to entry {} of epoch {}; {whole}.", run.first, run.last, run.epoch))
+        .collect();
+    match report.runs.len() {
+        0 | 1 => {}
+        runs => {
+            if runs > RUNS_SHOWN_MAX {
+                lines.push(format!("  … {runs} epochs in all."));
+            }
+            lines.push(
+                "  Whether an earlier epoch went on after that can't be seen: what was never anchored leaves no trace."
+                    .into(),
+            );
+        }
+    }
+    if report.gaps > 0 {
+        lines.push(format!("  {}.", count(report.gaps, "hole is known", "holes are known")));
     }
     lines
 }
@@ -283,7 +306,7 @@ mod tests {
     use plomb_seal::{
         SigningKey,
         note::{KeyUse, VerifierKey},
-        verify::Rollback,
+        verify::{Rollback, Run},
     };
 
     use super::*;
@@ -323,6 +346,19 @@ mod tests {
             let text = told(other.as_bytes(), Trust::File);
             assert!(text.starts_with("TAMPERED: this is no plomb export"), "{text}");
         }
+    }
+
+    #[test]
+    fn each_epoch_is_told_by_itself() {
+        let mut report = check(FILE, Trust::File, Expect::default());
+        let text = claims(&report, &show()).join("\n");
+        assert!(text.contains("From entry 0 to entry 6 of epoch 0; none between them is missing."), "{text}");
+        assert!(!text.contains("can't be seen"), "{text}");
+        report.runs.push(Run { epoch: 1, first: 0, last: 4 });
+        let text = claims(&report, &show()).join("\n");
+        assert!(text.contains("From entry 0 to entry 4 of epoch 1"), "{text}");
+        assert!(text.contains("Whether an earlier epoch went on after that can't be seen"), "{text}");
+        assert_eq!(document(&report, false, &Keys::of(""))["runs"][1]["last"], 4);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
     io::{self, IsTerminal, Stdout, Write},
 };
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -85,6 +86,12 @@ impl Out {
     /// A JSON document on a line.
     pub(crate) fn json(&mut self, document: &Value) -> Result<(), Failure> {
         self.line(document)
+    }
+
+    /// The same of anything that can be one, written as it is made.
+    pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer(&mut self.0, document).map_err(|error| Failure::stdout(error.into()))?;
+        self.0.write_all(b"\n").map_err(Failure::stdout)
     }
 
     /// Bytes as they are.

@@ -2,16 +2,21 @@
 //!
 //! `cargo run --release -p plomb-bench --bin bench-journal [FOLDER]`. The folder should lie on the disk in question.
 //! Both sides take turns in one run, so what counts is the ratio. Bytes are what the kernel sent to the disk
-//! for this process (`/proc/self/io`), without the file system's own journal.
+//! for this process (`/proc/self/io`), without the file system's own journal. The disk here is likely faster
+//! than a gateway's card: a second table has both sides wait longer at each sync, as long as cards take.
 
 use std::{
     error::Error,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use plomb_bench::{
+    cpu,
+    slow_disk::{SlowFile, pause},
+};
 use plomb_gateway::journal::{Journal, Options, Ticket};
 use plomb_seal::{
     Chain, Clock, Decimal, Function, Hash, Meter, Name, Reading, Record, SigningKey, Stamp, Value, entry::Occurrence,
@@ -20,14 +25,21 @@ use plomb_seal::{
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const WINDOWS: [usize; 4] = [1, 16, 64, 256];
+/// What is added to each sync: nothing, and what cards take.
+const EXTRAS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(5), Duration::from_millis(20)];
 const REPETITIONS: usize = 7;
 const COMMITS: usize = 60;
+/// The same where a sync is slow: it varies less, and lasts.
+const SLOW_REPETITIONS: usize = 3;
+const SLOW_COMMITS: usize = 20;
 /// Readings in each record: a usual electricity or heat meter.
 const READINGS: u64 = 6;
 
 struct Run {
     entries_per_s: f64,
     bytes_per_entry: f64,
+    /// Of all threads.
+    cpu_us_per_entry: f64,
 }
 
 fn main() -> Outcome<()> {
@@ -39,54 +51,80 @@ fn main() -> Outcome<()> {
     outcome
 }
 
+/// One comparison: how entries are grouped and made durable.
+#[derive(Clone, Copy)]
+struct Way {
+    window: usize,
+    two_phase: bool,
+    /// Added to each sync.
+    extra: Duration,
+    commits: usize,
+}
+
 fn compare(folder: &Path) -> Outcome<()> {
     // First, while the memory of this process is the journal's alone.
     long_life(&folder.join("long.redb"))?;
     let bytes = sealed_bytes()?;
-    println!("one entry: {bytes} bytes; {REPETITIONS} repetitions, medians; {COMMITS} commits each");
-    println!("phases window   file/s  journal/s  ratio (min-max)     file B/entry  journal B/entry");
-    for (window, two_phase) in WINDOWS.into_iter().flat_map(|window| [(window, true), (window, false)]) {
-        let (mut file, mut journal, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        for repetition in 0..REPETITIONS {
-            let plain = plain_file(&folder.join("plain"), bytes, window)?;
-            let sealed =
-                sealed_journal(&folder.join(format!("{window}-{two_phase}-{repetition}.redb")), window, two_phase)?;
-            ratios.push(sealed.entries_per_s / plain.entries_per_s);
-            file.push(plain);
-            journal.push(sealed);
+    println!("one entry: {bytes} bytes; {REPETITIONS} repetitions ({SLOW_REPETITIONS} of slow syncs), medians");
+    println!(
+        "sync +ms phases window   file/s  journal/s  ratio (min-max)     file B/entry  journal B/entry  CPU µs/entry"
+    );
+    for extra in EXTRAS {
+        let (repetitions, commits) =
+            if extra.is_zero() { (REPETITIONS, COMMITS) } else { (SLOW_REPETITIONS, SLOW_COMMITS) };
+        for (window, two_phase) in WINDOWS.into_iter().flat_map(|window| [(window, true), (window, false)]) {
+            row(folder, Way { window, two_phase, extra, commits }, repetitions, bytes)?;
         }
-        println!(
-            "{:>6} {window:>6} {:>8.0} {:>10.0}  {:>5.2} ({:.2}-{:.2}) {:>16.0} {:>16.0}",
-            if two_phase { "two" } else { "one" },
-            median(file.iter().map(|run| run.entries_per_s)),
-            median(journal.iter().map(|run| run.entries_per_s)),
-            median(ratios.iter().copied()),
-            ratios.iter().copied().fold(f64::INFINITY, f64::min),
-            ratios.iter().copied().fold(0.0, f64::max),
-            median(file.iter().map(|run| run.bytes_per_entry)),
-            median(journal.iter().map(|run| run.bytes_per_entry)),
-        );
     }
     Ok(())
 }
 
-fn plain_file(path: &Path, len: usize, window: usize) -> Outcome<Run> {
+fn row(folder: &Path, way: Way, repetitions: usize, bytes: usize) -> Outcome<()> {
+    let (mut file, mut journal, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..repetitions {
+        let plain = plain_file(&folder.join("plain"), bytes, way)?;
+        let path = folder.join("sealed.redb");
+        let sealed = sealed_journal(&path, way)?;
+        fs::remove_file(path)?;
+        ratios.push(sealed.entries_per_s / plain.entries_per_s);
+        file.push(plain);
+        journal.push(sealed);
+    }
+    println!(
+        "{:>8} {:>6} {:>6} {:>8.0} {:>10.0}  {:>5.2} ({:.2}-{:.2}) {:>16.0} {:>16.0} {:>13.1}",
+        way.extra.as_millis(),
+        if way.two_phase { "two" } else { "one" },
+        way.window,
+        median(file.iter().map(|run| run.entries_per_s)),
+        median(journal.iter().map(|run| run.entries_per_s)),
+        median(ratios.iter().copied()),
+        ratios.iter().copied().fold(f64::INFINITY, f64::min),
+        ratios.iter().copied().fold(0.0, f64::max),
+        median(file.iter().map(|run| run.bytes_per_entry)),
+        median(journal.iter().map(|run| run.bytes_per_entry)),
+        median(journal.iter().map(|run| run.cpu_us_per_entry)),
+    );
+    Ok(())
+}
+
+fn plain_file(path: &Path, len: usize, way: Way) -> Outcome<Run> {
     let bytes = vec![0x5a; len];
     let mut file = File::create(path)?;
-    let (start, written) = (Instant::now(), written_bytes()?);
-    for _ in 0..COMMITS {
-        for _ in 0..window {
+    let begun = Begun::now()?;
+    for _ in 0..way.commits {
+        for _ in 0..way.window {
             file.write_all(&bytes)?;
         }
         file.sync_data()?;
+        pause(way.extra);
     }
-    result(start, written, COMMITS * window)
+    begun.run(way)
 }
 
-fn sealed_journal(path: &Path, window: usize, two_phase: bool) -> Outcome<Run> {
-    let journal = open(path, window, two_phase)?;
-    let occurrences: Vec<Occurrence> = (0..COMMITS * window).map(record).collect::<Outcome<_>>()?;
-    let (start, written) = (Instant::now(), written_bytes()?);
+fn sealed_journal(path: &Path, way: Way) -> Outcome<Run> {
+    let journal = open(path, way.window, way.two_phase, way.extra)?;
+    let occurrences: Vec<Occurrence> = (0..way.commits * way.window).map(record).collect::<Outcome<_>>()?;
+    let begun = Begun::now()?;
     let tickets: Vec<Ticket> = occurrences
         .into_iter()
         .map(|occurrence| journal.append_blocking(occurrence, Vec::new()))
@@ -94,21 +132,21 @@ fn sealed_journal(path: &Path, window: usize, two_phase: bool) -> Outcome<Run> {
     for ticket in tickets {
         ticket.wait()?;
     }
-    result(start, written, COMMITS * window)
+    begun.run(way)
 }
 
 /// A journal of some size: what the file and the memory come to, and how long opening takes.
 fn long_life(path: &Path) -> Outcome<()> {
     const ENTRIES: usize = 100_000;
     let before = status("VmRSS")?;
-    let journal = open(path, 64, true)?;
+    let journal = open(path, 64, true, Duration::ZERO)?;
     for number in 0..ENTRIES {
         drop(journal.append_blocking(record(number)?, Vec::new())?);
     }
     drop(journal);
     println!("memory: {before} KiB before, {} KiB at the most while writing", status("VmHWM")?);
     let start = Instant::now();
-    let journal = open(path, 64, true)?;
+    let journal = open(path, 64, true, Duration::ZERO)?;
     let opened = start.elapsed();
     let stats = journal.stats()?;
     let file = fs::metadata(path)?.len();
@@ -122,10 +160,11 @@ fn long_life(path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn open(path: &Path, window_entries_max: usize, two_phase_commit: bool) -> Outcome<Journal> {
+fn open(path: &Path, window_entries_max: usize, two_phase_commit: bool, extra: Duration) -> Outcome<Journal> {
     let options =
         Options { window: Duration::from_secs(60), window_entries_max, two_phase_commit, ..Options::default() };
-    Ok(Journal::open(path, gateway()?, key(), options, || stamp(0))?.0)
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    Ok(Journal::open_with_backend(SlowFile::new(file, extra)?, gateway()?, key(), options, || stamp(0))?.0)
 }
 
 fn sealed_bytes() -> Outcome<usize> {
@@ -177,12 +216,26 @@ fn record(number: usize) -> Outcome<Occurrence> {
     Ok(Occurrence::Record(format!("point-{}", number % 500).parse()?, record))
 }
 
-fn result(start: Instant, written_before: u64, entries: usize) -> Outcome<Run> {
-    let entries = as_f64(entries as u64);
-    Ok(Run {
-        entries_per_s: entries / start.elapsed().as_secs_f64(),
-        bytes_per_entry: as_f64(written_bytes()? - written_before) / entries,
-    })
+/// Where time and bytes stood.
+struct Begun {
+    at: Instant,
+    written: u64,
+    cpu: Duration,
+}
+
+impl Begun {
+    fn now() -> Outcome<Self> {
+        Ok(Self { at: Instant::now(), written: written_bytes()?, cpu: cpu::process() })
+    }
+
+    fn run(self, way: Way) -> Outcome<Run> {
+        let entries = as_f64((way.commits * way.window) as u64);
+        Ok(Run {
+            entries_per_s: entries / self.at.elapsed().as_secs_f64(),
+            bytes_per_entry: as_f64(written_bytes()? - self.written) / entries,
+            cpu_us_per_entry: cpu::process().saturating_sub(self.cpu).as_secs_f64() * 1e6 / entries,
+        })
+    }
 }
 
 /// Counts here are far below 2^53.

@@ -146,8 +146,7 @@ impl Work {
     }
 
     fn json(&mut self, told: &Told) -> Result<(), Failure> {
-        let text = serde_json::to_string(&told.answer()).map_err(|error| Failure::stdout(error.into()))?;
-        self.out.line(text)
+        self.out.document(&told.answer())
     }
 
     fn text(&mut self, told: &Told) -> Result<(), Failure> {

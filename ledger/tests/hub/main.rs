@@ -1,7 +1,9 @@
 //! The real `plomb-hub` process, and a gateway by hand over mutual TLS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod operating;
 
 use std::{
     net::SocketAddr,
@@ -12,6 +14,12 @@ use std::{
 };
 
 use common::{Gateway, name, seed_of};
+use plomb_ledger::{
+    block::Block,
+    config::HubConfig,
+    hub::{open_ledger, unix_ms},
+    ledger::Ledger,
+};
 use plomb_seal::{
     Batch, Credential, Hash, Policy, Receipt, Refusal,
     export::Scope,
@@ -437,123 +445,4 @@ fn a_request_made_elsewhere_is_certified_without_its_key() {
     assert!(!out.join("client.key").exists());
     let credential = Credential::parse(&std::fs::read(out.join("credential.cbor")).unwrap()).unwrap();
     assert_eq!(credential.verify(&site.policy()).unwrap()[0].key, seed_of(&pair).public());
-}
-
-/// The files that `certify` writes serve whoever links OpenSSL 3.0, as they are.
-#[tokio::test(flavor = "multi_thread")]
-async fn openssl_and_mosquitto_use_the_issued_files_as_they_are() {
-    let site = Site::new();
-    let mut gateway = site.gateway("gw-1");
-    let billing = site.certify("subscriber", "billing");
-    for key in ["hub/ca.key", "hub/server.key", "gw-1/client.key", "billing/client.key"] {
-        let Ok(out) = Command::new("openssl").args(["pkey", "-noout", "-in"]).arg(site.path(key)).output() else {
-            absent("openssl");
-            return;
-        };
-        assert!(out.status.success(), "{key}: {}", String::from_utf8_lossy(&out.stderr));
-    }
-    let (_running, at) = site.start();
-    let mut peer = listen(&site, "gw-1", "gw-1", at).await;
-    peer.send("gw-1", gateway.batch(1).to_bytes()).await;
-    peer.receipt("gw-1").await;
-    let file = |name: &str| billing.join(name).display().to_string();
-    let out = tokio::process::Command::new("mosquitto_sub")
-        .args(["-h", "localhost", "-p", &at.port().to_string(), "-t", topic::CHECKPOINT, "-C", "1", "-W", "60"])
-        .args(["--cafile", &file("ca.crt"), "--cert", &file("client.crt"), "--key", &file("client.key")])
-        .output()
-        .await;
-    let Ok(out) = out else {
-        absent("mosquitto_sub");
-        return;
-    };
-    assert!(out.stdout.starts_with(b"ledger.example/hub-test"), "{}", String::from_utf8_lossy(&out.stderr));
-}
-
-fn absent(program: &str) {
-    assert!(std::env::var_os("PLOMB_REQUIRE_PEERS").is_none(), "{program} is missing");
-    eprintln!("{program} absent: apt-get install openssl mosquitto-clients");
-}
-
-/// A gateway's journal is bound to its key: its certificate is renewed without touching that.
-#[test]
-fn a_certificate_is_renewed_for_the_key_that_is_there() {
-    let site = Site::new();
-    let gateway = site.gateway("gw-1");
-    let certify = |out: &str, more: &[&str]| {
-        let out = site.path(out).display().to_string();
-        site.ask(&[&["certify", "--role", "gateway", "--id", "gw-1", "--out", &out][..], more].concat())
-    };
-    let said = |out: &Output| String::from_utf8_lossy(&out.stderr).into_owned();
-    let key = site.path("gw-1/client.key").display().to_string();
-
-    let twice = certify("twice", &[]);
-    assert_eq!(twice.status.code(), Some(64));
-    assert!(said(&twice).contains("--renew") && !site.path("twice").exists(), "{}", said(&twice));
-    for (out, more) in [("renewed", &["--renew", "--days", "900"][..]), ("by-file", &["--key", &key])] {
-        let made = certify(out, more);
-        assert!(made.status.success(), "{}", said(&made));
-        assert!(!site.path(out).join("client.key").exists(), "the key stays where it is");
-        let credential = Credential::parse(&std::fs::read(site.path(out).join("credential.cbor")).unwrap()).unwrap();
-        let issues = credential.verify(&site.policy()).unwrap();
-        assert!(issues.iter().all(|issue| issue.key == gateway.key.public()));
-        let newest = CertificateDer::from_pem_file(site.path(out).join("client.crt")).unwrap();
-        assert!(issues.iter().any(|issue| issue.x509 == newest.to_vec()), "the newest is proved, too");
-    }
-    let gateways = site.json(&["status", "--json"])["gateways"].clone();
-    assert_eq!(gateways[0]["certificate"]["state"], "valid");
-    assert!(certify("anew", &["--new-key"]).status.success());
-    let unsure = certify("unsure", &["--renew"]);
-    assert!(said(&unsure).contains("gw-1 has 2 keys"), "{}", said(&unsure));
-    site.ask(&["revoke", "--id", "gw-1", "--reason", "stolen"]);
-    let revoked = certify("revoked", &["--renew"]);
-    assert_eq!(revoked.status.code(), Some(64));
-    assert!(said(&revoked).contains("no certificate of \"gw-1\" holds"), "{}", said(&revoked));
-    // A new box of that name begins with a key of its own.
-    assert!(certify("new-box", &[]).status.success());
-    // A name that nobody had can't be renewed.
-    let dir = site.path("nobody").display().to_string();
-    let nobody = site.ask(&["certify", "--role", "subscriber", "--id", "nobody", "--renew", "--out", &dir]);
-    assert_eq!(nobody.status.code(), Some(64));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_boxes_with_one_key_show_in_the_status() {
-    let site = Site::new();
-    let _gateway = site.gateway("gw-1");
-    let (_running, at) = site.start();
-    for _ in 0..4 {
-        let mut box_ = site.connect("gw-1", "gw-1", at);
-        while !matches!(box_.events.poll().await, Ok(Event::Incoming(Packet::ConnAck(_)))) {}
-        // Each stays until the next one has its place.
-        tokio::spawn(async move { while box_.events.poll().await.is_ok() {} });
-    }
-    let taken = loop {
-        let status = site.json(&["status", "--json"]);
-        if status["gateways"][0]["taken_over"]["count"] == 3 {
-            break status["gateways"][0]["taken_over"].clone();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    assert_eq!(taken["contested"], true);
-    let text = String::from_utf8(site.ask(&["status"]).stdout).unwrap();
-    assert!(text.contains("taken over 3 times since start") && text.contains("two boxes may hold its key"), "{text}");
-}
-
-#[test]
-fn a_second_hub_and_a_reader_that_has_enough() {
-    let site = Site::new();
-    site.certify("gateway", "gw-1");
-    let (_running, _) = site.start();
-    let second = hub().arg("--config").arg(site.config()).stderr(Stdio::piped()).spawn().unwrap();
-    let out = second.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(69));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(said.contains("another plomb-hub runs with this ledger"), "{said}");
-    for args in [&["status"][..], &["status", "--json"], &["status", "--certificates"]] {
-        // A pipe that nobody reads from, as after `head`.
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let out = hub().args(args).arg("--config").arg(site.config()).stdout(writer).output().unwrap();
-        assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).as_ref()), (Some(0), ""), "{args:?}");
-    }
 }
