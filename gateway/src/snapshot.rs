@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plomb_seal::{Body, Entry, Unverified};
+use plomb_seal::{Body, Entry, Unverified, batch::BATCH_ENTRIES_MAX};
 
 use crate::{
     clock::{SystemClock, state_name, unix_ms},
@@ -24,8 +24,9 @@ pub const HELD_UP_MIN: Duration = Duration::from_secs(60);
 /// How long a rollback stays a trouble, in milliseconds: a week, so that somebody sees it.
 pub const ROLLBACK_TOLD_MS: i64 = 7 * 86_400_000;
 /// So many epochs back a rollback is looked for.
-const EPOCHS_LOOKED_AT_MAX: u32 = 64;
-/// The event that says that this journal was older than the ledger's last anchor. It is an epoch's first entry.
+const EPOCHS_LOOKED_AT_MAX: u32 = 16;
+/// The event that says that this journal was older than the ledger's last anchor. It is an epoch's first entry, or
+/// at least in its first batch: a file that replaces a lost one has no anchor yet when the ledger's comes.
 const ROLLBACK: &str = "rollback-noticed";
 
 /// What snapshots are made from.
@@ -138,8 +139,9 @@ pub fn rollback(reader: &Reader, now_ms: i64) -> Result<Option<String>, JournalE
     let snapshot = reader.snapshot()?;
     let present = snapshot.head()?.epoch;
     for epoch in (present.saturating_sub(EPOCHS_LOOKED_AT_MAX)..=present).rev() {
-        let first = snapshot.entry(epoch, 0)?;
-        if let Some(at_ms) = first.and_then(|entry| rollback_at(&entry.bytes)) {
+        let first = snapshot.batch(epoch, 0)?.and_then(|batch| usize::try_from(batch.count).ok());
+        let entries = snapshot.entries(epoch, 0, first.unwrap_or(BATCH_ENTRIES_MAX))?;
+        if let Some(at_ms) = entries.iter().rev().find_map(|entry| rollback_at(&entry.bytes)) {
             let recent = now_ms.saturating_sub(at_ms) < ROLLBACK_TOLD_MS;
             let what = "the journal was older than the ledger's last anchor: a card was put back, or a file lost";
             return Ok(recent.then(|| format!("rollback noticed at {}: {what}; look into why", rfc3339(at_ms))));
@@ -148,7 +150,7 @@ pub fn rollback(reader: &Reader, now_ms: i64) -> Result<Option<String>, JournalE
     Ok(None)
 }
 
-/// When an epoch's first entry noticed a rollback, if it did.
+/// When a rollback was noticed, if an entry says so.
 fn rollback_at(entry: &[u8]) -> Option<i64> {
     let entry = Unverified::<Entry>::parse(entry).ok()?;
     let noticed = matches!(&entry.claims().body, Body::Event(event) if event.name == ROLLBACK);

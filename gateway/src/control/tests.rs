@@ -72,7 +72,9 @@ async fn tails_leave_seats_for_others_and_give_theirs_back_when_hung_up() {
     let served = Served::start();
     for _ in 0..3 {
         let mut tails = Vec::new();
+        let begun = std::time::Instant::now();
         while tails.len() < TAILS_MAX {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the seats of those who left are not given back");
             // The daemon notices each that hung up in its own time; nothing happens on this gateway meanwhile.
             let (tail, answer) = served.ask(&tail_question()).await;
             if answer.ok {
@@ -99,7 +101,10 @@ async fn who_finds_no_seat_is_told_so() {
     assert!(!answer.ok && answer.error.unwrap().contains("busy: 16 connections are open"));
     assert_eq!(answer.kind, Some(Refusal::Unavailable));
     drop(idle);
-    while !served.ask(&Request::Status {}).await.1.ok {}
+    let begun = std::time::Instant::now();
+    while !served.ask(&Request::Status {}).await.1.ok {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no seat is given back");
+    }
 }
 
 #[tokio::test]

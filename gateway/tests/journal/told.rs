@@ -1,7 +1,7 @@
 //! What the status tells of a journal's past.
 
 use plomb_gateway::{
-    journal::Limits,
+    journal::{Limits, Options},
     snapshot::{ROLLBACK_TOLD_MS, rollback},
 };
 
@@ -43,4 +43,23 @@ fn a_rollback_stays_a_trouble_for_a_week_and_over_restarts() {
     assert_eq!(rollback(&journal.reader(), NOW_MS).unwrap(), Some(told.clone()), "a restart does not hide it");
     assert_eq!(rollback(&journal.reader(), NOW_MS - ROLLBACK_TOLD_MS).unwrap(), Some(told), "nor does a clock");
     assert_eq!(rollback(&journal.reader(), NOW_MS + ROLLBACK_TOLD_MS).unwrap(), None, "a week is enough");
+}
+
+/// A file that replaces a lost one has entries already when it hears of the ledger's last anchor, and begins no
+/// other epoch.
+#[test]
+fn a_lost_journal_is_told_too() {
+    let (journal, _) = open_on(Disk::default(), options()).unwrap();
+    let mut ledger = Ledger::new();
+    append(&journal, 0..4);
+    let receipt = ledger.take(&run(journal.close_batch(Limits::default())).unwrap().unwrap());
+    let successor = Options { first_epoch: 1, ..options() };
+    let (journal, _) = open_on(Disk::default(), successor).unwrap();
+    append(&journal, 10..15);
+    run(journal.notice_ledger(&receipt, &ledger.policy)).unwrap();
+    let told = rollback(&journal.reader(), NOW_MS).unwrap();
+    assert!(told.is_some());
+    run(journal.close_batch(Limits::default())).unwrap().unwrap();
+    append(&journal, 20..40);
+    assert_eq!(rollback(&journal.reader(), NOW_MS).unwrap(), told);
 }

@@ -112,6 +112,12 @@ fn a_restored_card_is_noticed_and_entered() {
     });
     assert_eq!(gateway.stop(), 0);
     assert!(site.log("plombd.log").contains("older than the ledger's last anchor"));
+    // Whoever comes later sees it too.
+    let gateway = site.start_gateway();
+    site.wait_status("the trouble after a restart", |status| {
+        status["verdict"] == "degraded" && status["troubles"].to_string().contains("rollback noticed at ")
+    });
+    assert_eq!(gateway.stop(), 0);
     let archive = site.archive();
     let noticed = archive.iter().find(|entry| entry["epoch"] == 1 && entry["seq"] == 0).unwrap();
     assert!(noticed.to_string().contains("rollback-noticed"), "{noticed}");
@@ -123,6 +129,27 @@ fn a_restored_card_is_noticed_and_entered() {
     );
     assert!(report["gaps"].as_u64() > Some(0));
     drop((hub, line));
+}
+
+/// Many meters on a port that is not there, read as often as can be: the trouble is entered, not again and again,
+/// and yet every due reading is accounted for.
+#[test]
+fn a_port_that_is_gone_does_not_flood_the_journal() {
+    let site = Site::new();
+    let names: Vec<String> = (1..=100).map(|number| format!("flat-{number}")).collect();
+    let points: Vec<(&str, u8)> = names.iter().map(String::as_str).zip(1..).collect();
+    site.configure("/nowhere/tty", &points, 0.2, "");
+    let gateway = site.start_gateway();
+    let missed = |status: &serde_json::Value| -> u64 {
+        status["points"].as_array().into_iter().flatten().filter_map(|point| point["absent"].as_u64()).sum()
+    };
+    site.wait_status("many due readings", |status| missed(status) > 2000);
+    assert_eq!(gateway.stop(), 0);
+    let (report, code) = site.verify(&site.export(&[]));
+    assert_eq!(code, 3, "there was no hub: {report}");
+    let absences = report["absent"].as_u64().unwrap();
+    // One of each point at once, and one at the stop. A machine that is held up for a minute may add some.
+    assert!((200..=400).contains(&absences), "{absences} entries: {report}");
 }
 
 /// Somebody reads the journal's file while plombd starts, as `plomb status` does when no daemon answers:
