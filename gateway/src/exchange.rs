@@ -72,3 +72,82 @@ impl Seen {
         Self { meter: record.meter.clone(), registers }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use std::time::Duration;
+
+    use plomb_seal::{Clock, Decimal, Occurrence, Reading, SigningKey, Stamp};
+
+    use super::*;
+    use crate::journal::Options;
+
+    fn reading(obis: &str, mantissa: i64, storage: u64) -> Reading {
+        Reading {
+            obis: Some(obis.parse().unwrap()),
+            value: Value::Number(Decimal { mantissa, exponent: -3 }),
+            unit: "m3".into(),
+            quantity: "volume".into(),
+            function: Function::Instantaneous,
+            storage,
+            tariff: 0,
+            subunit: 0,
+            time: None,
+            flags: Vec::new(),
+        }
+    }
+
+    fn record(id: &str, version: u8, mantissa: i64) -> Record {
+        Record {
+            meter: Meter { protocol: "mbus".into(), id: id.into(), manufacturer: "ACW".into(), version, medium: 7 },
+            readings: vec![reading("8-0:1.0.0*255", mantissa, 0), reading("8-0:1.0.0*1", 5, 1)],
+            meter_time: None,
+            status: Vec::new(),
+            frames: Vec::new(),
+            driver: "mbus 0.1.0".into(),
+            profile: None,
+        }
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    /// The meter is exchanged while the daemon stands still, and again in another epoch of the journal.
+    #[test]
+    fn another_meter_is_noticed_across_a_start_with_both_registers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.redb");
+        let open = || {
+            let options = Options { window: Duration::from_secs(1), ..Options::default() };
+            let stamp = || Stamp { unix_ms: 1, clock: Clock::Unset };
+            Journal::open(&path, name("gw-1"), SigningKey::from_seed(&[1; 32]), options, stamp).unwrap().0
+        };
+        let journal = open();
+        for (point, record) in [("a", record("1", 1, 12_345)), ("a", record("1", 1, 12_400)), ("b", record("7", 1, 1))]
+        {
+            let ticket = journal.append_blocking(Occurrence::Record(name(point), record), Vec::new());
+            drop(ticket.unwrap());
+        }
+        drop(journal);
+        let points = BTreeSet::from([name("a"), name("b"), name("c")]);
+        let mut exchanges = Exchanges::recall(&open(), &points).unwrap();
+        assert_eq!(exchanges.take(&name("b"), &record("7", 2, 3)), None, "new firmware is no new meter");
+        assert_eq!(exchanges.take(&name("c"), &record("9", 1, 3)), None, "nobody was there before");
+        let event = exchanges.take(&name("a"), &record("2", 1, 7)).unwrap();
+        let details: Vec<_> = event.details.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(event.name, "meter-exchanged");
+        assert_eq!(
+            details,
+            [
+                ("point", "a"),
+                ("last-meter", "1 ACW"),
+                ("last 8-0:1.0.0*255", "12.400 m3"),
+                ("first-meter", "2 ACW"),
+                ("first 8-0:1.0.0*255", "0.007 m3"),
+            ]
+        );
+        assert_eq!(exchanges.take(&name("a"), &record("2", 1, 8)), None, "told once");
+    }
+}

@@ -102,7 +102,7 @@ impl Journal {
             let moved_to = newest_damaged(path);
             let why = moved_to.as_ref().map(|_| "a start that found it damaged did not come to its end".to_string());
             (moved_to.is_some() || latest.is_some())
-                .then(|| Lost { moved_to, why: why.unwrap_or("the file is not there".into()) })
+                .then(|| Lost { moved_to, why: why.unwrap_or("there is a mark of it, and no journal".into()) })
         });
         let existed = path.exists();
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
@@ -164,8 +164,10 @@ impl Journal {
         let (mut writer, head) = writer(database, traffic, state, tail, keys, options, clock, mark);
         writer.raise_mark(writer.state.epoch)?;
         // Nothing is in it: a start that was broken off before its first entry counts as this one.
-        if let Some(lost) = lost.filter(|_| writer.state.next_seq == 0) {
-            writer.enter_lost(lost.moved_to, &lost.why, latest)?;
+        let follows = writer.state.next_seq == 0 && (created || writer.state.epoch > options.first_epoch);
+        if let Some(lost) = lost.filter(|_| follows) {
+            let before = latest.map(|latest| latest.min(writer.state.epoch.saturating_sub(1)));
+            writer.enter_lost(lost.moved_to, &lost.why, before)?;
         }
         let key_before = signed_by.map(|key| key.id()).filter(|id| *id != writer.keys.key().public().id());
         if let Some(before) = key_before {

@@ -271,3 +271,50 @@ fn a_revoked_gateway_is_cut_off_and_keeps_its_past() {
     assert_eq!(site.archive().len(), known, "nothing came after the revocation");
     drop((hub, line));
 }
+
+/// A gateway is certified anew, with another key, and another meter stands at its point by then: one chain, proved
+/// under both keys, with an event for each change.
+#[test]
+fn a_new_key_and_a_new_meter_go_on_in_one_chain() {
+    let site = Site::new();
+    let line = site.line(vec![water(1)]);
+    site.configure(&site.at("bus"), &[("flat", 1)], 0.5, "");
+    let hub = site.start_hub();
+    let gateway = site.start_gateway();
+    site.wait_status("two receipts", |status| status["hub"]["receipts"].as_u64() > Some(1));
+    assert_eq!(gateway.stop(), 0);
+
+    let (config, renewed) = (site.hub_config(), site.at("renewed"));
+    let new_key =
+        ["certify", "--config", &config, "--role", "gateway", "--id", GATEWAY, "--out", &renewed, "--new-key"];
+    site.good("plomb-hub", &new_key);
+    let configured = fs::read_to_string(site.gateway_config()).unwrap();
+    fs::write(site.gateway_config(), configured.replace(&site.at(GATEWAY), &renewed)).unwrap();
+    line.with_bus(|bus| {
+        let identity = Identity { id: 0x4711, manufacturer: 0x4182, version: 1, medium: 7 };
+        *bus.slave_mut(1).unwrap() = Slave::live(1, Meter::new(Kind::Water, identity, 9));
+    });
+    let gateway = site.start_gateway();
+    site.wait_status("readings and a receipt under the new key", |status| {
+        let journal = &status["journal"];
+        journal["epoch"] == 1
+            && journal["receipted"].as_u64() > Some(0)
+            && status["points"][0]["answered"].as_u64() > Some(1)
+    });
+    assert_eq!(gateway.stop(), 0, "{}", site.log("plombd.log"));
+    assert!(!site.log("plombd.log").contains("older than the ledger"), "{}", site.log("plombd.log"));
+    let (report, code) = site.verify(&site.export(&[]));
+    assert_eq!((report["verdict"].as_str(), code), (Some("proved"), 0), "{report}");
+    assert_eq!((&report["gaps"], report["runs"].as_array().map(Vec::len)), (&0.into(), Some(2)), "{report}");
+    let archive = site.archive();
+    let event = |name: &str| {
+        let found: Vec<_> = archive.iter().filter(|entry| entry["event"] == name).collect();
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        found[0].clone()
+    };
+    assert_eq!((event("key-changed")["epoch"].as_u64(), event("key-changed")["seq"].as_u64()), (Some(1), Some(0)));
+    let details = event("meter-exchanged")["details"].to_string();
+    assert!(details.contains("00004711") && details.contains("00000001"), "{details}");
+    assert!(details.contains("\"last 8-0:1.0.0*255\"") && details.contains("\"first 8-0:1.0.0*255\""), "{details}");
+    drop((hub, line));
+}
