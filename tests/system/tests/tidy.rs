@@ -38,6 +38,9 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         ("plomb-mbus", &["plomb-session"]),
         ("plomb-wmbus", &["plomb-mbus", "plomb-session"]),
         ("plomb-receivers", &["plomb-session"]),
+        ("plomb-dlms", &["plomb-session"]),
+        ("plomb-iec62056", &["plomb-session"]),
+        ("plomb-modbus", &["plomb-session"]),
         ("plomb-profiles", &["plomb-mbus", "plomb-session", "plomb-wmbus"]),
         ("plomb-keys", &["plomb-mbus", "plomb-wmbus"]),
         ("plomb-broker", &[]),
@@ -46,8 +49,11 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         (
             "plomb-gateway",
             &[
+                "plomb-dlms",
+                "plomb-iec62056",
                 "plomb-keys",
                 "plomb-mbus",
+                "plomb-modbus",
                 "plomb-profiles",
                 "plomb-receivers",
                 "plomb-seal",

@@ -1,0 +1,1 @@
+//! xDLMS and ACSE APDUs (IEC 62056-5-3).

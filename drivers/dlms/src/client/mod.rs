@@ -1,0 +1,1 @@
+//! The client: an association over a link, and what is asked in it.

@@ -1,0 +1,1 @@
+//! COSEM interface classes (IEC 62056-6-2).

@@ -1,0 +1,1 @@
+//! Modbus meters: register maps as profiles, exact values, and the questions that read them.
