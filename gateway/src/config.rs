@@ -397,7 +397,7 @@ impl Config {
                 (false, ..) => return wrong("on a wired line give either `address` or `secondary`"),
                 (true, ..) => return wrong("on a receiver give `id`, the eight digits on the meter"),
             }
-            if let Some(Err(error)) = identity.map(|text| crate::poll::secondary(text)) {
+            if let Some(Err(error)) = identity.map(|text| crate::ask::mbus::secondary(text)) {
                 return wrong(&error);
             }
             if !addresses.insert((meter.bus.as_str(), meter.address, identity)) {
@@ -457,6 +457,23 @@ impl Bus {
 }
 
 impl Meter {
+    /// A meter with nothing but defaults; its address is still to be given.
+    pub fn new(point: &str, bus: &str) -> Self {
+        Self {
+            point: point.into(),
+            bus: bus.into(),
+            address: None,
+            secondary: None,
+            id: None,
+            security: None,
+            interval_s: default::interval_s(),
+            reply_timeout_ms: None,
+            gap_timeout_ms: None,
+            retries: None,
+            telegrams_max: None,
+        }
+    }
+
     /// Its timing; what it does not say is the line's.
     pub fn timing(&self, line: &Bus) -> Timing {
         Timing {

@@ -26,6 +26,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
+    ask::Knowledge,
     batcher::{self, Anchoring},
     clock::{StepWatch, SystemClock},
     config::{Config, Protocol},
@@ -277,12 +278,16 @@ impl Daemon {
         tasks: &mut JoinSet<Result<(), JournalError>>,
     ) -> Result<Lines, Fatal> {
         let (mut questions, mut scanners) = (Vec::new(), Vec::new());
-        // Only those who listen to the air need it.
-        let library = match self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus) {
+        // Only those who listen to the air, or open encrypted telegrams, need it.
+        let models = self.config.gateway.meter_keys.is_some()
+            || self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus);
+        let library = match models {
             true => models::library(self.config.gateway.profiles.as_deref()).map_err(Fatal::Config)?,
             false => Library::empty(),
         };
         let library = Arc::new(library);
+        let knowledge =
+            Knowledge { keys: self.meter_keys.clone(), library: library.clone(), counters: journal.counters() };
         for bus in &self.config.bus {
             let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
             for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {
@@ -294,7 +299,7 @@ impl Daemon {
             let (meters, journal, board, stop) = (&self.config.meter, journal.clone(), board.clone(), stop.clone());
             match bus.protocol {
                 Protocol::Mbus => {
-                    let line = BusTask::new(bus, meters, journal, board, (asked, ordered), stop);
+                    let line = BusTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
                     tasks.spawn(line.map_err(Fatal::Config)?.run());
                 }
                 Protocol::Wmbus => {

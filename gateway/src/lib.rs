@@ -8,7 +8,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`poll`], [`schedule`], [`silence`], [`outage`], [`exchange`], [`link`] | asks the meters of a line in their turn |
+//! | [`poll`], [`schedule`], [`silence`], [`outage`], [`exchange`] | asks the meters of a line in their turn |
+//! | [`ask`], [`link`] | asks one meter, whatever its protocol |
 //! | [`normalise`] | a protocol's words to a [`Record`](plomb_seal::Record) |
 //! | [`journal`] | gives entries their place, signs and keeps them: the only queue |
 //! | [`batcher`] | closes batches with an anchor |
@@ -16,6 +17,7 @@
 //! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
+pub mod ask;
 pub mod batcher;
 pub mod clock;
 pub mod config;

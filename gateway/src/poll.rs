@@ -1,15 +1,11 @@
 //! Asks the meters of one line, and hands what they said, or why they did not, to the journal.
 
 use std::{
-    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use plomb_mbus::{
-    Address, Identification, Manufacturer, Medium, ReadConfig, ReadEvent, ReadFailure, ReadMeter, SecondaryAddress,
-    TELEGRAM_COUNT_MAX, Target,
-};
+use plomb_mbus::Medium;
 use plomb_seal::{Absent, Name, Occurrence, Reason, Record};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -18,12 +14,11 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    ask::{Answer, Knowledge, LineMeter, Outcome, port::Port},
     clock::unix_ms,
-    config::{self, Select},
+    config,
     exchange::Exchanges,
     journal::{Journal, JournalError},
-    link::{Link, drive, usual_latency},
-    normalise::mbus::{NormaliseError, record},
     outage::{Outage, Range},
     scan::{ScanLine, ScanOrder, wired_on},
     schedule::{Elapsed, Schedule, Skipped, Turn},
@@ -33,11 +28,6 @@ use crate::{
 
 /// The most questions of people that wait for one line.
 pub const QUESTIONS_MAX: usize = 16;
-/// A meter that has been silent is asked again only so often.
-const SILENT_RETRIES: u8 = 1;
-/// How long a port that failed is left alone at least, and at most.
-const REOPEN_MIN: Duration = Duration::from_millis(500);
-const REOPEN_MAX: Duration = Duration::from_secs(30);
 
 /// A person's question to a meter, outside its turn.
 pub struct Question {
@@ -50,7 +40,7 @@ pub struct Question {
 /// A line and its meters.
 pub struct BusTask {
     config: config::Bus,
-    meters: Vec<MeterOnBus>,
+    meters: Vec<LineMeter>,
     silences: Vec<Silence>,
     outage: Outage,
     exchanges: Exchanges,
@@ -61,35 +51,22 @@ pub struct BusTask {
     questions: mpsc::Receiver<Question>,
     scans: mpsc::Receiver<ScanOrder>,
     stop: watch::Receiver<bool>,
-    link: Option<Link>,
-    reopen_after: Duration,
-    reopen_at: Instant,
-    port_error: Option<String>,
+    port: Port,
 }
-
-/// A meter as the line sees it.
-#[derive(Debug, Clone)]
-struct MeterOnBus {
-    point: Name,
-    target: Target,
-    config: ReadConfig,
-}
-
-/// What came of asking a meter: its record with the raw frames, or why not.
-type Outcome = Result<(Record, Vec<Vec<u8>>), (Reason, String)>;
 
 impl BusTask {
     /// A line with the meters that are on it.
     pub fn new(
         bus: &config::Bus,
         meters: &[config::Meter],
+        knowledge: &Knowledge,
         journal: Journal,
         board: Arc<Board>,
         (questions, scans): (mpsc::Receiver<Question>, mpsc::Receiver<ScanOrder>),
         stop: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
-        let on_bus = own.iter().map(|meter| MeterOnBus::new(meter, bus)).collect::<Result<Vec<_>, _>>()?;
+        let on_bus = own.iter().map(|meter| LineMeter::new(meter, bus, knowledge)).collect::<Result<Vec<_>, _>>()?;
         let intervals: Vec<Duration> = own.iter().map(|meter| meter.interval()).collect();
         let mut written = board.update();
         written.buses.insert(
@@ -109,6 +86,7 @@ impl BusTask {
         drop(written);
         let points = on_bus.iter().map(|meter| meter.point.clone()).collect();
         let started = Instant::now();
+        let port = Port::new(bus, Some(board.clone()));
         Ok(Self {
             schedule: Schedule::new(&intervals, bus.silent_percent),
             outage: Outage::new(&intervals),
@@ -122,10 +100,7 @@ impl BusTask {
             questions,
             scans,
             stop,
-            link: None,
-            reopen_after: REOPEN_MIN,
-            reopen_at: started,
-            port_error: None,
+            port,
         })
     }
 
@@ -177,33 +152,42 @@ impl BusTask {
         silent: bool,
         waiting: &mut Vec<Question>,
     ) -> Result<(), JournalError> {
-        let Some(meter) = self.meters.get(index).cloned() else { return Ok(()) };
-        let begun = Instant::now();
-        let outcome = self.read(&meter, silent).await;
+        let Some(meter) = self.meters.get_mut(index) else { return Ok(()) };
+        let (point, begun) = (meter.point.clone(), Instant::now());
+        let outcome = tokio::select! {
+            outcome = meter.ask(&mut self.port, silent) => outcome,
+            _ = self.stop.changed() => Err((Reason::Busy, "stopped".into())),
+        };
         if *self.stop.borrow() && outcome.is_err() {
             // Broken off by us: the meter is not to blame, and the stop is an entry of its own.
             return Ok(());
         }
         match &outcome {
             Ok(_) => self.schedule.answered(index),
+            // Nobody was asked: the meter is not to wait for longer because of it.
+            Err((Reason::Port, _)) => {}
             Err(_) => self.schedule.failed(index, begun.elapsed()),
         }
-        self.note(index, &meter.point, &outcome);
-        self.tell_silence(index, &meter.point, &outcome);
-        for question in waiting.extract_if(.., |question| question.point == meter.point) {
-            let answer = outcome.as_ref().map(|(record, _)| record.clone()).map_err(|(_, detail)| detail.clone());
+        self.note(index, &point, &outcome);
+        self.tell_silence(index, &point, &outcome);
+        for question in waiting.extract_if(.., |question| question.point == point) {
+            let answer = outcome.as_ref().map(|answer| answer.record.clone()).map_err(|(_, detail)| detail.clone());
             // Whoever asked may be gone.
             let _ = question.answer.send(answer);
         }
         match outcome {
-            Ok((record, frames)) => {
+            Ok(Answer { record, frames, counters }) => {
+                for (name, value) in counters {
+                    // Before the entry: what was accepted once never counts again.
+                    self.accept(self.journal.advance_counter(&name, value))?;
+                }
                 self.tell_held(index).await?;
-                if let Some(event) = self.exchanges.take(&meter.point, &record) {
-                    warn!(bus = self.config.name, point = %meter.point, "another meter answers than the last time: entered");
+                if let Some(event) = self.exchanges.take(&point, &record) {
+                    warn!(bus = self.config.name, %point, "another meter answers than the last time: entered");
                     let ticket = self.journal.append(Occurrence::Event(event), Vec::new()).await;
                     self.accept(ticket.map(drop))?;
                 }
-                let ticket = self.journal.append(Occurrence::Record(meter.point, record), frames).await;
+                let ticket = self.journal.append(Occurrence::Record(point, record), frames).await;
                 self.accept(ticket.map(drop))
             }
             Err((reason, detail)) => self.absent(index, due, reason, detail).await,
@@ -212,9 +196,9 @@ impl BusTask {
 
     async fn skip(&mut self, index: usize, due: Duration, why: Skipped) -> Result<(), JournalError> {
         let Some(meter) = self.meters.get(index) else { return Ok(()) };
-        let (reason, detail) = match (&self.port_error, why) {
+        let (reason, detail) = match (self.port.error(), why) {
             // Nobody could have been asked.
-            (Some(gone), _) => (Reason::Port, gone.clone()),
+            (Some(gone), _) => (Reason::Port, gone.into()),
             (None, Skipped::Silent(times)) => {
                 (Reason::NotAsked, format!("it failed {times} times in a row and is asked less often"))
             }
@@ -269,45 +253,13 @@ impl BusTask {
         }
     }
 
-    async fn read(&mut self, meter: &MeterOnBus, silent: bool) -> Outcome {
-        let mut config = meter.config;
-        if silent {
-            config.retries = config.retries.min(SILENT_RETRIES);
-        }
-        self.open().await.map_err(|detail| (Reason::Port, detail))?;
-        let Some(link) = &mut self.link else { return Err((Reason::Port, "the port is closed".into())) };
-        let mut session = ReadMeter::new(meter.target, config);
-        let (mut frames, mut failure) = (Vec::new(), None);
-        let driven = drive(&mut session, link, |event| match event {
-            ReadEvent::Telegram(telegram) => frames.push(telegram.bytes),
-            ReadEvent::Failed(why) => failure = Some(why),
-            ReadEvent::Done { .. } => {}
-        });
-        tokio::select! {
-            result = driven => {
-                if let Err(error) = result {
-                    return Err((Reason::Port, self.close(&error)));
-                }
-            }
-            _ = self.stop.changed() => return Err((Reason::Busy, "stopped".into())),
-        }
-        match failure {
-            // Telegrams that came before the failure are a part of the answer only: not a record to bill on.
-            Some(why) => Err((reason_of(&why), why.to_string())),
-            None => record(&frames).map(|record| (record, frames)).map_err(|error| match error {
-                NormaliseError::Refused(_) => (Reason::Refused, error.to_string()),
-                _ => (Reason::Malformed, error.to_string()),
-            }),
-        }
-    }
-
     /// Searches the line. Meanwhile no meter is read; readings that fall due are entered as absent.
     async fn scan(&mut self, order: ScanOrder) {
         let ScanOrder { options, lines } = order;
-        if let Err(detail) = self.open().await {
-            return tell_end(&lines, "failed", detail).await;
-        }
-        let Some(link) = &mut self.link else { return };
+        let link = match self.port.open().await {
+            Ok(link) => link,
+            Err((_, detail)) => return tell_end(&lines, "failed", detail).await,
+        };
         info!(bus = self.config.name, "searching the line; polling pauses");
         let mut stop = self.stop.clone();
         let given_up = async {
@@ -332,47 +284,10 @@ impl BusTask {
             let _ = lines.send(line).await;
         }
         if let Some(error) = failure {
-            let detail = self.close(&error);
+            let detail = self.port.fail(&error);
             tell_end(&lines, "failed", detail).await;
         }
         info!(bus = self.config.name, "polling goes on");
-    }
-
-    async fn open(&mut self) -> Result<(), String> {
-        if self.link.is_some() {
-            return Ok(());
-        }
-        if let (Some(error), true) = (&self.port_error, Instant::now() < self.reopen_at) {
-            return Err(error.clone());
-        }
-        match Link::open(&self.config.port, self.config.baud, self.config.parity).await {
-            Ok(link) => {
-                info!(bus = self.config.name, port = self.config.port, "port open");
-                self.link = Some(link);
-                (self.reopen_after, self.port_error) = (REOPEN_MIN, None);
-                if let Some(status) = self.board.update().buses.get_mut(&self.config.name) {
-                    (status.open, status.last_error) = (true, None);
-                }
-                Ok(())
-            }
-            Err(error) => Err(self.close(&error)),
-        }
-    }
-
-    /// Closes the port after an error, and says when it is tried again.
-    fn close(&mut self, error: &io::Error) -> String {
-        let detail = format!("{}: {error}; {}", self.config.port, advice(error));
-        if self.port_error.is_none() {
-            warn!(bus = self.config.name, "{detail}");
-        }
-        self.link = None;
-        self.reopen_at = Instant::now() + self.reopen_after;
-        self.reopen_after = (self.reopen_after * 2).min(REOPEN_MAX);
-        self.port_error = Some(detail.clone());
-        if let Some(status) = self.board.update().buses.get_mut(&self.config.name) {
-            (status.open, status.last_error) = (false, Some(detail.clone()));
-        }
-        detail
     }
 
     /// One line in the log when a meter turns silent, and one when it is back. A port that is gone says so
@@ -413,7 +328,7 @@ impl BusTask {
             rfc3339(unix_ms().saturating_add(wait_ms))
         });
         match outcome {
-            Ok((record, _)) => {
+            Ok(Answer { record, .. }) => {
                 status.answered += 1;
                 status.last_record = Some(rfc3339(unix_ms()));
                 let meter = &record.meter;
@@ -436,44 +351,10 @@ pub(crate) fn unix_ms_at(at: Elapsed, now: Elapsed) -> i64 {
     unix_ms().saturating_sub(ago)
 }
 
-/// Reads one meter once, for a person, over a link of its own.
-pub async fn read_once(meter: &config::Meter, bus: &config::Bus) -> Result<(Record, Vec<Vec<u8>>), String> {
-    let on_bus = MeterOnBus::new(meter, bus)?;
-    let port = |error: io::Error| format!("{}: {error}; {}", bus.port, advice(&error));
-    let mut link = Link::open(&bus.port, bus.baud, bus.parity).await.map_err(port)?;
-    let mut session = ReadMeter::new(on_bus.target, on_bus.config);
-    let (mut frames, mut failure) = (Vec::new(), None);
-    let driven = drive(&mut session, &mut link, |event| match event {
-        ReadEvent::Telegram(telegram) => frames.push(telegram.bytes),
-        ReadEvent::Failed(why) => failure = Some(why),
-        ReadEvent::Done { .. } => {}
-    });
-    driven.await.map_err(port)?;
-    if let Some(why) = failure {
-        return Err(why.to_string());
-    }
-    record(&frames).map(|record| (record, frames)).map_err(|error| error.to_string())
-}
-
-/// Whether an identity that was found is one that is wanted. What either does not say is no difference.
-fn is_of(wanted: &SecondaryAddress, found: &SecondaryAddress) -> bool {
-    fn agree<T: PartialEq + Copy>(wanted: Option<T>, found: Option<T>) -> bool {
-        wanted.is_none() || found.is_none() || wanted == found
-    }
-    wanted.matches_id(found.id)
-        && agree(wanted.manufacturer, found.manufacturer)
-        && agree(wanted.version, found.version)
-        && agree(wanted.medium, found.medium)
-}
-
 /// Names the measuring point that a found meter is configured for.
-fn self_named(line: ScanLine, meters: &[MeterOnBus]) -> ScanLine {
+fn self_named(line: ScanLine, meters: &[LineMeter]) -> ScanLine {
     let ScanLine::Found(mut found) = line else { return line };
-    let identity = found.identity.as_deref().and_then(|text| secondary(text).ok());
-    let known = meters.iter().find(|meter| match meter.target {
-        Target::Primary(Address(address)) => found.address == Some(address),
-        Target::Secondary(wanted) => identity.is_some_and(|identity| is_of(&wanted, &identity)),
-    });
+    let known = meters.iter().find(|meter| meter.mbus().is_some_and(|meter| meter.is(&found)));
     found.point = known.map(|meter| meter.point.to_string());
     ScanLine::Found(found)
 }
@@ -482,98 +363,6 @@ async fn tell_end(lines: &mpsc::Sender<ScanLine>, end: &str, detail: String) {
     let line = ScanLine::Done { end: end.into(), detail, frames: 0, found: 0, took_s: 0.0 };
     // Whoever asked may be gone.
     let _ = lines.send(line).await;
-}
-
-/// The timing of a line, as far as it is configured; the rest comes from the standard.
-pub(crate) fn line_timing(bus: &config::Bus, baud: u32) -> ReadConfig {
-    let millis = |ms: u32| Duration::from_millis(ms.into());
-    let mut config = ReadConfig::new(baud);
-    config.reply_timeout = bus.reply_timeout_ms.map(millis);
-    config.gap_timeout = bus.gap_timeout_ms.map(millis);
-    config.extra_latency = bus.latency_ms.map_or_else(|| usual_latency(&bus.port), millis);
-    config.retries = bus.retries.unwrap_or(config.retries);
-    config.telegrams_max = bus.telegrams_max.unwrap_or(config.telegrams_max).min(TELEGRAM_COUNT_MAX);
-    config.select_with_fcb = bus.select == Select::WithFcb;
-    config
-}
-
-impl MeterOnBus {
-    fn new(meter: &config::Meter, bus: &config::Bus) -> Result<Self, String> {
-        let target = match (meter.address, &meter.secondary) {
-            (Some(address), _) => Target::Primary(Address(address)),
-            (None, Some(text)) => {
-                Target::Secondary(secondary(text).map_err(|error| format!("meter \"{}\": {error}", meter.point))?)
-            }
-            (None, None) => return Err(format!("meter \"{}\" has no address", meter.point)),
-        };
-        let timing = meter.timing(bus);
-        let mut config = ReadConfig::new(bus.baud);
-        let millis = |ms: u32| Duration::from_millis(ms.into());
-        config.reply_timeout = timing.reply_timeout_ms.map(millis);
-        config.gap_timeout = timing.gap_timeout_ms.map(millis);
-        config.extra_latency = bus.latency_ms.map_or_else(|| usual_latency(&bus.port), millis);
-        config.retries = timing.retries.unwrap_or(config.retries);
-        config.telegrams_max = timing.telegrams_max.unwrap_or(config.telegrams_max).min(TELEGRAM_COUNT_MAX);
-        config.select_with_fcb = bus.select == Select::WithFcb;
-        let point = meter.point.parse().map_err(|error| format!("meter point: {error}"))?;
-        Ok(Self { point, target, config })
-    }
-}
-
-/// Reads `12345678`, `12345678.ACW.0E.07` or `12345678.ACW.0E.07.87654321` (with the fabrication number),
-/// parts left out or `*` for any.
-pub fn secondary(text: &str) -> Result<SecondaryAddress, String> {
-    let wrong =
-        || format!("\"{text}\" is no secondary address: write 12345678, or 12345678.ACW.0E.07 with * for any part");
-    let mut parts = text.split('.');
-    let id: Identification = parts.next().unwrap_or_default().parse().map_err(|_| wrong())?;
-    let mut part = || parts.next().filter(|part| *part != "*");
-    let manufacturer = match part() {
-        None => None,
-        Some(letters) => {
-            let letters: [u8; 3] = letters.as_bytes().try_into().map_err(|_| wrong())?;
-            Some(Manufacturer::from_letters(letters).ok_or_else(wrong)?)
-        }
-    };
-    let byte = |part: Option<&str>| part.map(|hex| u8::from_str_radix(hex, 16)).transpose().map_err(|_| wrong());
-    let version = byte(part())?;
-    let medium = byte(part())?.map(Medium);
-    let fabrication = part().map(|digits| digits.parse().map_err(|_| wrong())).transpose()?;
-    if parts.next().is_some() {
-        return Err(wrong());
-    }
-    Ok(SecondaryAddress { id, manufacturer, version, medium, fabrication })
-}
-
-fn reason_of(failure: &ReadFailure) -> Reason {
-    match failure {
-        ReadFailure::NoReply { .. } => Reason::Timeout,
-        ReadFailure::Collision { .. } => Reason::Collision,
-        ReadFailure::Checksum { .. } => Reason::Checksum,
-        ReadFailure::WrongAddress { .. } | ReadFailure::WrongMeter { .. } => Reason::OtherMeter,
-        ReadFailure::Refused { .. } | ReadFailure::NoData { .. } => Reason::Refused,
-        ReadFailure::EndlessTelegrams { .. } => Reason::Endless,
-        _ => Reason::Malformed,
-    }
-}
-
-/// A port's error in words, with what to do.
-pub fn explain(port: &str, error: &io::Error) -> String {
-    format!("{port}: {error}; {}", advice(error))
-}
-
-pub(crate) fn advice(error: &io::Error) -> &'static str {
-    // The serial library reports a port that somebody holds as missing.
-    if error.to_string().contains("exclusive lock") {
-        return "another program has the port open; while plombd runs, ask it: plomb read --point NAME";
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound => "is the adapter plugged in? Use its name under /dev/serial/by-id",
-        io::ErrorKind::PermissionDenied => "add the user to the group that owns the port (often dialout)",
-        io::ErrorKind::UnexpectedEof => "the adapter was unplugged; it is opened again when it is back",
-        io::ErrorKind::ResourceBusy => "another program has the port open",
-        _ => "it is tried again",
-    }
 }
 
 /// The register that a person wants to see first.

@@ -301,6 +301,9 @@ pub(crate) struct ReadMbusArgs {
     /// How long an answer may take to begin, in milliseconds [default: by the standard and the line speed].
     #[arg(long, value_name = "MS")]
     pub(crate) timeout_ms: Option<u32>,
+    /// Meters' keys, for one that encrypts. See `plomb keys --help`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
     /// Show the raw frames too.
     #[arg(long)]
     pub(crate) raw: bool,
@@ -472,7 +475,7 @@ fn primary(text: &str) -> Result<u8, String> {
 
 /// Checked here, kept as it is written.
 fn secondary(text: &str) -> Result<String, String> {
-    plomb_gateway::poll::secondary(text).map(|_| text.into())
+    plomb_gateway::ask::mbus::secondary(text).map(|_| text.into())
 }
 
 fn place(text: &str) -> Result<(u32, u64), String> {

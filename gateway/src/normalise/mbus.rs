@@ -37,23 +37,37 @@ pub enum NormaliseError {
 ///
 /// A telegram that ends inside a record keeps its good records; the record's status says so.
 pub fn record(frames: &[Vec<u8>]) -> Result<Record, NormaliseError> {
+    merge(frames.iter().map(|frame| record_of_frame(frame)), |error| error)
+}
+
+/// One plain telegram as a record.
+pub fn record_of_frame(frame: &[u8]) -> Result<Record, NormaliseError> {
+    record_of(&plomb_mbus::decode(frame)?, frame)
+}
+
+/// The records of one readout's telegrams as one.
+pub fn merge<E>(
+    parts: impl Iterator<Item = Result<Record, E>>,
+    error: impl Fn(NormaliseError) -> E,
+) -> Result<Record, E> {
     let mut whole: Option<Record> = None;
-    for frame in frames.iter().take(FRAMES_MAX) {
-        let part = record_of(&plomb_mbus::decode(frame)?, frame)?;
+    for part in parts.take(FRAMES_MAX) {
+        let part = part?;
         match &mut whole {
             None => whole = Some(part),
             Some(whole) if whole.meter != part.meter => {
-                return Err(NormaliseError::TwoMeters(whole.meter.id.clone(), part.meter.id));
+                return Err(error(NormaliseError::TwoMeters(whole.meter.id.clone(), part.meter.id)));
             }
             Some(whole) => {
                 whole.readings.extend(part.readings);
                 whole.frames.extend(part.frames);
                 whole.meter_time = whole.meter_time.take().or(part.meter_time);
+                whole.profile = whole.profile.take().or(part.profile);
                 part.status.into_iter().for_each(|word| add(&mut whole.status, word));
             }
         }
     }
-    let mut record = whole.ok_or(NormaliseError::NoRecords { ci: 0 })?;
+    let mut record = whole.ok_or_else(|| error(NormaliseError::NoRecords { ci: 0 }))?;
     if record.readings.len() > READINGS_MAX {
         record.readings.truncate(READINGS_MAX);
         add(&mut record.status, format!("cut to {READINGS_MAX} readings"));

@@ -19,8 +19,8 @@ use plomb_profiles::{Library, Memory};
 use plomb_seal::{Reason, Record};
 use plomb_session::Instant;
 use plomb_wmbus::{
-    Format, FragmentError, Key, KeyTag, LinkFrame, MessageCounter, MeterState, OpenError, Opener, Protection,
-    Reassembly, Security, Telegram, TelegramError, Upper,
+    Format, FragmentError, Key, LinkFrame, MessageCounter, MeterState, OpenError, Opener, Protection, Reassembly,
+    Security, Telegram, TelegramError, Upper,
 };
 
 use super::{
@@ -28,6 +28,7 @@ use super::{
     strangers::{Stranger, Strangers},
 };
 use crate::{
+    ask::sealed::{counter_name, reason_of},
     keys::Keys,
     normalise::wmbus::{Aids, NormaliseError, own_ci, record},
 };
@@ -332,21 +333,6 @@ impl Reception {
         self.last_refusal = Some(format!("{kind}: {detail}"));
         Outcome::Refused { meter, kind, detail }
     }
-}
-
-fn reason_of(error: &OpenError) -> Reason {
-    match error {
-        OpenError::KeyMissing { .. } | OpenError::KeyWrong { .. } => Reason::Key,
-        OpenError::MacFailed { .. } | OpenError::MacMissing { .. } => Reason::Checksum,
-        OpenError::CounterRepeated { .. } => Reason::Replayed,
-        OpenError::Weaker { .. } | OpenError::PlainUnderEncryption { .. } => Reason::Refused,
-        _ => Reason::Malformed,
-    }
-}
-
-/// The name of a meter's counter under a key: identity and fingerprint.
-fn counter_name(id: MeterId, key: KeyTag) -> String {
-    format!("{} {}", SecondaryAddress::from(id), hex::encode(key.0))
 }
 
 /// Whether the same bytes came within the window. They are remembered either way.

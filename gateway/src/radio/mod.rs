@@ -24,9 +24,9 @@ pub use task::RadioTask;
 use plomb_wmbus::Protection;
 
 use crate::{
+    ask::mbus::secondary,
     config::{self, Security as Least},
     keys::Keys,
-    poll::secondary,
 };
 use listener::Wanted;
 
@@ -38,15 +38,20 @@ fn wanted(meter: &config::Meter, keys: &Keys) -> Result<Wanted, String> {
     if address.has_wild_digit() {
         return Err(wrong("`id` has a digit that is left open: in the air each meter is known by all eight".into()));
     }
-    let minimum = meter.security.map(|least| match least {
-        Least::Plain => Protection::Plain,
-        Least::Encrypted => Protection::Encrypted,
-        Least::Authenticated => Protection::Authenticated,
-    });
+    let minimum = minimum(meter);
     if minimum > Some(Protection::Plain) && !keys.has(address.id) {
         return Err(wrong(
             "its telegrams must be encrypted, and there is no key: add it to the file of `meter_keys`".into(),
         ));
     }
     Ok(Wanted { address, minimum, interval: meter.interval() })
+}
+
+/// The least protection that a meter's telegrams must have, if the configuration says it.
+pub(crate) fn minimum(meter: &config::Meter) -> Option<Protection> {
+    meter.security.map(|least| match least {
+        Least::Plain => Protection::Plain,
+        Least::Encrypted => Protection::Encrypted,
+        Least::Authenticated => Protection::Authenticated,
+    })
 }

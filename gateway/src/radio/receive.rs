@@ -8,9 +8,9 @@ use plomb_receivers::{
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
 use crate::{
+    ask::port::advice,
     config,
     link::{Link, drive},
-    poll::advice,
 };
 
 /// The most events of a receiver that wait; more are counted as lost.

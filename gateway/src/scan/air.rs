@@ -9,10 +9,11 @@ use plomb_wmbus::{MeterState, Opener, Security, Telegram};
 
 use super::{Found, ScanLine};
 use crate::{
+    ask::port::advice,
     config,
     link::{Link, drive},
     normalise::wmbus::{Aids, own_ci, record},
-    poll::{advice, telling_value},
+    poll::telling_value,
     radio::{
         find, listen_config,
         strangers::{STRANGERS_MAX, protection},

@@ -6,10 +6,11 @@ use plomb_mbus::{Address, FoundMeter, Place, SPEEDS, Scan, ScanConfig, ScanEnd, 
 
 use super::{Found, How, ScanLine, ScanOptions};
 use crate::{
+    ask::mbus::{line_timing, secondary},
     config,
     link::{Link, drive_until},
     normalise::mbus::record,
-    poll::{line_timing, secondary, telling_value},
+    poll::telling_value,
 };
 
 /// What a USB adapter takes beyond the line's own time. Each silence of a search costs it.

@@ -1,10 +1,13 @@
 //! `plomb read`: a meter, now.
 
+use std::{collections::BTreeMap, path::Path};
+
 use plomb_gateway::{
-    config::{Bus, Config, Meter, Parity, Protocol, Select},
+    ask::{Answer, Knowledge, ask_once},
+    config::{Bus, Config, Meter, Parity, Protocol},
     control::Request,
-    poll::read_once,
-    view,
+    keys::Keys,
+    models, view,
 };
 use serde_json::Value;
 
@@ -26,7 +29,7 @@ pub(super) fn read(args: ReadArgs, show: &Show) -> Result<u8, Failure> {
         (Some(_), Some(_)) => Err(Failure::Usage("give either a --point or a line".into())),
         (Some(ReadLine::Mbus(line)), None) => interruptible(move || {
             let (bus, meter) = of_line(&line);
-            tell(&directly(&meter, &bus, None, line.raw)?, &show)
+            tell(&directly(&meter, &bus, &known(line.keys.as_deref(), None)?, None, line.raw)?, &show)
         }),
         (None, Some(point)) => {
             let place = Place::find(&args.daemon)?;
@@ -71,11 +74,20 @@ fn configured(config: &Config, point: &str) -> Result<Value, Failure> {
     let bus = config.bus.iter().find(|bus| bus.name == meter.bus);
     let bus = bus.ok_or_else(|| Failure::Config(format!("point \"{point}\": there is no bus \"{}\"", meter.bus)))?;
     eprintln!("plomb: plombd does not run; reading the meter directly. The reading is not recorded.");
-    directly(meter, bus, Some(point), false)
+    let known = known(config.gateway.meter_keys.as_deref(), config.gateway.profiles.as_deref())?;
+    directly(meter, bus, &known, Some(point), false)
 }
 
-fn directly(meter: &Meter, bus: &Bus, point: Option<&str>, raw: bool) -> Result<Value, Failure> {
-    let (record, frames) = runtime()?.block_on(read_once(meter, bus)).map_err(Failure::Unavailable)?;
+/// Keys and models. What nobody records uses up no counters.
+fn known(keys: Option<&Path>, profiles: Option<&Path>) -> Result<Knowledge, Failure> {
+    let keys = keys.map_or_else(|| Ok(Keys::default()), Keys::load).map_err(Failure::Config)?;
+    let library = models::library(profiles).map_err(Failure::Config)?;
+    Ok(Knowledge { keys: keys.into(), library: library.into(), counters: BTreeMap::new() })
+}
+
+fn directly(meter: &Meter, bus: &Bus, known: &Knowledge, point: Option<&str>, raw: bool) -> Result<Value, Failure> {
+    let asked = runtime()?.block_on(ask_once(meter, bus, known));
+    let Answer { record, frames, .. } = asked.map_err(Failure::Unavailable)?;
     let mut document = view::record_fields(&record);
     if let Some(fields) = document.as_object_mut() {
         fields.insert("schema".into(), SCHEMA.into());
@@ -89,8 +101,6 @@ fn directly(meter: &Meter, bus: &Bus, point: Option<&str>, raw: bool) -> Result<
 
 fn of_line(line: &ReadMbusArgs) -> (Bus, Meter) {
     let bus = Bus {
-        name: "line".into(),
-        protocol: Protocol::Mbus,
         port: line.port.clone(),
         baud: line.baud,
         parity: match line.parity {
@@ -98,30 +108,9 @@ fn of_line(line: &ReadMbusArgs) -> (Bus, Meter) {
             args::Parity::None => Parity::None,
             args::Parity::Odd => Parity::Odd,
         },
-        latency_ms: None,
         reply_timeout_ms: line.timeout_ms,
-        gap_timeout_ms: None,
-        retries: None,
-        telegrams_max: None,
-        silent_percent: 100,
-        select: Select::default(),
-        receiver: None,
-        modes: None,
-        c_format: None,
-        silence_s: None,
+        ..Bus::new("line", Protocol::Mbus)
     };
-    let meter = Meter {
-        point: NO_POINT.into(),
-        bus: bus.name.clone(),
-        address: line.address,
-        secondary: line.secondary.clone(),
-        id: None,
-        security: None,
-        interval_s: 1.0,
-        reply_timeout_ms: None,
-        gap_timeout_ms: None,
-        retries: None,
-        telegrams_max: None,
-    };
+    let meter = Meter { address: line.address, secondary: line.secondary.clone(), ..Meter::new(NO_POINT, &bus.name) };
     (bus, meter)
 }

@@ -75,7 +75,7 @@ fn directly(args: &ScanArgs, teller: &mut Teller) -> Result<u8, Failure> {
         } else {
             wired(&bus, &options, stop, &mut tell)
                 .await
-                .map_err(|error| plomb_gateway::poll::explain(&bus.port, &error))
+                .map_err(|error| plomb_gateway::ask::port::explain(&bus.port, &error))
         }
     });
     // Standard input may still be waited for.

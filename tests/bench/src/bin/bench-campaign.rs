@@ -29,7 +29,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const CASES_DEFAULT: usize = 1_000_000;
 const CASES_CAMPAIGN: usize = 10_000_000;
 /// The most memory that one telegram may take, from its bytes to the end of its record, in bytes.
-const TELEGRAM_ALLOCATION_BYTES_MAX: usize = 256 * 1024;
+const TELEGRAM_ALLOCATION_BYTES_MAX: usize = 128 * 1024;
 /// The longest payload that is made, in bytes: it fits in a frame with every head.
 const PAYLOAD_BYTES_MAX: usize = 200;
 const UNIX_S: u64 = 1_780_000_000;

@@ -1,0 +1,114 @@
+//! A line's port: opened when it is needed, left alone for a while after it failed.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use plomb_seal::Reason;
+use tracing::{info, warn};
+
+use crate::{config, link::Link, status::Board};
+
+/// How long a port that failed is left alone at least, and at most.
+const REOPEN_MIN: Duration = Duration::from_millis(500);
+const REOPEN_MAX: Duration = Duration::from_secs(30);
+
+/// A line's port.
+pub struct Port {
+    config: config::Bus,
+    board: Option<Arc<Board>>,
+    link: Option<Link>,
+    reopen_after: Duration,
+    reopen_at: Instant,
+    error: Option<String>,
+}
+
+impl Port {
+    /// The port of a line, still closed. With a board, what becomes of it is shown there.
+    pub fn new(bus: &config::Bus, board: Option<Arc<Board>>) -> Self {
+        Self {
+            config: bus.clone(),
+            board,
+            link: None,
+            reopen_after: REOPEN_MIN,
+            reopen_at: Instant::now(),
+            error: None,
+        }
+    }
+
+    /// The open port.
+    ///
+    /// # Errors
+    /// Why it can't be opened, and what to do. One that failed just now is not tried again at once.
+    pub async fn open(&mut self) -> Result<&mut Link, (Reason, String)> {
+        if self.link.is_none() {
+            self.connect().await.map_err(|detail| (Reason::Port, detail))?;
+        }
+        self.link.as_mut().ok_or_else(|| (Reason::Port, "the port is closed".into()))
+    }
+
+    async fn connect(&mut self) -> Result<(), String> {
+        if let (Some(error), true) = (&self.error, Instant::now() < self.reopen_at) {
+            return Err(error.clone());
+        }
+        match Link::open(&self.config.port, self.config.baud, self.config.parity).await {
+            Ok(link) => {
+                if self.board.is_some() {
+                    info!(bus = self.config.name, port = self.config.port, "port open");
+                }
+                self.link = Some(link);
+                (self.reopen_after, self.error) = (REOPEN_MIN, None);
+                self.show(true, None);
+                Ok(())
+            }
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+
+    /// Closes the port after an error, and says when it is tried again.
+    pub fn fail(&mut self, error: &io::Error) -> String {
+        let detail = explain(&self.config.port, error);
+        if self.error.is_none() && self.board.is_some() {
+            warn!(bus = self.config.name, "{detail}");
+        }
+        self.link = None;
+        self.reopen_at = Instant::now() + self.reopen_after;
+        self.reopen_after = (self.reopen_after * 2).min(REOPEN_MAX);
+        self.error = Some(detail.clone());
+        self.show(false, Some(detail.clone()));
+        detail
+    }
+
+    /// Why the port is closed, if it failed.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    fn show(&self, open: bool, error: Option<String>) {
+        let Some(board) = &self.board else { return };
+        if let Some(status) = board.update().buses.get_mut(&self.config.name) {
+            (status.open, status.last_error) = (open, error);
+        }
+    }
+}
+
+/// A port's error in words, with what to do.
+pub fn explain(port: &str, error: &io::Error) -> String {
+    format!("{port}: {error}; {}", advice(error))
+}
+
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    // The serial library reports a port that somebody holds as missing.
+    if error.to_string().contains("exclusive lock") {
+        return "another program has the port open; while plombd runs, ask it: plomb read --point NAME";
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => "is the adapter plugged in? Use its name under /dev/serial/by-id",
+        io::ErrorKind::PermissionDenied => "add the user to the group that owns the port (often dialout)",
+        io::ErrorKind::UnexpectedEof => "the adapter was unplugged; it is opened again when it is back",
+        io::ErrorKind::ResourceBusy => "another program has the port open",
+        _ => "it is tried again",
+    }
+}
