@@ -1,16 +1,22 @@
 //! The configuration of `plombd`.
 
 pub mod bounds;
+mod known;
+mod line;
+mod meter;
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use plomb_seal::Name;
-use plomb_settings::{Known, SettingsError};
+use plomb_settings::SettingsError;
 use serde::Deserialize;
+
+use known::KNOWN;
+pub use line::{Bus, CFormat, Parity, Protocol, Select};
+pub use meter::{Meter, Security, Timing};
 
 /// The most buses of one gateway.
 pub const BUSES_MAX: usize = 32;
@@ -132,169 +138,6 @@ pub struct Control {
     pub admin_group: String,
 }
 
-/// A line.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Bus {
-    /// Its name.
-    pub name: String,
-    /// The protocol spoken on it.
-    pub protocol: Protocol,
-    /// A serial port (`/dev/serial/by-id/…`), `tcp://host:port` or `udp://host:port`.
-    pub port: String,
-    /// Line speed, in bits a second.
-    #[serde(default = "default::baud")]
-    pub baud: u32,
-    /// Parity.
-    #[serde(default)]
-    pub parity: Parity,
-    /// How long an answer may take to begin, in milliseconds; default by the standard and the line speed.
-    pub reply_timeout_ms: Option<u32>,
-    /// What the way to the line adds to every limit, in milliseconds; default 300 on the network, 50 else.
-    pub latency_ms: Option<u32>,
-    /// How long an answer may pause, in milliseconds.
-    pub gap_timeout_ms: Option<u32>,
-    /// How often a question is asked again.
-    pub retries: Option<u8>,
-    /// The most telegrams of one readout.
-    pub telegrams_max: Option<u8>,
-    /// The share of line time, in percent, that silent meters may take together.
-    #[serde(default = "default::silent_percent")]
-    pub silent_percent: u32,
-    /// The control byte of a selection: `53` or `73`.
-    #[serde(default)]
-    pub select: Select,
-    /// Wireless: the receiver, as `im871a`; default: found out.
-    pub receiver: Option<String>,
-    /// Wireless: the modes to hear, as `T+C`; default: what the receiver can of mode T and C.
-    pub modes: Option<String>,
-    /// Wireless: the frame format of mode C, `a` or `b`, for receivers that hear one at a time.
-    pub c_format: Option<CFormat>,
-    /// Wireless: the receiver is reset after so many seconds without a telegram; 0 never. Default 600.
-    pub silence_s: Option<u32>,
-}
-
-/// A meter.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Meter {
-    /// The measuring point's name. It outlives the meter.
-    pub point: String,
-    /// The line that it is on.
-    pub bus: String,
-    /// Its primary address, 1 to 250.
-    pub address: Option<u8>,
-    /// Its secondary address: 8 digits, or `id.manufacturer.version.medium` as `scan` prints it.
-    pub secondary: Option<String>,
-    /// Wireless: its identity, 8 digits, or `id.manufacturer.version.medium` as `scan` prints it.
-    pub id: Option<String>,
-    /// Wireless: the least protection that its telegrams must have. Default: `encrypted` if there is a key or
-    /// its profile says so, else `plain`.
-    pub security: Option<Security>,
-    /// How often it is read, in seconds.
-    #[serde(default = "default::interval_s")]
-    pub interval_s: f64,
-    /// How long an answer may take to begin, in milliseconds; default the line's.
-    pub reply_timeout_ms: Option<u32>,
-    /// How long an answer may pause, in milliseconds.
-    pub gap_timeout_ms: Option<u32>,
-    /// How often a question is asked again.
-    pub retries: Option<u8>,
-    /// The most telegrams of one readout.
-    pub telegrams_max: Option<u8>,
-}
-
-/// The timing of a meter, as far as it is configured; the rest comes from the standard.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timing {
-    /// How long an answer may take to begin, in milliseconds.
-    pub reply_timeout_ms: Option<u32>,
-    /// How long an answer may pause, in milliseconds.
-    pub gap_timeout_ms: Option<u32>,
-    /// How often a question is asked again.
-    pub retries: Option<u8>,
-    /// The most telegrams of one readout.
-    pub telegrams_max: Option<u8>,
-}
-
-/// The protocols that this version speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Protocol {
-    /// Wired M-Bus, EN 13757-2 and -3.
-    Mbus,
-    /// Wireless M-Bus, EN 13757-4, with OMS.
-    Wmbus,
-}
-
-/// The least protection of a radio meter's telegrams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Security {
-    /// None.
-    Plain,
-    /// Encrypted: mode 5, or by the extended link layer.
-    Encrypted,
-    /// Encrypted and authenticated under a message counter: modes 7 and 10.
-    Authenticated,
-}
-
-/// The frame format of mode C.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CFormat {
-    /// Format A.
-    A,
-    /// Format B.
-    B,
-}
-
-/// Parity of a serial line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Parity {
-    /// Even: M-Bus.
-    #[default]
-    Even,
-    /// None.
-    None,
-    /// Odd.
-    Odd,
-}
-
-/// The control byte of a selection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum Select {
-    /// 53.
-    #[default]
-    Plain,
-    /// 73: some meters insist on it.
-    WithFcb,
-}
-
-impl TryFrom<String> for Protocol {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        one_of(&text, "protocols of this version", &[("mbus", Self::Mbus), ("wmbus", Self::Wmbus)])
-    }
-}
-
-impl TryFrom<String> for Parity {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        one_of(&text, "parities", &[("even", Self::Even), ("none", Self::None), ("odd", Self::Odd)])
-    }
-}
-
-impl TryFrom<String> for Select {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        one_of(&text, "control bytes of a selection", &[("53", Self::Plain), ("73", Self::WithFcb)])
-    }
-}
-
 /// The value that a word stands for; which words there are, if it is none of them.
 fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -412,84 +255,6 @@ impl Config {
     }
 }
 
-impl Bus {
-    /// A line with nothing but defaults; its port is still to be named.
-    pub fn new(name: &str, protocol: Protocol) -> Self {
-        Self {
-            name: name.into(),
-            protocol,
-            port: String::new(),
-            baud: default::baud(),
-            parity: Parity::default(),
-            reply_timeout_ms: None,
-            gap_timeout_ms: None,
-            latency_ms: None,
-            retries: None,
-            telegrams_max: None,
-            silent_percent: default::silent_percent(),
-            select: Select::default(),
-            receiver: None,
-            modes: None,
-            c_format: None,
-            silence_s: None,
-        }
-    }
-
-    /// The configured receiver, if one is named.
-    pub fn receiver_kind(&self) -> Result<Option<plomb_receivers::Kind>, String> {
-        let Some(name) = &self.receiver else { return Ok(None) };
-        name.parse().map(Some).map_err(|error| format!("bus \"{}\": receiver: {error}", self.name))
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if !(300..=115_200).contains(&self.baud) {
-            return Err(format!("bus \"{}\": baud is 300 to 115200", self.name));
-        }
-        if self.protocol == Protocol::Wmbus {
-            self.receiver_kind()?;
-            crate::radio::listen_config(self, None)?;
-        }
-        if !(1..=100).contains(&self.silent_percent) {
-            return Err(format!("bus \"{}\": silent_percent is 1 to 100", self.name));
-        }
-        bounds::check_bus(self)
-    }
-}
-
-impl Meter {
-    /// A meter with nothing but defaults; its address is still to be given.
-    pub fn new(point: &str, bus: &str) -> Self {
-        Self {
-            point: point.into(),
-            bus: bus.into(),
-            address: None,
-            secondary: None,
-            id: None,
-            security: None,
-            interval_s: default::interval_s(),
-            reply_timeout_ms: None,
-            gap_timeout_ms: None,
-            retries: None,
-            telegrams_max: None,
-        }
-    }
-
-    /// Its timing; what it does not say is the line's.
-    pub fn timing(&self, line: &Bus) -> Timing {
-        Timing {
-            reply_timeout_ms: self.reply_timeout_ms.or(line.reply_timeout_ms),
-            gap_timeout_ms: self.gap_timeout_ms.or(line.gap_timeout_ms),
-            retries: self.retries.or(line.retries),
-            telegrams_max: self.telegrams_max.or(line.telegrams_max),
-        }
-    }
-
-    /// How often it is read.
-    pub fn interval(&self) -> Duration {
-        Duration::from_secs_f64(self.interval_s)
-    }
-}
-
 impl Default for Journal {
     fn default() -> Self {
         Self { window_s: 5.0, window_entries: 64, quota_mib: 2048, raw_frames: true }
@@ -531,67 +296,6 @@ mod default {
         25
     }
 }
-
-const VALUE: Known = Known::Value;
-const KNOWN: &[(&str, Known)] = &[
-    (
-        "gateway",
-        Known::Table(&[
-            ("id", VALUE),
-            ("state_dir", VALUE),
-            ("key", VALUE),
-            ("certificate", VALUE),
-            ("credential", VALUE),
-            ("meter_keys", VALUE),
-            ("profiles", VALUE),
-        ]),
-    ),
-    ("hub", Known::Table(&[("address", VALUE), ("ca", VALUE), ("window_batches", VALUE), ("drain_per_s", VALUE)])),
-    (
-        "journal",
-        Known::Table(&[("window_s", VALUE), ("window_entries", VALUE), ("quota_mib", VALUE), ("raw_frames", VALUE)]),
-    ),
-    ("batch", Known::Table(&[("entries", VALUE), ("age_s", VALUE)])),
-    ("clock", Known::Table(&[("synced_file", VALUE), ("error_ms", VALUE)])),
-    ("control", Known::Table(&[("socket", VALUE), ("group", VALUE), ("admin_group", VALUE)])),
-    (
-        "bus",
-        Known::Tables(&[
-            ("name", VALUE),
-            ("protocol", VALUE),
-            ("port", VALUE),
-            ("baud", VALUE),
-            ("parity", VALUE),
-            ("latency_ms", VALUE),
-            ("reply_timeout_ms", VALUE),
-            ("gap_timeout_ms", VALUE),
-            ("retries", VALUE),
-            ("telegrams_max", VALUE),
-            ("silent_percent", VALUE),
-            ("select", VALUE),
-            ("receiver", VALUE),
-            ("modes", VALUE),
-            ("c_format", VALUE),
-            ("silence_s", VALUE),
-        ]),
-    ),
-    (
-        "meter",
-        Known::Tables(&[
-            ("point", VALUE),
-            ("bus", VALUE),
-            ("address", VALUE),
-            ("secondary", VALUE),
-            ("id", VALUE),
-            ("security", VALUE),
-            ("interval_s", VALUE),
-            ("reply_timeout_ms", VALUE),
-            ("gap_timeout_ms", VALUE),
-            ("retries", VALUE),
-            ("telegrams_max", VALUE),
-        ]),
-    ),
-];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,158 @@
+//! Lines: what meters are reached by.
+
+use serde::Deserialize;
+
+use super::{bounds, default, one_of};
+
+/// A line.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Bus {
+    /// Its name.
+    pub name: String,
+    /// The protocol spoken on it.
+    pub protocol: Protocol,
+    /// A serial port (`/dev/serial/by-id/…`), `tcp://host:port` or `udp://host:port`.
+    pub port: String,
+    /// Line speed, in bits a second.
+    #[serde(default = "default::baud")]
+    pub baud: u32,
+    /// Parity.
+    #[serde(default)]
+    pub parity: Parity,
+    /// How long an answer may take to begin, in milliseconds; default by the standard and the line speed.
+    pub reply_timeout_ms: Option<u32>,
+    /// What the way to the line adds to every limit, in milliseconds; default 300 on the network, 50 else.
+    pub latency_ms: Option<u32>,
+    /// How long an answer may pause, in milliseconds.
+    pub gap_timeout_ms: Option<u32>,
+    /// How often a question is asked again.
+    pub retries: Option<u8>,
+    /// The most telegrams of one readout.
+    pub telegrams_max: Option<u8>,
+    /// The share of line time, in percent, that silent meters may take together.
+    #[serde(default = "default::silent_percent")]
+    pub silent_percent: u32,
+    /// The control byte of a selection: `53` or `73`.
+    #[serde(default)]
+    pub select: Select,
+    /// Wireless: the receiver, as `im871a`; default: found out.
+    pub receiver: Option<String>,
+    /// Wireless: the modes to hear, as `T+C`; default: what the receiver can of mode T and C.
+    pub modes: Option<String>,
+    /// Wireless: the frame format of mode C, `a` or `b`, for receivers that hear one at a time.
+    pub c_format: Option<CFormat>,
+    /// Wireless: the receiver is reset after so many seconds without a telegram; 0 never. Default 600.
+    pub silence_s: Option<u32>,
+}
+
+/// The protocols that this version speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Protocol {
+    /// Wired M-Bus, EN 13757-2 and -3.
+    Mbus,
+    /// Wireless M-Bus, EN 13757-4, with OMS.
+    Wmbus,
+}
+
+/// The frame format of mode C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CFormat {
+    /// Format A.
+    A,
+    /// Format B.
+    B,
+}
+
+/// Parity of a serial line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Parity {
+    /// Even: M-Bus.
+    #[default]
+    Even,
+    /// None.
+    None,
+    /// Odd.
+    Odd,
+}
+
+/// The control byte of a selection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Select {
+    /// 53.
+    #[default]
+    Plain,
+    /// 73: some meters insist on it.
+    WithFcb,
+}
+
+impl TryFrom<String> for Protocol {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "protocols of this version", &[("mbus", Self::Mbus), ("wmbus", Self::Wmbus)])
+    }
+}
+
+impl TryFrom<String> for Parity {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "parities", &[("even", Self::Even), ("none", Self::None), ("odd", Self::Odd)])
+    }
+}
+
+impl TryFrom<String> for Select {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "control bytes of a selection", &[("53", Self::Plain), ("73", Self::WithFcb)])
+    }
+}
+
+impl Bus {
+    /// A line with nothing but defaults; its port is still to be named.
+    pub fn new(name: &str, protocol: Protocol) -> Self {
+        Self {
+            name: name.into(),
+            protocol,
+            port: String::new(),
+            baud: default::baud(),
+            parity: Parity::default(),
+            reply_timeout_ms: None,
+            gap_timeout_ms: None,
+            latency_ms: None,
+            retries: None,
+            telegrams_max: None,
+            silent_percent: default::silent_percent(),
+            select: Select::default(),
+            receiver: None,
+            modes: None,
+            c_format: None,
+            silence_s: None,
+        }
+    }
+
+    /// The configured receiver, if one is named.
+    pub fn receiver_kind(&self) -> Result<Option<plomb_receivers::Kind>, String> {
+        let Some(name) = &self.receiver else { return Ok(None) };
+        name.parse().map(Some).map_err(|error| format!("bus \"{}\": receiver: {error}", self.name))
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !(300..=115_200).contains(&self.baud) {
+            return Err(format!("bus \"{}\": baud is 300 to 115200", self.name));
+        }
+        if self.protocol == Protocol::Wmbus {
+            self.receiver_kind()?;
+            crate::radio::listen_config(self, None)?;
+        }
+        if !(1..=100).contains(&self.silent_percent) {
+            return Err(format!("bus \"{}\": silent_percent is 1 to 100", self.name));
+        }
+        bounds::check_bus(self)
+    }
+}
