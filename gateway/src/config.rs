@@ -1,6 +1,7 @@
 //! The configuration of `plombd`.
 
 pub mod bounds;
+mod check;
 mod known;
 mod line;
 mod meter;
@@ -14,9 +15,10 @@ use plomb_seal::Name;
 use plomb_settings::SettingsError;
 use serde::Deserialize;
 
+pub use check::{BACKLOG_DAYS_MAX, REGISTERS_MAX, title};
 use known::KNOWN;
-pub use line::{Bus, CFormat, Parity, Protocol, Select};
-pub use meter::{Meter, Security, Timing};
+pub use line::{Bus, CFormat, Framing, Parity, Protocol, Select};
+pub use meter::{AUTHENTICATIONS, Authentication, Meter, Security, Timing};
 
 /// The most buses of one gateway.
 pub const BUSES_MAX: usize = 32;
@@ -73,8 +75,14 @@ pub struct Gateway {
     pub credential: Option<PathBuf>,
     /// The keys of meters, a line each; readable by nobody else.
     pub meter_keys: Option<PathBuf>,
+    /// Passwords and keys of DLMS meters, by measuring point; readable by nobody else.
+    pub meter_secrets: Option<PathBuf>,
+    /// The gateway's own system title towards DLMS meters, 16 hexadecimal digits; default: made from its id.
+    pub dlms_title: Option<String>,
     /// A folder of meter models beside the shipped ones, a `.toml` file each.
     pub profiles: Option<PathBuf>,
+    /// A folder of Modbus register maps beside the shipped ones, a `.toml` file each.
+    pub modbus_profiles: Option<PathBuf>,
 }
 
 /// Where batches go.
@@ -208,50 +216,7 @@ impl Config {
                 return Err(format!("bus \"{}\": its name or port is used by another bus", bus.name));
             }
         }
-        self.check_meters(&names)
-    }
-
-    /// Whether a line is a receiver.
-    fn is_radio(&self, bus: &str) -> bool {
-        self.bus.iter().any(|line| line.name == bus && line.protocol == Protocol::Wmbus)
-    }
-
-    fn check_meters(&self, buses: &BTreeSet<&str>) -> Result<(), String> {
-        let mut points = BTreeSet::new();
-        let mut addresses = BTreeSet::new();
-        for meter in &self.meter {
-            let wrong = |what: &str| Err(format!("meter \"{}\": {what}", meter.point));
-            let point: Result<Name, _> = meter.point.parse();
-            match point {
-                Err(error) => return Err(format!("meter point: {error}")),
-                Ok(point) => {
-                    if !points.insert(point) {
-                        return wrong("this point is given twice");
-                    }
-                }
-            }
-            if !buses.contains(meter.bus.as_str()) {
-                return Err(format!("meter \"{}\": there is no [[bus]] named \"{}\"", meter.point, meter.bus));
-            }
-            let identity = meter.secondary.as_ref().or(meter.id.as_ref());
-            match (self.is_radio(&meter.bus), meter.address, &meter.secondary, &meter.id) {
-                (false, Some(0..=250), None, None) | (false, None, Some(_), None) | (true, None, None, Some(_)) => {}
-                (false, Some(_), None, None) => return wrong("a primary address is 0 to 250"),
-                (false, ..) => return wrong("on a wired line give either `address` or `secondary`"),
-                (true, ..) => return wrong("on a receiver give `id`, the eight digits on the meter"),
-            }
-            if let Some(Err(error)) = identity.map(|text| crate::ask::mbus::secondary(text)) {
-                return wrong(&error);
-            }
-            if !addresses.insert((meter.bus.as_str(), meter.address, identity)) {
-                return wrong("another meter on this bus has the same address");
-            }
-            if !(0.2..=31.0 * 86_400.0).contains(&meter.interval_s) {
-                return wrong("interval_s is 0.2 to 2678400 (31 days)");
-            }
-            bounds::check_meter(meter)?;
-        }
-        Ok(())
+        check::meters(self)
     }
 }
 
@@ -312,8 +277,8 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             Config::load(&path).map_err(|error| error.to_string())
         };
-        let error = load("protocol = \"modbus\"").unwrap_err();
-        assert!(error.contains(":8:12: ") && error.contains("protocols of this version: mbus, wmbus"), "{error}");
+        let error = load("protocol = \"modbuss\"").unwrap_err();
+        assert!(error.contains(":8:12: ") && error.contains("protocols of this version: mbus, wmbus, dlms"), "{error}");
         let error = load("protocol = \"mbus\"\nparity = \"evn\"").unwrap_err();
         assert!(error.contains("parities: even, none, odd"), "{error}");
         let good = load("protocol = \"mbus\"\nparity = \"odd\"\nselect = \"73\"").unwrap();

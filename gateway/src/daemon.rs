@@ -298,11 +298,11 @@ impl Daemon {
             scanners.push((bus.port.clone(), order));
             let (meters, journal, board, stop) = (&self.config.meter, journal.clone(), board.clone(), stop.clone());
             match bus.protocol {
-                Protocol::Mbus => {
+                protocol if !protocol.is_listened_to() => {
                     let line = BusTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
                     tasks.spawn(line.map_err(Fatal::Config)?.run());
                 }
-                Protocol::Wmbus => {
+                _ => {
                     let receiver = RadioTask::new(
                         bus,
                         meters,

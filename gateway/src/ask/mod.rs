@@ -71,7 +71,7 @@ impl LineMeter {
         let point = meter.point.parse().map_err(|error| format!("meter point: {error}"))?;
         let speaks = match bus.protocol {
             Protocol::Mbus => Speaks::Mbus(Box::new(MbusMeter::new(meter, bus, knowledge)?)),
-            Protocol::Wmbus => return Err(format!("meter \"{point}\" is heard, not asked")),
+            other => return Err(format!("meter \"{point}\": meters of {} are not asked here", other.name())),
         };
         Ok(Self { point, speaks })
     }

@@ -43,6 +43,11 @@ pub struct Bus {
     pub c_format: Option<CFormat>,
     /// Wireless: the receiver is reset after so many seconds without a telegram; 0 never. Default 600.
     pub silence_s: Option<u32>,
+    /// DLMS: `hdlc` or `wrapper`. Default: the wrapper on the network, HDLC on a serial port.
+    pub framing: Option<Framing>,
+    /// DLMS on an optical head: opened as IEC 62056-21 mode E, at 300 baud.
+    #[serde(default)]
+    pub mode_e: bool,
 }
 
 /// The protocols that this version speaks.
@@ -53,6 +58,38 @@ pub enum Protocol {
     Mbus,
     /// Wireless M-Bus, EN 13757-4, with OMS.
     Wmbus,
+    /// DLMS/COSEM, IEC 62056: meters are asked.
+    Dlms,
+    /// DLMS/COSEM: meters push by themselves, to a port of ours or on a serial line.
+    DlmsPush,
+    /// Modbus, over TCP or RTU.
+    Modbus,
+    /// The customer port of Dutch and other meters: telegrams by themselves.
+    P1,
+    /// IEC 62056-21 readout, modes A to D.
+    Iec62056,
+}
+
+/// What frames DLMS APDUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Framing {
+    /// HDLC (IEC 62056-46).
+    Hdlc,
+    /// The wrapper (IEC 62056-47).
+    Wrapper,
+}
+
+impl Protocol {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        PROTOCOLS.iter().find(|(_, protocol)| *protocol == self).map_or("", |(word, _)| word)
+    }
+
+    /// Whether meters on such a line speak by themselves.
+    pub fn is_listened_to(self) -> bool {
+        matches!(self, Self::Wmbus | Self::DlmsPush | Self::P1)
+    }
 }
 
 /// The frame format of mode C.
@@ -89,11 +126,22 @@ pub enum Select {
     WithFcb,
 }
 
+/// The protocols and their words.
+const PROTOCOLS: &[(&str, Protocol)] = &[
+    ("mbus", Protocol::Mbus),
+    ("wmbus", Protocol::Wmbus),
+    ("dlms", Protocol::Dlms),
+    ("dlms-push", Protocol::DlmsPush),
+    ("modbus", Protocol::Modbus),
+    ("p1", Protocol::P1),
+    ("iec62056-21", Protocol::Iec62056),
+];
+
 impl TryFrom<String> for Protocol {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        one_of(&text, "protocols of this version", &[("mbus", Self::Mbus), ("wmbus", Self::Wmbus)])
+        one_of(&text, "protocols of this version", PROTOCOLS)
     }
 }
 
@@ -133,6 +181,8 @@ impl Bus {
             modes: None,
             c_format: None,
             silence_s: None,
+            framing: None,
+            mode_e: false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Bus, default};
+use super::{Bus, default, one_of};
 
 /// A meter.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +33,79 @@ pub struct Meter {
     pub retries: Option<u8>,
     /// The most telegrams of one readout.
     pub telegrams_max: Option<u8>,
+    /// DLMS: the logical device; default 1.
+    pub server: Option<u16>,
+    /// DLMS over HDLC: the physical device, the lower part of the address.
+    pub physical: Option<u16>,
+    /// DLMS: as which client; default 16, the public one, without authentication, else 1.
+    pub client: Option<u8>,
+    /// DLMS: how both sides prove who they are; default `none`.
+    #[serde(default)]
+    pub authentication: Authentication,
+    /// DLMS: the security suite, 0 to 2; default 0.
+    #[serde(default)]
+    pub suite: u8,
+    /// DLMS: under a key of this association alone.
+    #[serde(default)]
+    pub dedicated_key: bool,
+    /// DLMS: in general ciphering instead of the service's own.
+    #[serde(default)]
+    pub general_ciphering: bool,
+    /// DLMS and Modbus: the registers, by OBIS code.
+    #[serde(default)]
+    pub registers: Vec<String>,
+    /// DLMS: the load profile that is kept complete, by OBIS code.
+    pub load_profile: Option<String>,
+    /// DLMS: how far back a load profile is fetched at most, in days; default 40.
+    pub backlog_days: Option<u32>,
+    /// DLMS: the object that holds the invocation counter, by OBIS code; default `0-0:43.1.0`.
+    pub counter_object: Option<String>,
+    /// DLMS, pushing: the meter's system title, 16 hexadecimal digits.
+    pub system_title: Option<String>,
+    /// Modbus: the unit, 1 to 247.
+    pub unit: Option<u8>,
+    /// Modbus: the register map, by the name of its profile.
+    pub model: Option<String>,
+}
+
+/// How client and meter prove who they are (IEC 62056-5-3, COSEM mechanisms).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Authentication {
+    /// Not at all.
+    #[default]
+    None,
+    /// A password in clear.
+    Lls,
+    /// Challenges, hashed with MD5.
+    Md5,
+    /// Challenges, hashed with SHA-1.
+    Sha1,
+    /// Challenges under GMAC; everything is ciphered.
+    Gmac,
+    /// Challenges, hashed with SHA-256.
+    Sha256,
+    /// Challenges, signed; suites 1 and 2.
+    Ecdsa,
+}
+
+/// The ways of authentication and their words.
+pub const AUTHENTICATIONS: &[(&str, Authentication)] = &[
+    ("none", Authentication::None),
+    ("lls", Authentication::Lls),
+    ("hls-md5", Authentication::Md5),
+    ("hls-sha1", Authentication::Sha1),
+    ("hls-gmac", Authentication::Gmac),
+    ("hls-sha256", Authentication::Sha256),
+    ("hls-ecdsa", Authentication::Ecdsa),
+];
+
+impl TryFrom<String> for Authentication {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "ways of authentication", AUTHENTICATIONS)
+    }
 }
 
 /// The timing of a meter, as far as it is configured; the rest comes from the standard.
@@ -75,6 +148,20 @@ impl Meter {
             gap_timeout_ms: None,
             retries: None,
             telegrams_max: None,
+            server: None,
+            physical: None,
+            client: None,
+            authentication: Authentication::None,
+            suite: 0,
+            dedicated_key: false,
+            general_ciphering: false,
+            registers: Vec::new(),
+            load_profile: None,
+            backlog_days: None,
+            counter_object: None,
+            system_title: None,
+            unit: None,
+            model: None,
         }
     }
 
