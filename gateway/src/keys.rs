@@ -16,16 +16,7 @@ pub struct Keys {
 impl Keys {
     /// Reads a key file. One that others can read is refused.
     pub fn load(path: &Path) -> Result<Self, String> {
-        let wrong = |what: String| format!("{}: {what}", path.display());
-        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-        // Of the open file, so that nobody can put another in its place meanwhile.
-        let found = file.metadata().map_err(|error| wrong(error.to_string()))?;
-        check_mode(found.mode(), found.uid(), rustix::process::geteuid().as_raw())
-            .map_err(|error| wrong(error.to_string()))?;
-        let mut text = Zeroizing::new(String::new());
-        let limit = FILE_BYTES_MAX as u64 + 1;
-        file.take(limit).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
-        Self::parse(&path.display().to_string(), &text)
+        Self::parse(&path.display().to_string(), &read_secret_file(path)?)
     }
 
     /// Reads the text of a key file; `name` is what errors call it.
@@ -53,4 +44,21 @@ impl Keys {
     pub fn has(&self, id: Identification) -> bool {
         self.file.iter().any(|(selector, _, _)| selector.id == id)
     }
+}
+
+/// The text of a file that must be its owner's alone.
+///
+/// # Errors
+/// Why it can't be used, with what to do.
+pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, String> {
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    // Of the open file, so that nobody can put another in its place meanwhile.
+    let found = file.metadata().map_err(|error| wrong(error.to_string()))?;
+    check_mode(found.mode(), found.uid(), rustix::process::geteuid().as_raw())
+        .map_err(|error| wrong(error.to_string()))?;
+    let mut text = Zeroizing::new(String::new());
+    let limit = FILE_BYTES_MAX as u64 + 1;
+    file.take(limit).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+    Ok(text)
 }

@@ -38,6 +38,7 @@ pub mod poll;
 pub mod radio;
 pub mod scan;
 pub mod schedule;
+pub mod secrets;
 pub mod silence;
 pub mod snapshot;
 pub mod status;
