@@ -52,6 +52,9 @@ pub struct Config {
     /// The socket for the command line.
     #[serde(default)]
     pub control: Control,
+    /// From where on the box itself is in trouble.
+    #[serde(default)]
+    pub vitals: Vitals,
     /// The lines.
     #[serde(default)]
     pub bus: Vec<Bus>,
@@ -217,6 +220,37 @@ impl Config {
             }
         }
         check::meters(self)
+    }
+}
+
+/// From where on the box itself is in trouble.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Vitals {
+    /// How often it is looked at, in seconds.
+    pub period_s: u32,
+    /// Less charge of the battery, in percent.
+    pub battery_percent: u8,
+    /// Less room on the journal's disk, in MiB.
+    pub disk_free_mib: u32,
+    /// More of the flash's life used up, in percent.
+    pub flash_worn_percent: u8,
+    /// Less memory to be had, in MiB.
+    pub memory_free_mib: u32,
+    /// Hotter, in degrees Celsius.
+    pub temperature_c: i16,
+}
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self {
+            period_s: 30,
+            battery_percent: 30,
+            disk_free_mib: 200,
+            flash_worn_percent: 80,
+            memory_free_mib: 32,
+            temperature_c: 80,
+        }
     }
 }
 

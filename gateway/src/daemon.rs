@@ -164,6 +164,8 @@ impl Daemon {
         let mut tasks = JoinSet::new();
         let lines = self.start_lines(&journal, &board, &lines_stopped, &mut tasks)?;
         tasks.spawn(batcher::run(journal.clone(), self.config.batch.clone(), anchoring.clone(), rest_stopped.clone()));
+        let (vitals, state_dir) = (self.config.vitals.clone(), self.config.gateway.state_dir.clone());
+        tasks.spawn(crate::vitals::run(vitals, state_dir, journal.clone(), board.clone(), rest_stopped.clone()));
         tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
         let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
         let control = self.start_control(&journal, &board, lines, &rest_stopped)?;

@@ -15,6 +15,7 @@
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
 //! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
+//! | [`vitals`] | how the box itself fares |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
 pub mod ask;
@@ -43,5 +44,6 @@ pub mod silence;
 pub mod snapshot;
 pub mod status;
 pub mod uplink;
+pub mod vitals;
 
 pub use plomb_view as view;
