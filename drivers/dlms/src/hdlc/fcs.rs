@@ -23,7 +23,7 @@ mod tests {
         for byte in bytes {
             for bit in 0..8 {
                 let carry = (sum ^ u16::from(byte >> bit)) & 1;
-                sum = sum >> 1 ^ carry * 0x8408;
+                sum = (sum >> 1) ^ (carry * 0x8408);
             }
         }
         !sum
