@@ -9,6 +9,7 @@ pub mod apdu;
 pub mod axdr;
 pub mod client;
 pub mod hdlc;
+pub mod link;
 pub mod object;
 pub mod security;
 pub mod wrapper;
