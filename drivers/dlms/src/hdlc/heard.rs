@@ -30,6 +30,7 @@ impl Heard {
             _ if self.swapped => LinkFailure::SwappedAddresses,
             (Some(got), _) => LinkFailure::WrongAddress { expected: config.server, got },
             _ if noise > 0 => LinkFailure::Garbage { bytes: noise },
+            _ if self.out_of_turn > 1 => LinkFailure::Sequence { frames: self.out_of_turn },
             _ => LinkFailure::Silence { stage, echo: self.echo },
         }
     }

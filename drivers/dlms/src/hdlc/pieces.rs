@@ -51,6 +51,11 @@ impl Outgoing {
         self.acknowledged >= self.pieces
     }
 
+    /// Whether an APDU waits of which no piece has left.
+    pub(super) const fn is_unsent(&self) -> bool {
+        self.sent == 0 && self.pieces > 0
+    }
+
     /// Takes an N(R). `None` when it acknowledges what was never sent: it is out of turn. Else
     /// whether it acknowledges something new.
     pub(super) fn acknowledge(&mut self, receive: u8) -> Option<bool> {

@@ -1,0 +1,1 @@
+//! The link as a session under exact scripts: every byte that it sends, and when.
