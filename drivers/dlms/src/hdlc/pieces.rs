@@ -210,12 +210,15 @@ impl Unnumbered {
         self.assembly.is_open()
     }
 
-    /// A segment was lost. Whether others of its APDU were dropped with it.
-    pub(crate) fn spoil(&mut self) -> bool {
-        let open = self.assembly.is_open();
-        self.headless |= open;
+    /// Bytes of the APDU in progress.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.assembly.bytes.len()
+    }
+
+    /// A segment was lost, and with it the APDU in progress.
+    pub(crate) fn spoil(&mut self) {
+        self.headless |= self.assembly.is_open();
         self.assembly.clear();
-        open
     }
 
     /// Takes a segment; gives the APDU when this was the last.

@@ -8,6 +8,7 @@ mod hdlc;
 mod line;
 mod meter;
 mod mutation;
+mod push;
 mod random;
 mod script;
 mod wrapper;

@@ -34,7 +34,7 @@ impl ClientLink {
                 let own = |(destination, source)| destination == self.config.server && source == self.config.client;
                 if !addresses.is_some_and(own) {
                     self.counts.damaged += 1;
-                    self.heard.damage(*error);
+                    self.heard.damage(*error, addresses.is_some());
                     self.damaged = true;
                     self.notifications.spoil();
                 }
