@@ -188,8 +188,7 @@ impl ClientLink {
         }
         self.begin();
         self.outgoing.load(apdu, self.negotiated.transmit_bytes);
-        self.awaiting = true;
-        self.line = Line::Ready(Say::Burst);
+        self.ask(Say::Burst);
         Ok(())
     }
 
@@ -200,8 +199,7 @@ impl ClientLink {
     pub fn receive_more(&mut self, _now: Instant) -> Result<(), SendError> {
         self.ensure_free()?;
         self.begin();
-        self.awaiting = true;
-        self.line = Line::Ready(Say::Poll);
+        self.ask(Say::Poll);
         Ok(())
     }
 
@@ -301,10 +299,18 @@ impl ClientLink {
     }
 
     fn ensure_free(&self) -> Result<(), SendError> {
-        match (self.phase, self.line) {
-            (Phase::Up, Line::Idle) => Ok(()),
-            (Phase::Up, _) => Err(SendError::Outstanding),
+        match self.phase {
+            Phase::Up if self.awaiting || !self.outgoing.is_acknowledged() => Err(SendError::Outstanding),
+            Phase::Up => Ok(()),
             _ => Err(SendError::NotConnected),
+        }
+    }
+
+    /// Says it now, or when the meter has given up its turn.
+    fn ask(&mut self, say: Say) {
+        self.awaiting = true;
+        if self.line == Line::Idle {
+            self.line = Line::Ready(say);
         }
     }
 

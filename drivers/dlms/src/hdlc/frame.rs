@@ -164,6 +164,20 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// [`FrameError`] when no bytes that follow could make this a frame.
     pub fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, FrameError> {
+        match Self::parse_leniently(bytes)? {
+            Some((_, _, Some(error))) => Err(error),
+            Some((frame, consumed, None)) => Ok(Some((frame, consumed))),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a frame as [`parse`](Self::parse) does, and one whose FCS is wrong, too, with what is
+    /// wrong. For people who look at recorded frames, in which names and numbers have often been
+    /// replaced; never for values.
+    ///
+    /// # Errors
+    /// [`FrameError`], but never [`FrameError::Fcs`].
+    pub fn parse_leniently(bytes: &'a [u8]) -> Result<Option<(Self, usize, Option<FrameError>)>, FrameError> {
         let Some(head) = Head::parse(bytes)? else { return Ok(None) };
         let Head { destination, source, control, segmented, end, fcs_at } = head;
         let last = fcs_at.saturating_add(SUM_BYTES);
@@ -172,11 +186,10 @@ impl<'a> Frame<'a> {
             return Err(FrameError::End { offset: last, byte: flag });
         }
         let computed = fcs(bytes.get(1..fcs_at).unwrap_or_default());
-        if received != computed {
-            return Err(FrameError::Fcs { offset: fcs_at, received, computed });
-        }
+        let error = (received != computed).then_some(FrameError::Fcs { offset: fcs_at, received, computed });
         let information = bytes.get(end.saturating_add(SUM_BYTES)..fcs_at).filter(|_| end < fcs_at);
-        Ok(Some((Self { destination, source, control, segmented, information }, last.saturating_add(1))))
+        let frame = Self { destination, source, control, segmented, information };
+        Ok(Some((frame, last.saturating_add(1), error)))
     }
 
     /// Reads bytes that are one frame and nothing else.

@@ -51,6 +51,11 @@ impl Outgoing {
         self.acknowledged >= self.pieces
     }
 
+    /// Whether an APDU waits of which no piece has left.
+    pub(super) const fn is_unsent(&self) -> bool {
+        self.sent == 0 && self.pieces > 0
+    }
+
     /// Takes an N(R). `None` when it acknowledges what was never sent: it is out of turn. Else
     /// whether it acknowledges something new.
     pub(super) fn acknowledge(&mut self, receive: u8) -> Option<bool> {
@@ -205,12 +210,15 @@ impl Unnumbered {
         self.assembly.is_open()
     }
 
-    /// A segment was lost. Whether others of its APDU were dropped with it.
-    pub(crate) fn spoil(&mut self) -> bool {
-        let open = self.assembly.is_open();
-        self.headless |= open;
+    /// Bytes of the APDU in progress.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.assembly.bytes.len()
+    }
+
+    /// A segment was lost, and with it the APDU in progress.
+    pub(crate) fn spoil(&mut self) {
+        self.headless |= self.assembly.is_open();
         self.assembly.clear();
-        open
     }
 
     /// Takes a segment; gives the APDU when this was the last.

@@ -34,7 +34,7 @@ impl ClientLink {
                 let own = |(destination, source)| destination == self.config.server && source == self.config.client;
                 if !addresses.is_some_and(own) {
                     self.counts.damaged += 1;
-                    self.heard.damage(*error);
+                    self.heard.damage(*error, addresses.is_some());
                     self.damaged = true;
                     self.notifications.spoil();
                 }
@@ -153,7 +153,10 @@ impl ClientLink {
 
     fn information(&mut self, frame: &Frame<'_>, [send, receive]: [u8; 2], last: bool, now: Instant) {
         let (place, window_is_full) = self.incoming.place(send, self.negotiated.receive_window);
-        if place == Place::Past || self.outgoing.acknowledge(receive).is_none() {
+        let knows_question = self.outgoing.acknowledge(receive).is_some()
+            && (self.outgoing.is_acknowledged() || self.outgoing.is_unsent());
+        // A frame that does not acknowledge the whole question answers an earlier one.
+        if place == Place::Past || !knows_question {
             return self.out_of_turn();
         }
         self.busy = None;
@@ -164,7 +167,7 @@ impl ClientLink {
             let Ok(apdu) = self.incoming.assembly.add(information, frame.segmented, bytes_max) else {
                 return self.fail(LinkFailure::TooLong { bytes_max });
             };
-            self.progress |= !information.is_empty() && self.outgoing.is_acknowledged();
+            self.progress |= !information.is_empty();
             if let Some(apdu) = apdu {
                 self.answer(apdu);
             }
@@ -241,6 +244,11 @@ impl ClientLink {
             if self.progress && matches!(self.line, Line::Listen { until: Some(_) }) {
                 self.listen(now);
             }
+            let is_over = !self.awaiting && !self.incoming.wants_more();
+            if let (true, Line::Listen { until: Some(until) }) = (is_over, &mut self.line) {
+                // The answer is whole and its last frame has no F. No other is due.
+                until.deadline = until.deadline.min(now + self.config.inter_octet_timeout);
+            }
             return;
         }
         self.last_spoken = Some(now);
@@ -279,6 +287,10 @@ impl ClientLink {
             // The answer was whole, and its last frame had no F.
             Phase::Up if !self.awaiting && !self.incoming.wants_more() && self.outgoing.is_acknowledged() => {
                 self.line = Line::Idle;
+            }
+            // The next question waits for this.
+            Phase::Up if !self.incoming.wants_more() && self.outgoing.is_unsent() => {
+                (self.attempt, self.line) = (0, Line::Ready(Say::Burst));
             }
             Phase::Up if self.attempt > self.config.retries => self.give_up(Stage::Exchange),
             Phase::Up => {

@@ -1,0 +1,222 @@
+//! What each byte of a link's frame is: for people who look at frames.
+
+use crate::hdlc::{Control, Frame, FrameError, Parameters, without_llc};
+use crate::push::Transported;
+use crate::wrapper::{HEADER_BYTES, Wrapped};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::Display;
+
+/// A run of bytes and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// Where the run begins, counted from the first byte.
+    pub offset: usize,
+    /// How many bytes.
+    pub length: usize,
+    /// The layer that the bytes belong to: `link`, `llc`, `apdu`, …
+    pub layer: &'static str,
+    /// The field's name.
+    pub field: &'static str,
+    /// What the bytes say.
+    pub meaning: String,
+}
+
+/// Annotations in the making, one after the other without gaps.
+#[derive(Clone, Debug, Default)]
+pub struct Annotations {
+    list: Vec<Annotation>,
+    at: usize,
+}
+
+impl Annotations {
+    /// None yet; the first begins at `offset`.
+    #[must_use]
+    pub const fn starting_at(offset: usize) -> Self {
+        Self { list: Vec::new(), at: offset }
+    }
+
+    /// Where the next annotation begins.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The next `length` bytes; nothing when there are none.
+    pub fn push(&mut self, length: usize, layer: &'static str, field: &'static str, meaning: impl Display) {
+        if length > 0 {
+            self.list.push(Annotation { offset: self.at, length, layer, field, meaning: meaning.to_string() });
+            self.at = self.at.saturating_add(length);
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn finish(self) -> Vec<Annotation> {
+        self.list
+    }
+}
+
+const LINK: &str = "link";
+const APDU: &str = "apdu";
+
+/// What each byte of one or several HDLC frames is. Every byte is in exactly one annotation, in
+/// their order; what cannot be read is annotated with the reason.
+#[must_use]
+pub fn hdlc(bytes: &[u8]) -> Vec<Annotation> {
+    let mut out = Annotations::default();
+    // One flag may be the last of a frame and the first of the next.
+    let mut shared_flag = false;
+    while let Some(rest) = bytes.get(out.offset().saturating_sub(shared_flag.into())..).filter(|rest| !rest.is_empty())
+    {
+        let more_flags = rest.get(1) == Some(&0x7E) || rest == [0x7E];
+        match Frame::parse_leniently(rest) {
+            Ok(Some((frame, consumed, error))) => {
+                hdlc_frame(&mut out, &frame, consumed, error, shared_flag);
+                shared_flag = true;
+            }
+            _ if shared_flag => shared_flag = false,
+            _ if more_flags => out.push(1, LINK, "flag", "between frames"),
+            Ok(None) => out.push(rest.len(), LINK, "not read", "the frame is not complete"),
+            Err(error) => {
+                let next_flag = rest.iter().skip(1).position(|byte| *byte == 0x7E);
+                out.push(next_flag.map_or(rest.len(), |at| at + 1), LINK, "not read", error);
+            }
+        }
+        if shared_flag && out.offset() >= bytes.len() {
+            break;
+        }
+    }
+    out.finish()
+}
+
+fn hdlc_frame(out: &mut Annotations, frame: &Frame<'_>, consumed: usize, wrong: Option<FrameError>, shared_flag: bool) {
+    let counted = consumed.saturating_sub(2);
+    if !shared_flag {
+        out.push(1, LINK, "flag", "a frame begins");
+    }
+    let more = if frame.segmented { ", more segments follow" } else { "" };
+    out.push(2, LINK, "format", format_args!("type 3, {counted} bytes{more}"));
+    out.push(frame.destination.bytes(), LINK, "destination", frame.destination);
+    out.push(frame.source.bytes(), LINK, "source", frame.source);
+    out.push(1, LINK, "control", frame.control);
+    if let Some(information) = frame.information {
+        out.push(2, LINK, "HCS", "right");
+        match frame.control {
+            Control::Snrm { .. } | Control::Ua { .. } => match Parameters::parse(information) {
+                Ok(parameters) => out.push(information.len(), LINK, "parameters", parameters),
+                Err(error) => out.push(information.len(), LINK, "parameters", error),
+            },
+            Control::I { .. } | Control::Ui { .. } => {
+                let apdu = without_llc(information);
+                out.push(information.len().saturating_sub(apdu.len()), "llc", "LLC", "an APDU begins");
+                let part = if frame.segmented { "a segment" } else { "the whole, or its last segment" };
+                out.push(apdu.len(), APDU, "APDU", part);
+            }
+            _ => out.push(information.len(), LINK, "information", ""),
+        }
+    }
+    match wrong {
+        Some(error) => out.push(2, LINK, "FCS", error),
+        None => out.push(2, LINK, "FCS", "right"),
+    }
+    out.push(1, LINK, "flag", "a frame ends");
+}
+
+/// What each byte of one or several wrapped APDUs is.
+#[must_use]
+pub fn wrapper(bytes: &[u8]) -> Vec<Annotation> {
+    let mut out = Annotations::default();
+    while let Some(rest) = bytes.get(out.offset()..).filter(|rest| !rest.is_empty()) {
+        match Wrapped::parse(rest) {
+            Ok(Some((wrapped, consumed))) => {
+                let length = consumed.saturating_sub(HEADER_BYTES);
+                out.push(2, LINK, "version", "1");
+                out.push(2, LINK, "source port", wrapped.source);
+                out.push(2, LINK, "destination port", wrapped.destination);
+                out.push(2, LINK, "length", format_args!("{length} bytes"));
+                out.push(length, APDU, "APDU", "");
+            }
+            Ok(None) => out.push(rest.len(), LINK, "not read", "the wrapped APDU is not complete"),
+            Err(error) => out.push(rest.len(), LINK, "not read", error),
+        }
+    }
+    out.finish()
+}
+
+/// What each byte of one or several M-Bus frames that carry DLMS is.
+#[must_use]
+pub fn mbus(bytes: &[u8]) -> Vec<Annotation> {
+    let mut out = Annotations::default();
+    while let Some(rest) = bytes.get(out.offset()..).filter(|rest| !rest.is_empty()) {
+        match Transported::parse(rest) {
+            Ok(Some((frame, _))) => {
+                let last = if frame.last { ", the last" } else { "" };
+                out.push(4, LINK, "start", "long frame of M-Bus");
+                out.push(1, LINK, "C", format_args!("{:02x}", frame.control));
+                out.push(1, LINK, "A", frame.address);
+                out.push(1, "transport", "CI", format_args!("segment {}{last}", frame.sequence));
+                out.push(1, "transport", "STSAP", frame.source);
+                out.push(1, "transport", "DTSAP", frame.destination);
+                out.push(frame.part.len(), APDU, "APDU", if frame.last { "the last segment" } else { "a segment" });
+                out.push(1, LINK, "sum", "right");
+                out.push(1, LINK, "stop", "");
+            }
+            Ok(None) => out.push(rest.len(), LINK, "not read", "the frame is not complete"),
+            Err(error) => out.push(rest.len(), LINK, "not read", error),
+        }
+    }
+    out.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    const SNRM: &[u8] = &[0x7E, 0xA0, 0x07, 0x03, 0x21, 0x93, 0x0F, 0x01, 0x7E];
+
+    const PARTS: &[&[u8]] = &[
+        SNRM,
+        &[0xA0, 0x07, 0x03, 0x21, 0x93, 0x0F, 0x01, 0x7E],
+        &[0x7E],
+        &[0x7E, 0xA0, 0x07, 0x03],
+        &[0x68, 5, 5, 0x68],
+        &[0, 1, 0, 1, 0, 2, 0, 0],
+    ];
+
+    fn covers(list: &[Annotation], bytes: usize) -> bool {
+        let mut at = 0;
+        list.iter().all(|one| {
+            let fits = one.offset == at && one.length > 0;
+            at += one.length;
+            fits
+        }) && at == bytes
+    }
+
+    #[test]
+    fn each_field_is_named() {
+        let fields = |bytes: &[u8]| hdlc(bytes).iter().map(|one| one.field).collect::<Vec<_>>();
+        let one = ["flag", "format", "destination", "source", "control", "FCS", "flag"];
+        assert_eq!(fields(SNRM), one);
+        let two = [SNRM, &SNRM[1..]].concat();
+        assert_eq!(fields(&two), [&one[..], &one[1..]].concat());
+        assert_eq!(fields(&[SNRM, SNRM].concat()), [&one[..], &one[..]].concat());
+        assert_eq!(fields(&SNRM[..5]), vec!["not read"]);
+        let wrapped = [0, 1, 0, 1, 0, 16, 0, 2, 0xC4, 0];
+        let fields: Vec<_> = wrapper(&wrapped).iter().map(|one| one.meaning.clone()).collect();
+        assert_eq!(fields, ["1", "1", "16", "2 bytes", ""]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_is_in_one_annotation(frames in prop::collection::vec(prop::sample::select(PARTS), 0..6), extra: Vec<u8>) {
+            let mut bytes = frames.concat();
+            bytes.extend(extra);
+            prop_assert!(covers(&hdlc(&bytes), bytes.len()));
+            prop_assert!(covers(&wrapper(&bytes), bytes.len()));
+            prop_assert!(covers(&mbus(&bytes), bytes.len()));
+        }
+    }
+}
