@@ -3,6 +3,7 @@
 
 mod apdus;
 mod corpus;
+mod security;
 mod values;
 
 fn hex(text: &str) -> Vec<u8> {
