@@ -2,6 +2,7 @@
 //!
 //! Each protocol has a file here, and only here do its words and ours meet.
 
+pub mod dlms;
 pub mod mbus;
 mod records;
 pub mod wmbus;

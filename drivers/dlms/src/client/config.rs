@@ -48,6 +48,8 @@ pub struct AssociationConfig {
     pub max_pdu_bytes: u16,
     /// The association object, for the proofs.
     pub object: Obis,
+    /// Whether each answer's APDU is told, in clear, as [`ClientEvent::Answered`](super::ClientEvent::Answered).
+    pub tells_answers: bool,
 }
 
 /// What the meter granted.
@@ -72,6 +74,7 @@ impl AssociationConfig {
             conformance: Conformance::of_client(),
             max_pdu_bytes: MAX_PDU_BYTES_DEFAULT,
             object: PRESENT_ASSOCIATION,
+            tells_answers: false,
         }
     }
 

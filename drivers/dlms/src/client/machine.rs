@@ -49,6 +49,8 @@ pub enum ClientEvent {
     Associated(Association),
     /// The meter told something unasked: an APDU in clear.
     Notified(Vec<u8>),
+    /// The APDU of an answer, in clear, if that was asked for.
+    Answered(Vec<u8>),
     /// All was asked, and the meter is let go.
     Done,
     /// Nothing more comes.
@@ -395,6 +397,9 @@ impl<C: Conversation> Client<C> {
 
     fn take_answer(&mut self, state: State, apdu: Apdu) -> Result<(), ClientFailure> {
         let Some(exchange) = &mut self.exchange else { return Ok(()) };
+        if self.config.tells_answers && state == State::Answer {
+            self.events.push_back(ClientEvent::Answered(apdu.emit()));
+        }
         match exchange.take(apdu)? {
             None => Ok(self.link.receive_more(self.now)?),
             Some(Step::Send(apdu)) => self.send(&apdu),

@@ -1,6 +1,6 @@
 //! `plomb read`: a meter, now.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use plomb_gateway::{
     ask::{Answer, Knowledge, ask_once},
@@ -82,7 +82,7 @@ fn configured(config: &Config, point: &str) -> Result<Value, Failure> {
 fn known(keys: Option<&Path>, profiles: Option<&Path>) -> Result<Knowledge, Failure> {
     let keys = keys.map_or_else(|| Ok(Keys::default()), Keys::load).map_err(Failure::Config)?;
     let library = models::library(profiles).map_err(Failure::Config)?;
-    Ok(Knowledge { keys: keys.into(), library: library.into(), counters: BTreeMap::new() })
+    Ok(Knowledge { keys: keys.into(), library: library.into(), ..Knowledge::none() })
 }
 
 fn directly(meter: &Meter, bus: &Bus, known: &Knowledge, point: Option<&str>, raw: bool) -> Result<Value, Failure> {
