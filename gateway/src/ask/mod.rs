@@ -135,8 +135,8 @@ impl LineMeter {
 /// Reads one meter once, for a person, over a link of its own.
 ///
 /// # Errors
-/// Why there is no record, in words.
-pub async fn ask_once(meter: &config::Meter, bus: &config::Bus, knowledge: &Knowledge) -> Result<Answer, String> {
-    let mut meter = LineMeter::new(meter, bus, knowledge)?;
-    meter.ask(&mut Port::new(bus, None), false).await.map_err(|(_, detail)| detail)
+/// Why there is no record; [`Reason::NotAsked`] where the configuration is wrong.
+pub async fn ask_once(meter: &config::Meter, bus: &config::Bus, knowledge: &Knowledge) -> Outcome {
+    let mut meter = LineMeter::new(meter, bus, knowledge).map_err(|what| (Reason::NotAsked, what))?;
+    meter.ask(&mut Port::new(bus, None), false).await
 }
