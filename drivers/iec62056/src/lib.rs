@@ -7,6 +7,9 @@
 //! |---|---|
 //! | [`DataSets`], [`DataSet`], [`Group`] | `1-0:1.8.0(001234.5*kWh)` with exact decimals and OBIS codes |
 //! | [`Message`], [`Identification`] | what goes over the line: `/…`, STX … ETX BCC, ACK, … |
+//! | [`Readout`] | a session: asks a meter for its readout (modes A, B and C) |
+//! | [`Programming`] | a session: reads and writes single registers (mode C) |
+//! | [`Opening`] | a session: opens mode E, after which the meter speaks HDLC |
 //! | [`p1`] | telegrams that meters push (P1, DSMR, and mode D), and frames in a stream of them |
 //! | [`annotate`] | what each byte of a message or a telegram is |
 //!
@@ -32,7 +35,7 @@ mod message;
 mod obis;
 pub mod p1;
 mod parity;
-//mod session;
+mod session;
 mod timestamp;
 
 pub use annotate::{Annotation, annotate};
@@ -41,4 +44,8 @@ pub use identification::{IDENTIFICATION_BYTES_MAX, Identification, Identificatio
 pub use message::{BLOCK_BYTES_MAX, Message, MessageError, bcc, break_message, command, option_select, request};
 pub use obis::obis_of;
 pub use parity::{Parity, ParityError};
+pub use session::{
+    DEVICE_ADDRESS_BYTES_MAX, DeviceAddress, Opened, Opening, OpeningEvent, Programming, ProgrammingEvent,
+    REQUEST_COUNT_MAX, ReadConfig, ReadEvent, ReadFailure, Readout, Request, RequestError, SPEEDS,
+};
 pub use timestamp::{Season, Timestamp, TimestampError};

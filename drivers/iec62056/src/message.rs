@@ -111,9 +111,10 @@ impl<'a> Message<'a> {
 }
 
 fn parse_identification(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, MessageError> {
-    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+    let line_bytes_max = IDENTIFICATION_BYTES_MAX.saturating_add(2);
+    let Some(end) = bytes.iter().take(line_bytes_max).position(|byte| *byte == b'\n') else {
         let too_long = MessageError::Identification(IdentificationError::TooLong);
-        return if bytes.len() > IDENTIFICATION_BYTES_MAX + 1 { Err(too_long) } else { Ok(None) };
+        return if bytes.len() >= line_bytes_max { Err(too_long) } else { Ok(None) };
     };
     let line = bytes.get(..end).unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);

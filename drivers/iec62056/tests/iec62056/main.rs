@@ -4,3 +4,4 @@
 mod corpus;
 mod p1;
 mod random;
+mod session;
