@@ -18,7 +18,9 @@ fn key(hex_digits: &str) -> Key {
 }
 
 fn keys(bytes: usize) -> Keys {
-    let digits = |first: u8| (0..bytes).map(|n| format!("{:02x}", first.wrapping_add(u8::try_from(n).unwrap()))).collect::<String>();
+    let digits = |first: u8| {
+        (0..bytes).map(|n| format!("{:02x}", first.wrapping_add(u8::try_from(n).unwrap()))).collect::<String>()
+    };
     Keys { encryption: key(&digits(0)), authentication: Some(key(&digits(0xD0))), broadcast: None }
 }
 
