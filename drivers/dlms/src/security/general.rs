@@ -141,9 +141,13 @@ impl GeneralCiphering {
             content: Vec::new(),
         };
         let fields = before.get(..before.len().saturating_sub(reader.left())).unwrap_or_default();
-        if reader.u8()? != 0 {
-            apdu.key = Some(KeyInfo::read(reader)?);
-        }
+        let offset = reader.offset();
+        // Nothing authenticates it: one way to write it, then.
+        apdu.key = match reader.u8()? {
+            0 => None,
+            1 => Some(KeyInfo::read(reader)?),
+            _ => return Err(ApduError::Field { what: "whether there is a key-info", offset }),
+        };
         Ok((apdu, fields))
     }
 
