@@ -8,6 +8,7 @@ use aes_gcm::aead::{AeadInOut, Nonce, Tag, inout::InOutBuf};
 use aes_gcm::aes::cipher::consts::U12;
 use alloc::vec::Vec;
 use ctr::cipher::{KeyIvInit, StreamCipher};
+use zeroize::Zeroizing;
 
 /// Bytes of a tag.
 pub(super) const TAG_BYTES: usize = 12;
@@ -30,9 +31,10 @@ impl Head<'_> {
         [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 
-    fn associated(&self, text: &[u8]) -> Result<Vec<u8>, SecurityError> {
+    /// It holds the authentication key, so it is wiped.
+    fn associated(&self, text: &[u8]) -> Result<Zeroizing<Vec<u8>>, SecurityError> {
         let key = self.authentication.ok_or(SecurityError::KeyMissing("authentication"))?;
-        Ok([&[self.control.0], key.bytes(), self.fields, text].concat())
+        Ok(Zeroizing::new([&[self.control.0], key.bytes(), self.fields, text].concat()))
     }
 }
 

@@ -1,17 +1,13 @@
 //! One association's keys and counters.
 
-use super::cipher::{Head, open, seal};
+use super::cipher::{Head, seal};
+use super::general::{Envelope, KeyChoice, protect};
 use super::key::{Key, Suite, SystemTitle};
+use super::sealed::{GENERAL_DEDICATED, GENERAL_GLOBAL, GeneralKeys, Receiver, Sealed, service_tag};
 use super::{CounterRange, Protection, SecurityControl, SecurityError};
-use crate::apdu::{Apdu, ApduError};
-use crate::axdr::{emit_length, emit_octets, octets, parse_length};
+use crate::axdr::{emit_length, emit_octets};
 use alloc::vec::Vec;
-use plomb_session::Reader;
 
-/// `general-glo-ciphering`.
-const GENERAL_GLOBAL: u8 = 0xDB;
-/// `general-ded-ciphering`.
-const GENERAL_DEDICATED: u8 = 0xDC;
 /// Bytes of a security header: control and counter.
 const HEADER_BYTES: usize = 5;
 
@@ -45,6 +41,10 @@ pub enum OpenedBy {
     Broadcast,
     /// The association's own key.
     Dedicated,
+    /// A key that was sent along, wrapped.
+    Wrapped,
+    /// A key that both sides worked out.
+    Agreed,
 }
 
 /// An APDU that passed every check.
@@ -73,7 +73,17 @@ pub struct SecurityContext {
     form: Form,
     protection: Protection,
     counters: CounterRange,
-    received: Option<u32>,
+    received: Received,
+    general: GeneralKeys,
+    transaction: Option<[u8; 8]>,
+}
+
+/// The last counters that were taken: each key has its own count.
+#[derive(Clone, Copy, Debug, Default)]
+struct Received {
+    global: Option<u32>,
+    broadcast: Option<u32>,
+    dedicated: Option<u32>,
 }
 
 impl SecurityContext {
@@ -97,7 +107,9 @@ impl SecurityContext {
             form: Form::Service,
             protection,
             counters: range,
-            received: None,
+            received: Received::default(),
+            general: GeneralKeys::default(),
+            transaction: None,
         })
     }
 
@@ -119,17 +131,23 @@ impl SecurityContext {
     /// From now on the association's own key protects.
     pub fn set_dedicated(&mut self, key: Key) {
         self.dedicated = Some(key);
+        self.received.dedicated = None;
+    }
+
+    /// Keys for [`protect_general`](Self::protect_general) and its answers.
+    pub fn set_general(&mut self, keys: GeneralKeys) {
+        self.general = keys;
     }
 
     /// The last counter of the meter that was taken before this association.
     pub const fn set_received(&mut self, last: Option<u32>) {
-        self.received = last;
+        self.received.global = last;
     }
 
     /// The last counter of the meter that was taken.
     #[must_use]
     pub const fn received(&self) -> Option<u32> {
-        self.received
+        self.received.global
     }
 
     /// What is left of the counters.
@@ -202,30 +220,54 @@ impl SecurityContext {
         Ok(out)
     }
 
+    /// Protects an APDU as general-ciphering, under this key. The counter is the transaction too, so that neither comes
+    /// twice.
+    ///
+    /// # Errors
+    /// [`SecurityError`]: counters used up, the meter's title or a key missing.
+    pub fn protect_general(&mut self, choice: KeyChoice<'_>, plain: &[u8]) -> Result<Vec<u8>, SecurityError> {
+        let recipient = self.meter.ok_or(SecurityError::TitleMissing)?;
+        let counter = self.take_counter()?;
+        let transaction = u64::from(counter).to_be_bytes();
+        let envelope = Envelope { originator: self.title, recipient, transaction: &transaction, counter };
+        let sealed = protect(self.suite, &self.keys, choice, &envelope, self.protection, plain)?;
+        self.transaction = Some(transaction);
+        Ok(sealed)
+    }
+
     /// Opens an APDU of the meter, with every check. Only what passes them moves the meter's counter.
     ///
     /// # Errors
     /// [`SecurityError`].
     pub fn open(&mut self, bytes: &[u8]) -> Result<Opened, SecurityError> {
         let sealed = Sealed::read(bytes)?;
-        let title = match (sealed.title, self.meter) {
-            (Some(got), Some(expected)) if got != expected => return Err(SecurityError::OtherTitle { got, expected }),
-            (Some(title), _) | (None, Some(title)) => title,
-            (None, None) => return Err(SecurityError::TitleMissing),
+        let opened = sealed.open(&Receiver {
+            suite: self.suite,
+            keys: &self.keys,
+            dedicated: self.dedicated.as_ref(),
+            general: Some(&self.general),
+            sender: self.meter,
+            own: Some(self.title),
+            least: self.protection,
+        })?;
+        let last = match opened.by {
+            OpenedBy::Global => &mut self.received.global,
+            OpenedBy::Broadcast => &mut self.received.broadcast,
+            OpenedBy::Dedicated => &mut self.received.dedicated,
+            // A key for one APDU has no count. What is fresh answers the question that was asked last, once.
+            OpenedBy::Wrapped | OpenedBy::Agreed => {
+                let asked = self.transaction.filter(|asked| sealed.transaction() == Some(asked));
+                return match asked {
+                    Some(_) => {
+                        self.transaction = None;
+                        Ok(opened)
+                    }
+                    None => Err(SecurityError::OtherTransaction),
+                };
+            }
         };
-        let opened = sealed.open(self.suite, title, &self.keys, self.dedicated.as_ref())?;
-        if !opened.protection.covers(self.protection) {
-            return Err(SecurityError::Weaker { got: opened.protection, expected: self.protection });
-        }
-        // A key of its own has a count of its own: what came under another is no measure.
-        if let (Some(last), OpenedBy::Global) = (self.received, opened.by)
-            && opened.counter <= last
-        {
-            return Err(SecurityError::Repeated { got: opened.counter, last });
-        }
-        if opened.by == OpenedBy::Global {
-            self.received = Some(opened.counter);
-        }
+        refuse_repeated(opened.counter, *last)?;
+        *last = Some(opened.counter);
         Ok(opened)
     }
 
@@ -249,109 +291,22 @@ pub fn open_push(
     least: Protection,
     last: Option<u32>,
 ) -> Result<Opened, SecurityError> {
-    let sealed = Sealed::read(bytes)?;
-    let title = match (sealed.title, title) {
-        (Some(got), Some(expected)) if got != expected => return Err(SecurityError::OtherTitle { got, expected }),
-        (Some(title), _) | (None, Some(title)) => title,
-        (None, None) => return Err(SecurityError::TitleMissing),
-    };
-    let opened = sealed.open(suite, title, keys, None)?;
-    if !opened.protection.covers(least) {
-        return Err(SecurityError::Weaker { got: opened.protection, expected: least });
-    }
+    let opened = Sealed::read(bytes)?.open(&Receiver {
+        suite,
+        keys,
+        dedicated: None,
+        general: None,
+        sender: title,
+        own: None,
+        least,
+    })?;
+    refuse_repeated(opened.counter, last)?;
+    Ok(opened)
+}
+
+fn refuse_repeated(got: u32, last: Option<u32>) -> Result<(), SecurityError> {
     match last {
-        Some(last) if opened.counter <= last => Err(SecurityError::Repeated { got: opened.counter, last }),
-        _ => Ok(opened),
+        Some(last) if got <= last => Err(SecurityError::Repeated { got, last }),
+        _ => Ok(()),
     }
-}
-
-/// A protected APDU, taken apart.
-struct Sealed<'a> {
-    tag: u8,
-    dedicated: bool,
-    title: Option<SystemTitle>,
-    control: SecurityControl,
-    counter: u32,
-    text: &'a [u8],
-}
-
-impl<'a> Sealed<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self, SecurityError> {
-        let mut reader = Reader::new(bytes);
-        let tag = reader.u8()?;
-        let (dedicated, general) = match tag {
-            GENERAL_GLOBAL => (false, true),
-            GENERAL_DEDICATED => (true, true),
-            0xDD => return Err(SecurityError::Unsupported("general-ciphering")),
-            0x21 | 0x28 | 0xC8..=0xCF => (false, false),
-            0x41 | 0x48 | 0xD0..=0xD7 => (true, false),
-            tag => return Err(ApduError::UnknownTag { tag }.into()),
-        };
-        let title = if general {
-            let offset = reader.offset();
-            let title = octets(&mut reader)?;
-            // Some meters leave it out where there is but one.
-            let title = if title.is_empty() { None } else { Some(title) };
-            let wrong = ApduError::Field { what: "the system title", offset };
-            title.map(|title| SystemTitle::from_slice(&title).ok_or(wrong)).transpose()?
-        } else {
-            None
-        };
-        let length = parse_length(&mut reader)?;
-        let mut inner = reader.sub(length)?;
-        reader.finish()?;
-        let control = SecurityControl(inner.u8()?);
-        Ok(Self { tag, dedicated, title, control, counter: inner.u32_be()?, text: inner.rest() })
-    }
-
-    fn open(
-        &self,
-        suite: Suite,
-        title: SystemTitle,
-        keys: &Keys,
-        dedicated: Option<&Key>,
-    ) -> Result<Opened, SecurityError> {
-        if self.control.is_compressed() {
-            return Err(SecurityError::Unsupported("compression"));
-        }
-        if self.control.suite() != suite.number() {
-            return Err(SecurityError::OtherSuite { got: self.control.suite(), expected: suite.number() });
-        }
-        let (key, by) = match (self.dedicated, self.control.is_broadcast()) {
-            (true, _) => (dedicated.ok_or(SecurityError::KeyMissing("dedicated"))?, OpenedBy::Dedicated),
-            (false, true) => {
-                (keys.broadcast.as_ref().ok_or(SecurityError::KeyMissing("broadcast"))?, OpenedBy::Broadcast)
-            }
-            (false, false) => (&keys.encryption, OpenedBy::Global),
-        };
-        let authentication = keys.authentication.as_ref();
-        let head = Head { control: self.control, title, counter: self.counter, authentication, fields: &[] };
-        let apdu = open(key, &head, self.text)?;
-        // The outer tag is not authenticated: it must be that of what is inside.
-        if !matches!(self.tag, GENERAL_GLOBAL | GENERAL_DEDICATED)
-            && service_tag(apdu.first().copied().unwrap_or_default(), self.dedicated) != Ok(self.tag)
-        {
-            return Err(SecurityError::TagWrong);
-        }
-        let protection = self.control.protection();
-        if !protection.authenticated && protection.encrypted {
-            // Nothing else shows that the key is the right one.
-            Apdu::parse(&apdu).map_err(SecurityError::Nonsense)?;
-        }
-        Ok(Opened { apdu, protection, by, counter: self.counter, title })
-    }
-}
-
-/// The ciphered form's tag of a service (IEC 62056-5-3 §8).
-fn service_tag(plain: u8, dedicated: bool) -> Result<u8, SecurityError> {
-    let tag = match (plain, dedicated) {
-        (0x01, false) => 0x21,
-        (0x08, false) => 0x28,
-        (0x01, true) => 0x41,
-        (0x08, true) => 0x48,
-        (0xC0..=0xC7, false) => plain + 8,
-        (0xC0..=0xC7, true) => plain + 16,
-        _ => return Err(SecurityError::Unsupported("a ciphered form of this service")),
-    };
-    Ok(tag)
 }

@@ -7,19 +7,24 @@
 //! | [`InvocationCounter`] | hands out counters that were reserved before, so that none is used twice |
 //! | [`hls`] | the proofs of high level security |
 //! | [`signing`] | ECDSA: proofs and general-signing |
+//! | [`general`] | general-ciphering, under keys that both have, that are sent along or that both work out |
+//! | [`agreement`] | ECDH: keys that both sides work out |
 //! | [`transfer`] | keys under a key, for the meter's security setup |
 //!
 //! Tags are checked wherever the security control says that there is one, and comparisons take the same
 //! time whatever they find. No error and no `Debug` shows a key.
 //!
-//! Not here: compression (V.44), and general-ciphering with agreed keys; both are refused by name.
+//! Not here: compression (V.44), which is refused by name.
 
+pub mod agreement;
 mod cipher;
 mod context;
 mod control;
 mod counter;
+pub mod general;
 pub mod hls;
 mod key;
+mod sealed;
 pub mod signing;
 pub mod transfer;
 
@@ -27,6 +32,7 @@ pub use context::{Form, Keys, Opened, OpenedBy, SecurityContext, open_push};
 pub use control::{Protection, SecurityControl};
 pub use counter::{COUNTER_BLOCK, CounterRange, InvocationCounter, Resync};
 pub use key::{Key, KeyError, Suite, SystemTitle};
+pub use sealed::GeneralKeys;
 
 use crate::apdu::ApduError;
 use thiserror::Error;
@@ -39,6 +45,9 @@ pub enum SecurityError {
         "the authentication tag is wrong: encryption or authentication key is not the meter's, or somebody changed the frame"
     )]
     TagWrong,
+    /// The signature does not fit.
+    #[error("the signature is wrong: the public key is not the meter's, or somebody changed the frame")]
+    SignatureWrong,
     /// What came out is no APDU.
     #[error("it deciphers to nonsense ({0}): the encryption key is not the meter's")]
     Nonsense(ApduError),
@@ -61,6 +70,19 @@ pub enum SecurityError {
         /// What is expected.
         expected: Protection,
     },
+    /// It is for somebody else.
+    #[error("the frame is for {got}, and we are {own}")]
+    NotForUs {
+        /// Whom it is for.
+        got: SystemTitle,
+        /// Who we are.
+        own: SystemTitle,
+    },
+    /// An answer to another question.
+    #[error(
+        "the frame belongs to another transaction than the one that was asked: a repeated or late frame, not taken"
+    )]
+    OtherTransaction,
     /// The counter came before.
     #[error("invocation counter {got} came before (the last was {last}): a repeated frame, not taken")]
     Repeated {
@@ -104,13 +126,14 @@ impl SecurityError {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::TagWrong | Self::Nonsense(_) => "key wrong",
+            Self::TagWrong | Self::SignatureWrong | Self::Nonsense(_) => "key wrong",
             Self::KeyMissing(_) => "key missing",
             Self::KeyLength { .. } => "key length",
             Self::Weaker { .. } => "weaker",
             Self::Repeated { .. } => "counter repeated",
+            Self::OtherTransaction => "other transaction",
             Self::OtherSuite { .. } => "other suite",
-            Self::OtherTitle { .. } | Self::TitleMissing => "other title",
+            Self::OtherTitle { .. } | Self::NotForUs { .. } | Self::TitleMissing => "other title",
             Self::CountersUsedUp => "counters used up",
             Self::Unsupported(_) => "unsupported",
             Self::Malformed(_) => "malformed",

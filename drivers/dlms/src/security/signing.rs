@@ -29,7 +29,7 @@ enum Public {
 }
 
 /// The first byte of an uncompressed point (SEC 1).
-const UNCOMPRESSED: u8 = 0x04;
+pub(super) const UNCOMPRESSED: u8 = 0x04;
 
 impl SigningKey {
     /// The key of these bytes: 32 for suite 1, 48 for suite 2.
@@ -104,7 +104,7 @@ impl VerifyingKey {
     /// Checks a signature.
     ///
     /// # Errors
-    /// [`SecurityError::TagWrong`].
+    /// [`SecurityError::SignatureWrong`].
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> Result<(), SecurityError> {
         let good = match &self.0 {
             Public::P256(key) => {
@@ -114,7 +114,7 @@ impl VerifyingKey {
                 p384::ecdsa::Signature::from_slice(signature).is_ok_and(|s| key.verify(text, &s).is_ok())
             }
         };
-        if good { Ok(()) } else { Err(SecurityError::TagWrong) }
+        if good { Ok(()) } else { Err(SecurityError::SignatureWrong) }
     }
 }
 
@@ -143,7 +143,7 @@ pub fn covered(signed: &GeneralSigning) -> Vec<u8> {
 /// Checks a signed APDU. Gives the APDU inside.
 ///
 /// # Errors
-/// [`SecurityError::TagWrong`].
+/// [`SecurityError::SignatureWrong`].
 pub fn verified<'a>(signed: &'a GeneralSigning, key: &VerifyingKey) -> Result<&'a [u8], SecurityError> {
     key.verify(&covered(signed), &signed.signature)?;
     Ok(&signed.content)

@@ -3,6 +3,7 @@
 
 mod apdus;
 mod corpus;
+mod general;
 mod security;
 mod values;
 
