@@ -100,7 +100,7 @@ fn row_readings(row: &Row, columns: &[ColumnMeaning], flag: &str) -> Vec<Reading
         .collect()
 }
 
-fn reading(obis: Obis, measured: &Measured) -> Reading {
+pub(super) fn reading(obis: Obis, measured: &Measured) -> Reading {
     let mut flags = Vec::new();
     let scaled = measured.scaler.and_then(|scaler| scaler.apply(&measured.value));
     let value = match scaled.or_else(|| measured.value.as_decimal()) {
@@ -188,11 +188,15 @@ fn drift(clock: DateTime, asked_ms: i64) -> Option<Reading> {
     })
 }
 
-/// Codes of media (EN 13757-3), which records have in common, by group A of the registers.
 fn medium(report: &RoundReport) -> u8 {
     let first = report.registers.first().map(|asked| asked.instance.0);
     let column = || report.columns.iter().map(|column| column.object.attribute.instance.0).find(|code| code[0] != 0);
-    match first.or_else(column).map(|[a, ..]| a) {
+    medium_of(first.or_else(column).map(|[a, ..]| a))
+}
+
+/// Codes of media (EN 13757-3), which records have in common, by group A of the registers.
+pub(super) fn medium_of(group_a: Option<u8>) -> u8 {
+    match group_a {
         Some(1) => 0x02,
         Some(4) => 0x08,
         Some(5 | 6) => 0x04,

@@ -2,10 +2,12 @@
 
 mod list;
 mod profile;
+mod pushed;
 mod unit;
 
 pub use list::{ObjectEntry, object_list};
 pub use profile::{CaptureObject, ROW_COUNT_MAX, Row, capture_objects, rows};
+pub use pushed::{PUSHED_COUNT_MAX, Pushed, pushed};
 pub use unit::{ScalerUnit, Unit};
 
 /// The number of an interface class.
