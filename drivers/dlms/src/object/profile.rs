@@ -53,26 +53,32 @@ pub fn capture_objects(value: &Value) -> Option<Vec<CaptureObject>> {
 }
 
 /// The rows of the attribute `buffer`. A row with another number of values than there are columns is left out and
-/// counted.
+/// counted, as is a buffer that can't be unpacked and each row beyond [`ROW_COUNT_MAX`]. What follows a row that was
+/// left out is not filled in from the row before it: it would be another's value, and another's time.
 #[must_use]
 pub fn rows(buffer: &Value, columns: &[CaptureObject], period_s: u32) -> (Vec<Row>, usize) {
     let unpacked;
     let listed = match buffer {
         Value::CompactArray(array) => {
-            unpacked = array.rows().unwrap_or_default();
+            let Ok(rows) = array.rows() else { return (Vec::new(), 1) };
+            unpacked = rows;
             unpacked.as_slice()
         }
         other => other.as_elements().unwrap_or_default(),
     };
     let clock = columns.iter().position(CaptureObject::is_clock);
-    let (mut rows, mut odd): (Vec<Row>, usize) = (Vec::with_capacity(listed.len().min(ROW_COUNT_MAX)), 0);
+    let mut rows: Vec<Row> = Vec::with_capacity(listed.len().min(ROW_COUNT_MAX));
+    let mut odd = listed.len().saturating_sub(ROW_COUNT_MAX);
+    let mut is_chained = false;
     for row in listed.iter().take(ROW_COUNT_MAX) {
         let values = row.as_elements().unwrap_or_default();
         if values.len() != columns.len() {
             odd = odd.saturating_add(1);
+            is_chained = false;
             continue;
         }
-        let before = rows.last();
+        let before = rows.last().filter(|_| is_chained);
+        is_chained = true;
         let mut values: Vec<Value> = values.to_vec();
         for (place, value) in values.iter_mut().enumerate() {
             if *value == Value::Null
@@ -113,15 +119,18 @@ mod tests {
         let buffer = Value::Array(vec![
             Value::Structure(vec![number(10), Value::OctetString(start.to_bytes().to_vec())]),
             Value::Structure(vec![Value::Null, Value::Null]),
-            Value::Structure(vec![number(11)]),
             Value::Structure(vec![number(12), Value::Null]),
+            Value::Structure(vec![number(13)]),
+            Value::Structure(vec![Value::Null, Value::Null]),
+            Value::Structure(vec![number(15), Value::OctetString(start.to_bytes().to_vec())]),
         ]);
         let (rows, odd) = rows(&buffer, &[energy, clock], 900);
         assert_eq!(odd, 1);
         let told: Vec<_> = rows.iter().map(|row| (row.values[0].to_string(), row.time_filled)).collect();
-        assert_eq!(told, [("10".into(), false), ("10".into(), true), ("12".into(), true)]);
+        let expected = [("10", false), ("10", true), ("12", true), ("null", false), ("15", false)];
+        assert_eq!(told, expected.map(|(value, filled)| (value.into(), filled)));
         let times: Vec<_> =
-            rows.iter().map(|row| row.time.unwrap().unix_ms().unwrap() / 1000 - 1_780_000_200).collect();
-        assert_eq!(times, [0, 900, 1800]);
+            rows.iter().map(|row| row.time.map(|time| time.unix_ms().unwrap() / 1000 - 1_780_000_200)).collect();
+        assert_eq!(times, [Some(0), Some(900), Some(1800), None, Some(0)]);
     }
 }

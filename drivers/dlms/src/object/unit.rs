@@ -98,10 +98,42 @@ const UNITS: &[(u8, &str, &str)] = &[
     (136, "in3", "volume"),
     (137, "ft3", "volume"),
     (138, "ac ft", "volume"),
-    (139, "US gal", "volume"),
-    (140, "imp gal", "volume"),
-    (141, "US fl oz", "volume"),
-    (253, "", "reserved"),
+    (139, "imp gal", "volume"),
+    (140, "US gal", "volume"),
+    (141, "lbf", "force"),
+    (142, "psi", "pressure"),
+    (143, "lb/ft3", "density"),
+    (144, "lb/(ft s)", "dynamic viscosity"),
+    (145, "ft2/s", "kinematic viscosity"),
+    (146, "Btu", "energy"),
+    (147, "thm EU", "energy"),
+    (148, "thm US", "energy"),
+    (149, "Btu/lb", "calorific value of mass"),
+    (150, "Btu/ft3", "calorific value"),
+    (151, "ft3", "volume"),
+    (152, "ft/s", "speed"),
+    (153, "ft3/s", "volume flow"),
+    (154, "ft3/min", "volume flow"),
+    (155, "ft3/h", "volume flow"),
+    (156, "ft3/d", "volume flow"),
+    (157, "ac ft/s", "volume flow"),
+    (158, "ac ft/min", "volume flow"),
+    (159, "ac ft/h", "volume flow"),
+    (160, "ac ft/d", "volume flow"),
+    (161, "imp gal", "volume"),
+    (162, "imp gal/s", "volume flow"),
+    (163, "imp gal/min", "volume flow"),
+    (164, "imp gal/h", "volume flow"),
+    (165, "imp gal/d", "volume flow"),
+    (166, "US gal", "volume"),
+    (167, "US gal/s", "volume flow"),
+    (168, "US gal/min", "volume flow"),
+    (169, "US gal/h", "volume flow"),
+    (170, "US gal/d", "volume flow"),
+    (171, "Btu/s", "thermal power"),
+    (172, "Btu/min", "thermal power"),
+    (173, "Btu/h", "thermal power"),
+    (174, "Btu/d", "thermal power"),
     (254, "", "other unit"),
     (255, "", "number"),
 ];
@@ -152,5 +184,53 @@ impl ScalerUnit {
     #[must_use]
     pub fn apply(self, value: &Value) -> Option<Decimal> {
         value.as_decimal()?.scaled(self.scaler)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn codes_are_in_order_and_once() {
+        assert!(UNITS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    /// Codes that are billed by, and those next to which a table slips easily.
+    #[test]
+    fn codes_are_the_standard_s() {
+        for (code, symbol) in [
+            (13, "m3"),
+            (27, "W"),
+            (29, "var"),
+            (30, "Wh"),
+            (32, "varh"),
+            (33, "A"),
+            (35, "V"),
+            (44, "Hz"),
+            (57, "Ah"),
+            (60, "Wh/m3"),
+            (72, "dB"),
+            (131, "°F"),
+            (137, "ft3"),
+            (139, "imp gal"),
+            (140, "US gal"),
+            (142, "psi"),
+            (148, "thm US"),
+            (174, "Btu/d"),
+            (255, ""),
+        ] {
+            assert_eq!(Unit(code).symbol(), symbol, "{code}");
+        }
+        assert_eq!(Unit(58).to_string(), "unit 58");
+    }
+
+    #[test]
+    fn a_scaler_moves_the_point_and_nothing_else() {
+        let value = Value::Structure(alloc::vec![Value::Integer(-3), Value::Enum(30)]);
+        let scaler = ScalerUnit::from_value(&value).unwrap();
+        assert_eq!(scaler.apply(&Value::DoubleLongUnsigned(123_400)).unwrap().to_string(), "123.400");
+        assert_eq!(ScalerUnit { scaler: i8::MIN, ..scaler }.apply(&Value::Float32(0.1f32.to_bits())), None);
     }
 }
