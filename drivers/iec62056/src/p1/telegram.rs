@@ -220,6 +220,14 @@ pub(super) fn text_of(group: &Group<'_>) -> String {
     text.unwrap_or_else(|| String::from(group.value))
 }
 
+/// Whether a first line begins here: a slash in a unit, as in `m3/h`, is no such place.
+fn begins_header(bytes: &[u8], offset: usize) -> bool {
+    let header = bytes.get(offset.saturating_add(1)..).and_then(<[u8]>::first_chunk);
+    header.is_some_and(|[letters @ .., speed]: &[u8; 4]| {
+        letters.iter().all(u8::is_ascii_alphabetic) && speed.is_ascii_digit()
+    })
+}
+
 /// Where the `!` is that ends a telegram: the first of a line, for texts may have one.
 fn end_mark(bytes: &[u8], body_at: usize) -> Result<Option<usize>, TelegramError> {
     let mut begins_line = true;
@@ -229,7 +237,7 @@ fn end_mark(bytes: &[u8], body_at: usize) -> Result<Option<usize>, TelegramError
         }
         match byte {
             b'!' if begins_line => return Ok(Some(offset)),
-            b'/' if begins_line => return Err(TelegramError::Restart { offset }),
+            b'/' if begins_line || begins_header(bytes, offset) => return Err(TelegramError::Restart { offset }),
             // SOH to ACK: a conversation of IEC 62056-21 with its framed blocks.
             0x01..=0x06 => return Err(TelegramError::Control { offset, byte }),
             _ => begins_line = byte == b'\n',

@@ -56,6 +56,9 @@ pub struct ReadConfig {
     /// The highest speed that head and port can do. A meter that proposes more is read at the opening
     /// speed.
     pub speed_max: u32,
+    /// Whether the line has the opening speed only, as behind a serial server: no other is accepted or
+    /// asked for.
+    pub fixed_speed: bool,
     /// Who makes the parity bit.
     pub parity: Parity,
     /// How long an answer may need to begin. The standard has 1.5 s.
@@ -82,6 +85,7 @@ impl ReadConfig {
             address: DeviceAddress::ANY,
             opening_speed: 300,
             speed_max: 19_200,
+            fixed_speed: false,
             parity: Parity::Port,
             response_timeout: Duration::from_millis(2500),
             gap_timeout: Duration::from_secs(2),

@@ -1,5 +1,5 @@
 use super::Opened;
-use super::config::{ReadConfig, wire};
+use super::config::{ReadConfig, SPEEDS, wire};
 use super::failure::ReadFailure;
 use super::request::Request;
 use crate::identification::Identification;
@@ -259,7 +259,8 @@ impl Machine {
     }
 
     pub(super) fn set_speed(&mut self, bits_per_second: u32) {
-        (self.speed, self.line_speed) = (Some(bits_per_second), bits_per_second);
+        self.line_speed = bits_per_second;
+        self.speed = Some(bits_per_second).filter(|_| !self.config.fixed_speed);
     }
 
     /// The line changes to the meter's speed a little after `from`.
@@ -273,7 +274,8 @@ impl Machine {
     /// The speed that the meter proposes, if this line can do it; else the opening speed.
     pub(super) fn chosen_speed(&self) -> u32 {
         let proposed = self.identification.as_ref().and_then(|one| crate::identification::speed_of(one.speed_code));
-        proposed.filter(|speed| *speed <= self.config.speed_max).unwrap_or(self.config.opening_speed)
+        let fits = |speed: &u32| *speed <= self.config.speed_max && !self.config.fixed_speed;
+        proposed.filter(fits).unwrap_or(self.config.opening_speed)
     }
 
     pub(super) fn clear_text(&mut self) {
@@ -303,9 +305,8 @@ impl Machine {
             }
             (Step::Request | Step::Listen, _) => request(self.config.address.as_str()),
             (Step::Select, goal) => {
-                let code = self.identification.as_ref().map_or('0', |one| one.speed_code);
-                let accepts = self.chosen_speed() != self.config.opening_speed;
-                let code = if accepts { u8::try_from(code).unwrap_or(b'0') } else { b'0' };
+                let speed = self.chosen_speed();
+                let code = (b'0'..).zip(SPEEDS).find(|(_, one)| *one == speed).map_or(b'0', |(code, _)| code);
                 match goal {
                     Goal::Readout => option_select(b'0', code, b'0'),
                     Goal::Programming { .. } => option_select(b'0', code, b'1'),

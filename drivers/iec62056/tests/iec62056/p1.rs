@@ -230,7 +230,7 @@ fn telegrams_in_a_stream() {
                 });
             });
         }
-        assert_eq!(told, "TddTrTCT", "in pieces of {size}");
+        assert_eq!(told, "TdrTrTCT", "in pieces of {size}");
         assert!(!deframer.is_inside_telegram());
     }
 }

@@ -104,6 +104,19 @@ fn a_speed_that_the_port_cannot_do_is_refused() {
 }
 
 #[test]
+fn a_line_with_one_speed_is_left_alone() {
+    let config = ReadConfig { opening_speed: 9600, fixed_speed: true, ..ReadConfig::new() };
+    let script = Script::new(9600)
+        .expect(&request(""))
+        .reply(THINK, b"/ABC6xyz\r\n")
+        .expect(&select(b"050"))
+        .reply(THINK, &readout());
+    assert_eq!(*ends(&read(script, config.clone())), ReadEvent::Done { repeats: 0 });
+    let answers = [(IDENTIFICATION, Duration::from_millis(1000)), (&readout(), Duration::from_millis(2000))];
+    assert_eq!(speeds(&mut Readout::new(config), &answers), []);
+}
+
+#[test]
 fn modes_a_and_b_send_their_readout_by_themselves() {
     for identification in [&b"/ABC xyz\r\n"[..], b"/ABCDxyz\r\n"] {
         let script = Script::new(300).expect(&request("")).reply(THINK, identification).reply(THINK, &readout());
