@@ -394,20 +394,20 @@ impl DlmsMeter {
 
     /// Names by which the journal keeps numbers: short, as they are bounded.
     fn counter_name(&self) -> String {
-        name("dlms-out", &format!("{} {}", self.point, self.title))
+        number_name("dlms-out", &format!("{} {}", self.point, self.title))
     }
 
     fn received_name(&self) -> String {
-        name("dlms-in", &self.point)
+        number_name("dlms-in", &self.point)
     }
 
     fn mark_name(&self) -> Option<String> {
-        self.load_profile.map(|instance| name("dlms-rows", &format!("{} {instance}", self.point)))
+        self.load_profile.map(|instance| number_name("dlms-rows", &format!("{} {instance}", self.point)))
     }
 }
 
-/// A name of bounded length for whatever names a number.
-fn name(kind: &str, of: &str) -> String {
+/// A name of bounded length for a number that the journal keeps.
+pub(crate) fn number_name(kind: &str, of: &str) -> String {
     let hash = plomb_seal::Hash::of(of.as_bytes()).to_string();
     format!("{kind} {}", hash.get(..32).unwrap_or(&hash))
 }
@@ -452,15 +452,7 @@ fn reason_of(failure: &ClientFailure) -> Reason {
             LinkFailure::Refused | LinkFailure::Busy { .. } => Reason::Busy,
             _ => Reason::Malformed,
         },
-        ClientFailure::Security(error) => match error {
-            SecurityError::TagWrong
-            | SecurityError::Nonsense(_)
-            | SecurityError::KeyMissing(_)
-            | SecurityError::KeyLength { .. } => Reason::Key,
-            SecurityError::Repeated { .. } => Reason::Replayed,
-            SecurityError::OtherTitle { .. } => Reason::OtherMeter,
-            _ => Reason::Refused,
-        },
+        ClientFailure::Security(error) => reason_of_security(error),
         ClientFailure::MeterNotProven | ClientFailure::ProofRefused => Reason::Key,
         ClientFailure::Dropped => Reason::Timeout,
         ClientFailure::Refused { .. }
@@ -468,5 +460,17 @@ fn reason_of(failure: &ClientFailure) -> Reason {
         | ClientFailure::CounterOutOfStep { .. }
         | ClientFailure::Exception(_) => Reason::Refused,
         _ => Reason::Malformed,
+    }
+}
+
+pub(crate) fn reason_of_security(error: &SecurityError) -> Reason {
+    match error {
+        SecurityError::TagWrong
+        | SecurityError::Nonsense(_)
+        | SecurityError::KeyMissing(_)
+        | SecurityError::KeyLength { .. } => Reason::Key,
+        SecurityError::Repeated { .. } => Reason::Replayed,
+        SecurityError::OtherTitle { .. } => Reason::OtherMeter,
+        _ => Reason::Refused,
     }
 }
