@@ -63,7 +63,8 @@ impl Drop for Peer {
     }
 }
 
-struct Random(u64);
+/// A generator that gives the same numbers each time.
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -73,11 +74,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.next().to_be_bytes()[0]).collect()
     }
 
-    fn below(&mut self, end: u64) -> usize {
+    pub(crate) fn below(&mut self, end: u64) -> usize {
         usize::try_from(self.next() % end).unwrap()
     }
 }
