@@ -39,6 +39,7 @@ use crate::{
     poll::{BusTask, QUESTIONS_MAX, Question},
     radio::RadioTask,
     scan::ScanOrder,
+    secrets::Secrets,
     snapshot::Snapshots,
     status::Board,
     uplink::{ClientFiles, Uplink, client_config},
@@ -288,8 +289,18 @@ impl Daemon {
             false => Library::empty(),
         };
         let library = Arc::new(library);
-        let knowledge =
-            Knowledge { keys: self.meter_keys.clone(), library: library.clone(), counters: journal.counters() };
+        let secrets = match &self.config.gateway.meter_secrets {
+            Some(path) => Secrets::load(path).map_err(Fatal::Config)?,
+            None => Secrets::default(),
+        };
+        let knowledge = Knowledge {
+            keys: self.meter_keys.clone(),
+            library: library.clone(),
+            counters: journal.counters(),
+            secrets: Arc::new(secrets),
+            title: self.config.title().map_err(Fatal::Config)?,
+            journal: Some(journal.clone()),
+        };
         for bus in &self.config.bus {
             let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
             for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {

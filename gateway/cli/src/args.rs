@@ -1,8 +1,12 @@
 //! What the command line takes.
 
+mod dlms;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
 
 /// Where the daemon's configuration is by default.
 pub(crate) const CONFIG_DEFAULT: &str = "/etc/plomb/plombd.toml";
@@ -61,6 +65,8 @@ pub(crate) enum Verb {
     Tail(TailArgs),
     /// Read a meter now.
     Read(ReadArgs),
+    /// Have a DLMS meter disconnect, reconnect, or set its clock, now and unrecorded.
+    Operate(OperateArgs),
     /// Find the meters on a wire or in the air.
     Scan(ScanArgs),
     /// Check a file of meter keys, or make one from a vendor's list.
@@ -274,6 +280,8 @@ pub(crate) struct ReadArgs {
 pub(crate) enum ReadLine {
     /// A wired M-Bus meter, without any configuration.
     Mbus(ReadMbusArgs),
+    /// A DLMS/COSEM meter, without any configuration.
+    Dlms(ReadDlmsArgs),
 }
 
 #[derive(Debug, ClapArgs)]

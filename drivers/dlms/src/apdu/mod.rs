@@ -258,3 +258,29 @@ pub(crate) fn read_optional<T>(
         _ => field(reader).map(Some),
     }
 }
+
+/// What the blocks of an answer hold, joined.
+pub(crate) mod read_answer {
+    use super::action::{ActionReturn, read_return};
+    use super::get::read_result;
+    use super::{ApduError, DataAccessResult, read_list};
+    use crate::axdr::{Budget, Value};
+    use alloc::vec::Vec;
+    use plomb_session::Reader;
+
+    /// The results of a question with a list.
+    pub(crate) fn list(bytes: &[u8]) -> Result<Vec<Result<Value, DataAccessResult>>, ApduError> {
+        let (mut reader, mut budget) = (Reader::new(bytes), Budget::new());
+        let list = read_list(&mut reader, |reader| read_result(reader, &mut budget))?;
+        reader.finish()?;
+        Ok(list)
+    }
+
+    /// The result of a method.
+    pub(crate) fn action(bytes: &[u8]) -> Result<ActionReturn, ApduError> {
+        let mut reader = Reader::new(bytes);
+        let returned = read_return(&mut reader, &mut Budget::new())?;
+        reader.finish()?;
+        Ok(returned)
+    }
+}

@@ -104,6 +104,10 @@ impl TypeDescription {
     fn value(&self, reader: &mut Reader<'_>, depth: usize, budget: &mut Budget) -> Result<Value, ValueError> {
         let offset = reader.offset();
         let depth = depth.checked_sub(1).ok_or(ValueError::TooDeep { offset })?;
+        // Arrays and structures of nothing have no bytes that would pay for them.
+        if !matches!(self, Self::Simple(_)) {
+            budget.spend(offset)?;
+        }
         match self {
             Self::Simple(tag) => parse_tagged(*tag, offset, reader, depth, budget),
             Self::Array(count, element) => {

@@ -76,7 +76,7 @@ impl Budget {
         Self { values: VALUE_COUNT_MAX }
     }
 
-    fn spend(&mut self, offset: usize) -> Result<(), ValueError> {
+    pub(super) fn spend(&mut self, offset: usize) -> Result<(), ValueError> {
         self.values = self.values.checked_sub(1).ok_or(ValueError::TooMany { offset })?;
         Ok(())
     }

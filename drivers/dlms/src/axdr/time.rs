@@ -213,10 +213,11 @@ impl DateTime {
         [a, b, c, d, e, f, g, h, i, j, k, self.status.0]
     }
 
-    /// The deviation in minutes, where the meter states one that can be: within 12 hours.
+    /// The deviation in minutes, where the meter states one that can be: from 14 hours ahead of UTC (-840, in the
+    /// Line Islands; New Zealand's summer has -780) to 12 hours behind.
     #[must_use]
     pub fn deviation_minutes(self) -> Option<i16> {
-        Some(self.deviation).filter(|minutes| *minutes != ANY_DEVIATION && (-720..=720).contains(minutes))
+        Some(self.deviation).filter(|minutes| *minutes != ANY_DEVIATION && (-840..=720).contains(minutes))
     }
 
     /// Local time in milliseconds since 1970-01-01 00:00 of that time zone. `None` where a part is open.
@@ -339,7 +340,7 @@ mod tests {
         }
 
         #[test]
-        fn unix_time_and_back(unix_s in 0i64..253_402_300_000, deviation in -720i16..=720) {
+        fn unix_time_and_back(unix_s in 0i64..253_402_300_000, deviation in -840i16..=720) {
             let time = DateTime::from_unix_s(unix_s, deviation).unwrap();
             prop_assert_eq!(time.unix_ms(), Some(unix_s * 1000));
         }

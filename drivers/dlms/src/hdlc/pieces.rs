@@ -56,6 +56,11 @@ impl Outgoing {
         self.sent == 0 && self.pieces > 0
     }
 
+    /// Whether pieces were sent that are not acknowledged.
+    pub(super) const fn has_open_pieces(&self) -> bool {
+        self.acknowledged < self.sent
+    }
+
     /// Takes an N(R). `None` when it acknowledges what was never sent: it is out of turn. Else
     /// whether it acknowledges something new.
     pub(super) fn acknowledge(&mut self, receive: u8) -> Option<bool> {

@@ -32,7 +32,7 @@ pub use context::{Form, Keys, Opened, OpenedBy, SecurityContext, open_push};
 pub use control::{Protection, SecurityControl};
 pub use counter::{COUNTER_BLOCK, CounterRange, InvocationCounter, Resync};
 pub use key::{Key, KeyError, Suite, SystemTitle};
-pub use sealed::GeneralKeys;
+pub use sealed::{GeneralKeys, decipher_unchecked};
 
 use crate::apdu::ApduError;
 use thiserror::Error;

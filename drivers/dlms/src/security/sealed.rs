@@ -1,7 +1,7 @@
 //! Protected APDUs, taken apart, and opened with every check that does not need to know what came before.
 
 use super::agreement::{AgreementKey, AgreementPublicKey, halves, one_pass, static_unified};
-use super::cipher::{Head, open};
+use super::cipher::{Head, TAG_BYTES, open};
 use super::context::{Keys, Opened, OpenedBy};
 use super::general::{GENERAL_CIPHERING, GeneralCiphering, KeyInfo, ONE_PASS, STATIC_UNIFIED};
 use super::key::{Key, Suite, SystemTitle};
@@ -10,6 +10,7 @@ use super::{Protection, SecurityControl, SecurityError, transfer};
 use crate::apdu::{Apdu, ApduError};
 use crate::axdr::{octets, parse_length};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use plomb_session::Reader;
 
 /// `general-glo-ciphering`.
@@ -224,6 +225,25 @@ impl<'a> Sealed<'a> {
             _ => Err(SecurityError::Unsupported("a key with this number")),
         }
     }
+}
+
+/// Deciphers without the authentication key, so that nothing is authenticated: for people who look at a recording and
+/// have no more, never for values. `title` is the sender's, where the APDU does not name it.
+///
+/// # Errors
+/// [`SecurityError::Nonsense`] where the key is another; what is no such APDU.
+pub fn decipher_unchecked(bytes: &[u8], title: Option<SystemTitle>, key: &Key) -> Result<Vec<u8>, SecurityError> {
+    let sealed = Sealed::read(bytes)?;
+    let title = sealed.title.or(title).ok_or(SecurityError::TitleMissing)?;
+    let Protection { authenticated, encrypted } = sealed.control.protection();
+    let tag_bytes = if authenticated { TAG_BYTES } else { 0 };
+    let text = sealed.text.len().checked_sub(tag_bytes).and_then(|end| sealed.text.get(..end));
+    let text = text.ok_or(SecurityError::TagWrong)?;
+    let control = SecurityControl::new(sealed.control.suite(), Protection { authenticated: false, encrypted });
+    let head = Head { control, title, counter: sealed.counter, authentication: None, fields: &[] };
+    let apdu = open(key, &head, text)?;
+    Apdu::parse(&apdu).map_err(SecurityError::Nonsense)?;
+    Ok(apdu)
 }
 
 /// The ciphered form's tag of a service (IEC 62056-5-3 §8).

@@ -96,4 +96,10 @@ fn a_compact_array_unpacks_to_its_rows() {
     let bomb = Value::parse_whole(&hex("13 01ffff 01ffff 01ffff 00 01 00")).unwrap();
     let Value::CompactArray(array) = &bomb else { panic!("{bomb:?}") };
     assert!(matches!(array.rows(), Err(ValueError::TooMany { .. })));
+    // Arrays of 65,535 empty structures, and of empty arrays, in each other: nothing to read, for ever.
+    for endless in ["13 01ffff 01ffff 01ffff 0200 01 00", "13 01ffff 01ffff 01ffff 010000 00 01 00"] {
+        let bomb = Value::parse_whole(&hex(endless)).unwrap();
+        let Value::CompactArray(array) = &bomb else { panic!("{bomb:?}") };
+        assert!(matches!(array.rows(), Err(ValueError::TooMany { .. })));
+    }
 }

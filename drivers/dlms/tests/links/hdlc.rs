@@ -98,6 +98,18 @@ fn a_meter_that_never_says_final_costs_no_wait_with_a_window_of_one() {
 }
 
 #[test]
+fn a_meter_that_acknowledges_each_frame_of_a_window_is_not_sent_everything_twice() {
+    let mut meter = Meter::new(server(), vec![long(10)]);
+    meter.acknowledges_each = true;
+    let parameters = Parameters { transmit_bytes: 128, receive_bytes: 128, transmit_window: 7, receive_window: 7 };
+    meter.grants = Some(parameters);
+    let outcome = Line::new(9600, meter).converse(&mut ClientLink::new(config()), &[long(2000)]);
+    assert_eq!((outcome.failure, outcome.answers.len()), (None, 1));
+    // 2003 bytes are 16 frames; SNRM and DISC.
+    assert_eq!(outcome.client_frames, 18);
+}
+
+#[test]
 fn a_dropped_connection_is_told() {
     let mut meter = Meter::new(server(), vec![long(10); 3]);
     meter.drops_at = Some(2);

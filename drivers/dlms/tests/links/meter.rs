@@ -21,6 +21,8 @@ pub(crate) struct Meter {
     /// It takes every frame that it sent for acknowledged, and repeats its answer only when the
     /// question comes again.
     pub(crate) forgetful: bool,
+    /// It acknowledges each segment with an RR of its own, also without P.
+    pub(crate) acknowledges_each: bool,
     /// It answers DM to the n-th I frame: it has dropped the connection.
     pub(crate) drops_at: Option<u32>,
     /// APDUs that it has taken, each once.
@@ -48,6 +50,7 @@ impl Meter {
             thinks: 0,
             never_final: false,
             forgetful: false,
+            acknowledges_each: false,
             drops_at: None,
             taken: Vec::new(),
             answers,
@@ -109,7 +112,7 @@ impl Meter {
                 } else if self.forgetful && send == (self.expected + 7) & 7 && !frame.segmented {
                     self.acknowledged = 0;
                 }
-                if last { self.turn(client) } else { Vec::new() }
+                if last || self.acknowledges_each { self.turn(client) } else { Vec::new() }
             }
             Control::Rr { receive, last } => {
                 self.acknowledge(receive);

@@ -21,6 +21,8 @@ pub const BUSY_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const REFUSAL_COUNT_MAX: u8 = 2;
 /// After so many acknowledgements without an answer, behind a lost frame, the question is repeated.
 const POLLS_BEFORE_REPEAT: u8 = 3;
+/// Pause before the rest of a window is sent again of which a part was acknowledged.
+const PART_OF_WINDOW_PAUSE: Duration = Duration::from_millis(200);
 /// A block of a longer APDU (IEC 62056-5-3): several may follow one question.
 const BLOCK_TRANSFER_TAG: u8 = 0xE0;
 /// The client address that every client hears.
@@ -202,6 +204,12 @@ impl ClientLink {
             }
             if !new {
                 self.out_of_turn();
+            } else if self.outgoing.has_open_pieces() {
+                // A frame of the window was lost; or this meter acknowledges them one by one, and the
+                // next acknowledgement is on its way.
+                self.attempt = 0;
+                self.line = Line::Pause { until: now + PART_OF_WINDOW_PAUSE, then: Say::Burst };
+                return;
             }
             self.go_on(true, now);
         } else if last && (self.awaiting || self.incoming.wants_more()) {
