@@ -152,6 +152,7 @@ fn each_trouble_has_its_own_name() {
     assert_eq!(client.open(&second.protect(&plain).unwrap()), Err(other_suite));
     assert!(SecurityContext::new(Suite::Two, TITLE, keys(16), range).is_err());
     assert!(!format!("{client:?}").contains("0d0e0f"), "no key is shown");
+    assert_eq!((METER.maker(), SystemTitle([0; 8]).maker()), (Some("PLM"), None));
 }
 
 #[test]
