@@ -23,11 +23,16 @@ use plomb_dlms::{
     },
     wrapper::{self, Transport, WrapperConfig},
 };
+use plomb_iec62056::{Opening, OpeningEvent, ReadConfig};
 use plomb_seal::Reason;
 use plomb_session::Obis;
 use zeroize::Zeroizing;
 
-use super::{Answer, Knowledge, Outcome, port::Port};
+use super::{
+    Answer, Knowledge, Outcome,
+    iec62056::{read_config, reason_of as reason_of_opening},
+    port::Port,
+};
 use crate::{
     clock::unix_ms,
     config::{self, Authentication, Framing},
@@ -58,6 +63,7 @@ const CHALLENGE_BYTES: usize = 16;
 pub struct DlmsMeter {
     point: String,
     place: Place,
+    opening: ReadConfig,
     authentication: Authentication,
     suite: Suite,
     general: bool,
@@ -88,6 +94,8 @@ struct Place {
     baud: u32,
     reply_timeout: Option<Duration>,
     retries: Option<u8>,
+    /// Opened as mode E first.
+    mode_e: bool,
 }
 
 /// Why a conversation came to nothing.
@@ -124,11 +132,13 @@ impl DlmsMeter {
             baud: bus.baud,
             reply_timeout: timing.reply_timeout_ms.map(|ms| Duration::from_millis(ms.into())),
             retries: timing.retries,
+            mode_e: bus.mode_e,
         };
         let load_profile = meter.load_profile.as_ref().map(obis).transpose()?;
         let mut dlms = Self {
             point: meter.point.clone(),
             place,
+            opening: read_config(meter, bus)?,
             authentication: meter.authentication,
             suite: Suite::from_number(meter.suite).ok_or_else(|| wrong("suite is 0, 1 or 2"))?,
             general: meter.general_ciphering,
@@ -256,6 +266,20 @@ impl DlmsMeter {
     ) -> Result<(Client<C>, (Vec<Vec<u8>>, i64)), Trouble> {
         let (mut frames, mut bytes, mut failure, mut asked_ms) = (Vec::new(), 0usize, None, None);
         let link = port.open().await.map_err(|(reason, detail)| Trouble::Other(reason, detail))?;
+        if self.place.mode_e {
+            let mut opening = Opening::new(self.opening.clone());
+            let mut refused = None;
+            let opened = drive(&mut opening, link, |event| {
+                if let OpeningEvent::Failed(why) = event {
+                    refused = Some(Trouble::Other(reason_of_opening(&why), why.to_string()));
+                }
+            });
+            match (opened.await, refused) {
+                (Err(error), _) => return Err(Trouble::Other(Reason::Port, port.fail(&error))),
+                (Ok(()), Some(refused)) => return Err(refused),
+                (Ok(()), None) => {}
+            }
+        }
         let driven = drive(&mut client, link, |event| match event {
             ClientEvent::Answered(apdu) => {
                 // The clock is in the first answers.
