@@ -31,6 +31,13 @@ Interface = enumerations.CosemInterface
 CLASSES = {1: Interface.DATA, 3: Interface.REGISTER, 4: Interface.EXTENDED_REGISTER, 5: Interface.DEMAND_REGISTER}
 
 
+class Hdlc(HdlcTransport):
+    """Its HDLC, byte by byte: read to the next flag, a frame whose check sequence ends in 7E would never end."""
+
+    def recv_frame(self):
+        return self.io.recv(1)
+
+
 def obis(text):
     return cosem.Obis(*[int(group) for group in text.split(".")])
 
@@ -47,8 +54,7 @@ def transport(options):
         port = BlockingTcpIO(host, int(port_number), timeout=options.timeout)
     if options.tcp:
         return TcpTransport(options.client, options.server, port, timeout=options.timeout)
-    # Two-byte addresses: this client leaves a half away that is zero.
-    return HdlcTransport(
+    return Hdlc(
         options.client, options.server, port, server_physical_address=options.physical, timeout=options.timeout
     )
 

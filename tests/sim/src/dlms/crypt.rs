@@ -178,8 +178,10 @@ pub(super) fn is_signed(public: &[u8], text: &[u8], signature: &[u8]) -> bool {
 #[must_use]
 pub fn public_point(private: &[u8]) -> Vec<u8> {
     let point = match private.len() {
-        48 => p384::ecdsa::SigningKey::from_slice(private).map(|key| key.verifying_key().to_sec1_point(false).as_bytes().to_vec()),
-        _ => p256::ecdsa::SigningKey::from_slice(private).map(|key| key.verifying_key().to_sec1_point(false).as_bytes().to_vec()),
+        48 => p384::ecdsa::SigningKey::from_slice(private)
+            .map(|key| key.verifying_key().to_sec1_point(false).as_bytes().to_vec()),
+        _ => p256::ecdsa::SigningKey::from_slice(private)
+            .map(|key| key.verifying_key().to_sec1_point(false).as_bytes().to_vec()),
     };
     // The first byte says that the point is not compressed.
     point.unwrap_or_default().get(1..).unwrap_or_default().to_vec()

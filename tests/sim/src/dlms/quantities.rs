@@ -193,12 +193,12 @@ mod tests {
     #[test]
     fn tariffs_add_up_and_registers_never_run_back() {
         let quantities = Quantities::new(7);
-        let number = |cde, unix_s| quantities.value(quantity_of([1, 0, cde, 8, 0, 255]).unwrap(), unix_s).number().unwrap();
+        let number =
+            |cde, unix_s| quantities.value(quantity_of([1, 0, cde, 8, 0, 255]).unwrap(), unix_s).number().unwrap();
         let mut last = 0;
         for unix_s in (1_795_423_325..1_795_623_325).step_by(997) {
-            let [one, two] = [1, 2].map(|e| {
-                quantities.value(quantity_of([1, 0, 1, 8, e, 255]).unwrap(), unix_s).number().unwrap()
-            });
+            let [one, two] =
+                [1, 2].map(|e| quantities.value(quantity_of([1, 0, 1, 8, e, 255]).unwrap(), unix_s).number().unwrap());
             assert_eq!(number(1, unix_s), one + two);
             assert!(number(1, unix_s) >= last);
             last = number(1, unix_s);

@@ -224,7 +224,9 @@ fn take_nested(rest: &mut &[u8], depth: u8) -> Option<Value> {
         4 => {
             let count = take_length(rest)?;
             let octets = take(rest, count.div_ceil(8))?;
-            Value::Bits(octets.iter().flat_map(|octet| (0..8).map(move |bit| octet << bit & 0x80 != 0)).take(count).collect())
+            Value::Bits(
+                octets.iter().flat_map(|octet| (0..8).map(move |bit| octet << bit & 0x80 != 0)).take(count).collect(),
+            )
         }
         5 => Value::I32(i32::from_be_bytes(take_array(rest)?)),
         6 => Value::U32(u32::from_be_bytes(take_array(rest)?)),

@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn a_known_frame_is_as_it_should_be() {
         // SNRM of client 16 to server 1, without parameters: as any client sends it.
-        let snrm = Frame { segmented: false, destination: vec![3], source: vec![0x21], control: 0x93, info: Vec::new() };
+        let snrm =
+            Frame { segmented: false, destination: vec![3], source: vec![0x21], control: 0x93, info: Vec::new() };
         assert_eq!(snrm.bytes(), [0x7E, 0xA0, 0x07, 0x03, 0x21, 0x93, 0x0F, 0x01, 0x7E]);
         assert_eq!(parts(&[0x00, 0x02, 0x04, 0x01]), Some((1, Some(2 << 7))));
     }

@@ -88,9 +88,10 @@ impl Hdlc {
     fn answer(&mut self, meter: &mut Meter, frame: &Frame, at: Duration) -> Vec<Frame> {
         let patience = Duration::from_secs(meter.config.hdlc.inactivity_s.into());
         self.connections.retain(|connection| at.saturating_sub(connection.last_heard) <= patience);
-        let known = self.connections.iter().position(|connection| {
-            connection.client == frame.source && connection.server == frame.destination
-        });
+        let known = self
+            .connections
+            .iter()
+            .position(|connection| connection.client == frame.source && connection.server == frame.destination);
         let kind = frame.control & !POLL_FINAL;
         if frame.control & 1 == 1 && kind == SNRM {
             known.map(|at| self.connections.remove(at));

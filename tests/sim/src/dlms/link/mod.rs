@@ -7,8 +7,8 @@ mod wrapper;
 use super::faults::{Faults, Turn, meets};
 use super::meter::Meter;
 pub(super) use hdlc::Hdlc;
-pub(super) use wrapper::{Wrapper, wrapped};
 use std::time::Duration;
+pub(super) use wrapper::{Wrapper, wrapped};
 
 /// Bytes for a client, after a pause.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,7 +36,8 @@ impl Wrapper {
             }
             let Some(apdu) = rest.get(..length).map(<[u8]>::to_vec) else { return sent };
             let heard: Vec<u8> = self.buffer.drain(..HEADER_BYTES + length).collect();
-            let answer = if device == meter.config.logical_device { self.answer(meter, source, &apdu, at) } else { None };
+            let answer =
+                if device == meter.config.logical_device { self.answer(meter, source, &apdu, at) } else { None };
             let frames = answer.into_iter().map(|answer| wrapped(device, source, &answer)).collect();
             sent.extend(send(frames, &heard, &meter.config.faults, &mut self.turn));
         }

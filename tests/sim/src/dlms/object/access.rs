@@ -10,7 +10,8 @@ pub(in crate::dlms) const SECURITY: [u8; 6] = [0, 0, 43, 0, 0, 255];
 
 /// Objects about who may do what.
 pub(in crate::dlms) fn objects(config: &MeterConfig) -> Vec<Object> {
-    let device = Value::Structure(vec![Value::U16(config.logical_device), octets(config.logical_device_name().as_bytes())]);
+    let device =
+        Value::Structure(vec![Value::U16(config.logical_device), octets(config.logical_device_name().as_bytes())]);
     let association = (0..8).fold(Object::new(15, 1, ASSOCIATION).public(), |object, _| object.fixed(Value::Null));
     vec![
         association.methods(1),

@@ -110,4 +110,3 @@ pub(in crate::dlms) fn mbus_reading() -> Object {
         .fixed(octets(&[0; 12]))
         .methods(1)
 }
-

@@ -18,7 +18,12 @@ const BLOCK_HEADER_BYTES: usize = 1 + 1 + 1 + 1 + 4 + 1 + 5;
 pub(super) enum Long {
     None,
     /// An answer whose rest the client asks for, block by block.
-    Outgoing { text: Vec<u8>, sent: usize, block: u32, is_get: bool },
+    Outgoing {
+        text: Vec<u8>,
+        sent: usize,
+        block: u32,
+        is_get: bool,
+    },
     Incoming(Incoming),
 }
 

@@ -26,7 +26,10 @@ const COUNTER_ERROR: u8 = 6;
 enum State {
     Idle,
     /// The client has yet to answer the meter's challenge.
-    Challenged { to_client: Vec<u8>, to_meter: Vec<u8> },
+    Challenged {
+        to_client: Vec<u8>,
+        to_meter: Vec<u8>,
+    },
     Open,
 }
 

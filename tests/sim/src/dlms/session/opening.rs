@@ -63,11 +63,8 @@ impl Session {
         let user = match wrapping {
             None => plain,
             Some(wrapping) => {
-                let mut user = if wrapping.general {
-                    [&[0xDB, 8], &meter.config.system_title[..]].concat()
-                } else {
-                    vec![0x28]
-                };
+                let mut user =
+                    if wrapping.general { [&[0xDB, 8], &meter.config.system_title[..]].concat() } else { vec![0x28] };
                 user.extend(sealed(meter, &plain, wrapping.control, None).unwrap_or_default());
                 user
             }

@@ -100,12 +100,18 @@ impl Session {
 }
 
 /// Length, control, counter, text and tag of what the meter says under its own counter.
-pub(in crate::dlms) fn sealed(meter: &mut Meter, plain: &[u8], control: Control, dedicated: Option<&[u8]>) -> Option<Vec<u8>> {
+pub(in crate::dlms) fn sealed(
+    meter: &mut Meter,
+    plain: &[u8],
+    control: Control,
+    dedicated: Option<&[u8]>,
+) -> Option<Vec<u8>> {
     if !meter.config.faults.repeats_counter {
         meter.own_counter = meter.own_counter.saturating_add(1);
     }
     let policy = meter.config.policy;
-    let control = Control(control.0 | if policy & 0x20 != 0 { 0x10 } else { 0 } | if policy & 0x40 != 0 { 0x20 } else { 0 });
+    let control =
+        Control(control.0 | if policy & 0x20 != 0 { 0x10 } else { 0 } | if policy & 0x40 != 0 { 0x20 } else { 0 });
     let keys = &meter.config.keys;
     let unicast = if control.0 & BROADCAST != 0 { &keys.broadcast } else { &keys.unicast };
     let sealing = Sealing {

@@ -58,7 +58,8 @@ impl Session {
             }
             (0xC3, 4 | 5) if can(conformance::ACTION_BLOCKS) => {
                 let list = *choice == 5;
-                let targets = if list { take_list(&mut rest, take_reference)? } else { vec![take_reference(&mut rest)?] };
+                let targets =
+                    if list { take_list(&mut rest, take_reference)? } else { vec![take_reference(&mut rest)?] };
                 self.action_block(meter, Some((targets, list)), &mut rest, invoke, room, at)
             }
             (0xC3, 6) if can(conformance::ACTION_BLOCKS) => self.action_block(meter, None, &mut rest, invoke, room, at),
@@ -110,7 +111,13 @@ impl Session {
         meter.set(target.reference, value, self.standing(meter), at)
     }
 
-    pub(super) fn write_list(&self, meter: &mut Meter, targets: &[Selected], values: &[Value], at: Duration) -> Vec<u8> {
+    pub(super) fn write_list(
+        &self,
+        meter: &mut Meter,
+        targets: &[Selected],
+        values: &[Value],
+        at: Duration,
+    ) -> Vec<u8> {
         let mut body = Vec::new();
         write_length(targets.len(), &mut body);
         let mut values = values.iter();
@@ -120,7 +127,14 @@ impl Session {
         body
     }
 
-    fn action(&mut self, meter: &mut Meter, rest: &mut &[u8], invoke: u8, room: usize, at: Duration) -> Option<Vec<u8>> {
+    fn action(
+        &mut self,
+        meter: &mut Meter,
+        rest: &mut &[u8],
+        invoke: u8,
+        room: usize,
+        at: Duration,
+    ) -> Option<Vec<u8>> {
         let target = take_reference(rest)?;
         let parameter = match take_byte(rest)? {
             0 => None,
@@ -131,7 +145,13 @@ impl Session {
     }
 
     /// An action's result, with its value if it has one: Action-Response-With-Optional-Data.
-    pub(super) fn invoke(&mut self, meter: &mut Meter, target: Reference, parameter: Option<&Value>, at: Duration) -> Vec<u8> {
+    pub(super) fn invoke(
+        &mut self,
+        meter: &mut Meter,
+        target: Reference,
+        parameter: Option<&Value>,
+        at: Duration,
+    ) -> Vec<u8> {
         let done = match self.state {
             State::Challenged { .. } => self.reply_to_hls(meter, target, parameter),
             _ if self.conformance & conformance::ACTION == 0 => Err(refusal::DENIED),
@@ -144,7 +164,13 @@ impl Session {
         }
     }
 
-    pub(super) fn invoke_list(&mut self, meter: &mut Meter, targets: &[Reference], values: &[Value], at: Duration) -> Vec<u8> {
+    pub(super) fn invoke_list(
+        &mut self,
+        meter: &mut Meter,
+        targets: &[Reference],
+        values: &[Value],
+        at: Duration,
+    ) -> Vec<u8> {
         let mut body = Vec::new();
         write_length(targets.len(), &mut body);
         let mut values = values.iter();
