@@ -240,6 +240,11 @@ impl DlmsMeter {
                     let what = "the meter's invocation counter is at its end: its keys must be changed";
                     return Err((Reason::Refused, what.into()));
                 }
+                Some(Resync::TooFar) => {
+                    let what = "the meter claims an invocation counter far beyond ours: not taken; if it is true, \
+                                take a new key";
+                    return Err((Reason::Refused, what.into()));
+                }
                 _ => return told,
             }
         }
@@ -468,9 +473,10 @@ pub(crate) fn reason_of_security(error: &SecurityError) -> Reason {
         SecurityError::TagWrong
         | SecurityError::Nonsense(_)
         | SecurityError::KeyMissing(_)
-        | SecurityError::KeyLength { .. } => Reason::Key,
-        SecurityError::Repeated { .. } => Reason::Replayed,
-        SecurityError::OtherTitle { .. } => Reason::OtherMeter,
+        | SecurityError::KeyLength { .. }
+        | SecurityError::SignatureWrong => Reason::Key,
+        SecurityError::Repeated { .. } | SecurityError::OtherTransaction => Reason::Replayed,
+        SecurityError::OtherTitle { .. } | SecurityError::NotForUs { .. } => Reason::OtherMeter,
         _ => Reason::Refused,
     }
 }
