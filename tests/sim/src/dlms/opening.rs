@@ -2,6 +2,7 @@
 
 use super::config::MeterConfig;
 use super::meter::Meter;
+use super::serial::BITS_PER_BYTE;
 use crate::LineSpeed;
 use std::time::Duration;
 
@@ -114,8 +115,10 @@ impl Opening {
         if !address.is_empty() && address != serial.as_bytes() {
             return None;
         }
-        self.phase = Phase::Acknowledgement { since: at };
         let text = format!("/PLM{}\\2PLOMB-{serial}\r\n", char::from(speed_letter(self.speed)));
+        // The client has heard it when its last character is over.
+        let bits = u64::try_from(text.len()).unwrap_or_default() * BITS_PER_BYTE;
+        self.phase = Phase::Acknowledgement { since: at + self.form.reaction + OPENING_SPEED.bits(bits) };
         Some(self.spoken(text.into_bytes(), OPENING_SPEED))
     }
 

@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const BITS_PER_BYTE: u64 = 10;
+/// Bits of a byte on the line.
+pub(super) const BITS_PER_BYTE: u64 = 10;
 /// Bytes of a client that the line still has to carry, at most; more are lost.
 const CLIENT_BACKLOG_BYTES_MAX: usize = 8192;
 
