@@ -16,6 +16,7 @@ import time
 
 import serial
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
+from gurux_dlms.ecdsa import GXPrivateKey, GXPublicKey
 from gurux_dlms.enums import Authentication, Conformance, InterfaceType, Security
 from gurux_dlms.objects import (
     GXDLMSClock,
@@ -151,6 +152,11 @@ class Reader:
             ciphering.authenticationKey = bytes.fromhex(options.ak)
             ciphering.invocationCounter = options.counter
             self.client.increaseInvocationCounterForGMacAuthentication = True
+            if options.auth == "hls-ecdsa":
+                # Raw keys: the point with its first byte 04, the number alone.
+                meter_key = GXPublicKey.fromRawBytes(b"\x04" + bytes.fromhex(options.meter_key))
+                own_key = GXPrivateKey.fromRawBytes(bytes.fromhex(options.own_key))
+                ciphering.signingKeyPair = (meter_key, own_key)
             if options.dedicated:
                 ciphering.dedicatedKey = bytes.fromhex(options.dedicated)
         self.received = GXByteBuffer()
@@ -314,6 +320,8 @@ def main():
     parser.add_argument("--ek", default="00" * 16)
     parser.add_argument("--ak", default="00" * 16)
     parser.add_argument("--title", default="504C430000000001")
+    parser.add_argument("--meter-key")
+    parser.add_argument("--own-key")
     parser.add_argument("--dedicated")
     parser.add_argument("--general", action="store_true")
     parser.add_argument("--gbt", type=int)

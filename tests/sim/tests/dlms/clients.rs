@@ -2,7 +2,7 @@
 //! See `tests/peers/README.md` for what they need.
 
 use plomb_sim::Calendar;
-use plomb_sim::dlms::{Framing, HeldRow, Mechanism, MeterConfig, MeterServer, OpeningForm, SerialLine};
+use plomb_sim::dlms::{Framing, HeldRow, Mechanism, MeterConfig, MeterServer, OpeningForm, SerialLine, public_point};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -93,6 +93,11 @@ async fn serve(mut config: MeterConfig, line: Line) -> (MeterServer, Vec<String>
         ("--title", hex(&told.client_title)),
         ("--counter", "41".into()),
     ];
+    if told.mechanism == Mechanism::Ecdsa {
+        let keys =
+            [("--meter-key", hex(&public_point(&told.signing_key))), ("--own-key", hex(&told.client_signing_key))];
+        arguments.extend(keys.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
+    }
     arguments.extend(settings.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
     (server, arguments)
 }
@@ -227,11 +232,13 @@ fn printed(line: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gurux_reads_over_datagrams_and_with_each_digest() {
+async fn gurux_reads_over_datagrams_and_with_each_digest_and_signature() {
     let Some(python) = python().await else { return };
     for mechanism in [Mechanism::Md5, Mechanism::Sha1, Mechanism::Sha256] {
         read_all(&python, GURUX, meter(mechanism, 0), Line::Tcp, 4, "").await;
     }
+    // It cannot sign with P-384.
+    read_all(&python, GURUX, meter(Mechanism::Ecdsa, 1), Line::Tcp, 4, "").await;
     read_all(&python, GURUX, meter(Mechanism::Gmac, 0), Line::Udp, 100, "").await;
 }
 
