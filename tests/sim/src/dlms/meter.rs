@@ -111,6 +111,12 @@ impl Meter {
         self.profile(profile::LOAD, at).times()
     }
 
+    /// The data sets of a readout (IEC 62056-21, mode C) at an instant.
+    #[must_use]
+    pub fn readout(&self, at: Duration) -> String {
+        super::opening::readout(self, at)
+    }
+
     /// Whether the supply is connected.
     #[must_use]
     pub fn is_connected(&self) -> bool {

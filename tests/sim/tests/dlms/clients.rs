@@ -2,9 +2,10 @@
 //! See `tests/peers/README.md` for what they need.
 
 use plomb_sim::Calendar;
-use plomb_sim::dlms::{Framing, HeldRow, Mechanism, MeterConfig, MeterServer, SerialLine};
+use plomb_sim::dlms::{Framing, HeldRow, Mechanism, MeterConfig, MeterServer, OpeningForm, SerialLine, public_point};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// The meter's time stands still, so that registers can be foretold.
@@ -23,7 +24,8 @@ async fn python() -> Option<PathBuf> {
     let own = root().join("tests/.venv/bin/python3");
     let fallback = if own.exists() { own } else { PathBuf::from("python3") };
     let python = std::env::var_os("PLOMB_PYTHON").map_or(fallback, PathBuf::from);
-    let import = Command::new(&python).args(["-c", "import dlms_cosem, gurux_dlms, serial"]).output().await;
+    let import =
+        Command::new(&python).args(["-c", "import dlms_cosem, gurux_dlms, iec62056_21, serial"]).output().await;
     if import.is_ok_and(|import| import.status.success()) {
         return Some(python);
     }
@@ -41,6 +43,13 @@ enum Line {
     Udp,
     HdlcTcp,
     Pty,
+    ModeE,
+}
+
+/// A line that has to be opened. That mode C client takes its time to change its speed.
+fn opened_line() -> SerialLine {
+    let form = OpeningForm { reaction: Duration::from_millis(1200), ..OpeningForm::default() };
+    SerialLine { opening: Some(form), ..SerialLine::default() }
 }
 
 /// A meter on one line, and what a client needs to know for that.
@@ -54,13 +63,14 @@ async fn serve(mut config: MeterConfig, line: Line) -> (MeterServer, Vec<String>
         Line::HdlcTcp => {
             ["--hdlc-tcp".into(), server.serve_tcp("127.0.0.1:0", Framing::Hdlc).await.unwrap().to_string()]
         }
-        Line::Pty => {
-            let path = server.serve_pty(None, SerialLine::default()).unwrap();
+        Line::Pty | Line::ModeE => {
+            let form = if line == Line::ModeE { opened_line() } else { SerialLine::default() };
+            let path = server.serve_pty(None, form).unwrap();
             ["--serial".into(), path.to_str().unwrap().to_owned()]
         }
     };
     let mut arguments: Vec<String> = place.to_vec();
-    if matches!(line, Line::HdlcTcp | Line::Pty) {
+    if matches!(line, Line::HdlcTcp | Line::Pty | Line::ModeE) {
         arguments.extend(["--physical".into(), told.physical_device.to_string()]);
     }
     let (auth, secret) = match told.mechanism {
@@ -83,6 +93,11 @@ async fn serve(mut config: MeterConfig, line: Line) -> (MeterServer, Vec<String>
         ("--title", hex(&told.client_title)),
         ("--counter", "41".into()),
     ];
+    if told.mechanism == Mechanism::Ecdsa {
+        let keys =
+            [("--meter-key", hex(&public_point(&told.signing_key))), ("--own-key", hex(&told.client_signing_key))];
+        arguments.extend(keys.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
+    }
     arguments.extend(settings.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
     (server, arguments)
 }
@@ -189,19 +204,41 @@ async fn both_clients_read_all_over_hdlc() {
 async fn both_clients_read_over_a_paced_line() {
     let Some(python) = python().await else { return };
     for script in [PWITAB, GURUX] {
-        let before = std::time::Instant::now();
+        let before = Instant::now();
         read_all(&python, script, meter(Mechanism::Gmac, 0), Line::Pty, 20, "").await;
         // Nothing but bytes: some 90 short frames there and back of 9600 bits a second.
-        assert!(before.elapsed() > std::time::Duration::from_secs(3), "{:?}", before.elapsed());
+        assert!(before.elapsed() > Duration::from_secs(3), "{:?}", before.elapsed());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gurux_reads_over_datagrams_and_with_each_digest() {
+async fn a_line_is_opened_for_hdlc_and_for_a_readout() {
+    let Some(python) = python().await else { return };
+    let server = read_all(&python, GURUX, meter(Mechanism::Gmac, 0), Line::ModeE, 2, "--mode-e").await;
+    drop(server);
+    let mut server = MeterServer::new(meter(Mechanism::Gmac, 0));
+    let path = server.serve_pty(None, opened_line()).unwrap();
+    let read = run(&python, "iec62056_pwitab.py", &["--serial".into(), path.to_str().unwrap().to_owned()], &[]).await;
+    assert_eq!(read["manufacturer"], "PLM", "{read}");
+    let lines: Vec<String> = read["readout"].as_array().unwrap().iter().map(printed).collect();
+    assert_eq!(lines.concat(), server.with_meter(|meter, at| meter.readout(at)));
+}
+
+/// A data set as a meter prints it.
+fn printed(line: &Value) -> String {
+    let [address, value, unit] = [0, 1, 2].map(|part| line[part].as_str().unwrap_or_default());
+    let unit = if unit.is_empty() { String::new() } else { format!("*{unit}") };
+    format!("{address}({value}{unit})\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gurux_reads_over_datagrams_and_with_each_digest_and_signature() {
     let Some(python) = python().await else { return };
     for mechanism in [Mechanism::Md5, Mechanism::Sha1, Mechanism::Sha256] {
         read_all(&python, GURUX, meter(mechanism, 0), Line::Tcp, 4, "").await;
     }
+    // It cannot sign with P-384.
+    read_all(&python, GURUX, meter(Mechanism::Ecdsa, 1), Line::Tcp, 4, "").await;
     read_all(&python, GURUX, meter(Mechanism::Gmac, 0), Line::Udp, 100, "").await;
 }
 

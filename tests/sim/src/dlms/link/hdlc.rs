@@ -80,9 +80,9 @@ impl Hdlc {
         sent
     }
 
-    /// Whether the line is between two frames.
-    pub(in crate::dlms) fn is_idle(&self) -> bool {
-        self.receiver.is_empty()
+    /// Whether a client is connected.
+    pub(in crate::dlms) fn is_connected(&self) -> bool {
+        !self.connections.is_empty()
     }
 
     fn answer(&mut self, meter: &mut Meter, frame: &Frame, at: Duration) -> Vec<Frame> {

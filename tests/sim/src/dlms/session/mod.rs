@@ -94,6 +94,7 @@ impl Session {
         match take_byte(&mut rest)? {
             0x60 => self.open(meter, rest, at),
             0x62 => {
+                self.count_release(meter, rest);
                 self.close();
                 (!meter.config.faults.no_rlre).then(acse::rlre)
             }
@@ -145,9 +146,8 @@ impl Session {
             return Some(exception(SERVICE_NOT_ALLOWED, OPERATION_NOT_POSSIBLE));
         }
         let room = self.room(meter, wrapping);
-        let answer = match self.service(meter, plain, room, at) {
-            Some(answer) => answer,
-            None => return Some(exception(SERVICE_UNKNOWN, SERVICE_NOT_SUPPORTED)),
+        let Some(answer) = self.service(meter, plain, room, at) else {
+            return Some(exception(SERVICE_UNKNOWN, SERVICE_NOT_SUPPORTED));
         };
         match wrapping {
             // An exception is not ciphered.
