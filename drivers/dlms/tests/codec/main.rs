@@ -1,6 +1,7 @@
 //! Values and APDUs, from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod annotations;
 mod apdus;
 mod corpus;
 mod general;
