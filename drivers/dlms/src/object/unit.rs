@@ -180,10 +180,26 @@ impl ScalerUnit {
         Some(Self { scaler, unit: Unit(u8::try_from(unit.as_unsigned()?).ok()?) })
     }
 
-    /// The exact number that a register means. `None` for what is no number, or can't be held.
+    /// The exact number that a register means. `None` for what is no number, or can't be held; for a difference to
+    /// another value, too, which is no reading.
     #[must_use]
     pub fn apply(self, value: &Value) -> Option<Decimal> {
-        value.as_decimal()?.scaled(self.scaler)
+        let is_difference = matches!(
+            value,
+            Value::DeltaInteger(_)
+                | Value::DeltaLong(_)
+                | Value::DeltaDoubleLong(_)
+                | Value::DeltaUnsigned(_)
+                | Value::DeltaLongUnsigned(_)
+                | Value::DeltaDoubleLongUnsigned(_)
+        );
+        if is_difference { None } else { value.as_decimal()?.scaled(self.scaler) }
+    }
+}
+
+impl super::FromValue for ScalerUnit {
+    fn from_value(value: &Value) -> Result<Self, super::Mismatch> {
+        Self::from_value(value).ok_or(super::Mismatch::new("a scaler and a unit", value))
     }
 }
 
@@ -231,6 +247,7 @@ mod tests {
         let value = Value::Structure(alloc::vec![Value::Integer(-3), Value::Enum(30)]);
         let scaler = ScalerUnit::from_value(&value).unwrap();
         assert_eq!(scaler.apply(&Value::DoubleLongUnsigned(123_400)).unwrap().to_string(), "123.400");
+        assert_eq!(scaler.apply(&Value::DeltaLong(12)), None, "a difference is no reading");
         assert_eq!(ScalerUnit { scaler: i8::MIN, ..scaler }.apply(&Value::Float32(0.1f32.to_bits())), None);
     }
 }
