@@ -1,6 +1,10 @@
 //! What each byte of AARQ, AARE, RLRQ and RLRE is: fields with tag and length, in BER.
 
 use super::apdu::{SECRET, Stop, Walk, Walked};
+use crate::apdu::AssociateDiagnostic;
+use crate::security::SystemTitle;
+use alloc::format;
+use alloc::string::{String, ToString};
 
 /// What a field is called, by the APDU's tag and its own.
 const fn name(apdu: u8, tag: u8) -> &'static str {
@@ -21,6 +25,30 @@ const fn name(apdu: u8, tag: u8) -> &'static str {
         (0x60, 0xAC) | (0x61, 0xAA) => SECRET,
         (_, 0xBE) => "user information",
         _ => "field",
+    }
+}
+
+/// What a field's contents say; the end of an object identifier, or the number in it, is what counts.
+fn meaning(called: &str, content: &[u8]) -> String {
+    match (called, content) {
+        ("application context", [.., 1]) => "logical names".into(),
+        ("application context", [.., 2]) => "short names".into(),
+        ("application context", [.., 3]) => "logical names, ciphered".into(),
+        ("application context", [.., 4]) => "short names, ciphered".into(),
+        ("mechanism", [.., 0]) => "none".into(),
+        ("mechanism", [.., 1]) => "LLS".into(),
+        ("mechanism", [.., code]) => format!("HLS, number {code}"),
+        ("result", [.., 0]) => "accepted".into(),
+        ("result", [.., 1]) => "refused for good".into(),
+        ("result", [.., 2]) => "refused for now".into(),
+        ("diagnostic", [0xA1, .., code]) => AssociateDiagnostic::User(*code).to_string(),
+        ("diagnostic", [0xA2, .., code]) => AssociateDiagnostic::Provider(*code).to_string(),
+        ("reason" | "calling user", [.., code]) => code.to_string(),
+        ("calling title" | "responding title", [0x04, 8, title @ ..]) => {
+            SystemTitle::from_slice(title).map(|title| title.to_string()).unwrap_or_default()
+        }
+        ("ACSE requirements", _) => "authentication".into(),
+        _ => String::new(),
     }
 }
 
@@ -51,7 +79,7 @@ pub(super) fn association(walk: &mut Walk<'_, '_>, title: &'static str) -> Walke
                     walk.field(head, "tag", what)?;
                     match called {
                         SECRET => walk.field(length, SECRET, format_args!("{length} bytes"))?,
-                        _ => walk.field(length, called, "")?,
+                        _ => walk.field(length, called, meaning(called, walk.next(length)))?,
                     }
                 }
             }

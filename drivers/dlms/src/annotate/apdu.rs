@@ -2,7 +2,7 @@
 
 use super::Annotations;
 use super::acse::association;
-use crate::apdu::Apdu;
+use crate::apdu::{Apdu, Ciphered};
 use crate::axdr::{DEPTH_MAX, Value, parse_length};
 use crate::object::class;
 use crate::security::SecurityControl;
@@ -68,6 +68,11 @@ impl<'a> Walk<'a, '_> {
         self.bytes.get(at).copied().ok_or(Stop)
     }
 
+    /// The next bytes, without moving; none where there are not as many.
+    pub(super) fn next(&self, length: usize) -> &'a [u8] {
+        self.bytes.get(..length).unwrap_or_default()
+    }
+
     pub(super) fn left(&self) -> usize {
         self.bytes.len()
     }
@@ -122,7 +127,7 @@ impl<'a> Walk<'a, '_> {
 
     fn apdu(&mut self) -> Walked {
         let tag = self.peek(0)?;
-        let name = Apdu::parse(self.bytes).map_or("", |apdu| apdu.name());
+        let name = name(tag);
         match tag {
             0x60..=0x63 => association(self, name),
             0xC0..=0xC7 => {
@@ -154,10 +159,11 @@ impl<'a> Walk<'a, '_> {
                 };
                 self.inner(1, |walk| walk.field(walk.left(), "error", meaning))
             }
-            _ => {
+            _ if Ciphered::is_ciphered(tag) => {
                 self.field(1, "tag", name)?;
                 self.inner(1, |walk| walk.ciphered(tag))
             }
+            _ => Err(Stop),
         }
     }
 
@@ -441,6 +447,32 @@ impl<'a> Walk<'a, '_> {
             value => value.to_string(),
         };
         self.field(reader.offset(), value.type_name(), short(meaning))
+    }
+}
+
+/// The name of the APDU that begins so, as the standard writes it.
+fn name(tag: u8) -> &'static str {
+    match tag {
+        0x01 => "initiateRequest",
+        0x08 => "initiateResponse",
+        0x0E => "confirmedServiceError",
+        0x0F => "data-notification",
+        0x60 => "AARQ",
+        0x61 => "AARE",
+        0x62 => "RLRQ",
+        0x63 => "RLRE",
+        0xC0 => "get-request",
+        0xC1 => "set-request",
+        0xC2 => "event-notification-request",
+        0xC3 => "action-request",
+        0xC4 => "get-response",
+        0xC5 => "set-response",
+        0xC7 => "action-response",
+        0xD8 => "exception-response",
+        0xDF => "general-signing",
+        0xE0 => "general-block-transfer",
+        tag if Ciphered::is_ciphered(tag) => Ciphered { bytes: alloc::vec![tag] }.name(),
+        _ => "no APDU",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use plomb_dlms::{
-    apdu::GeneralBlock,
+    apdu::{DataBlock, GeneralBlock},
     hdlc::{Control, FLAG, Frame, FrameError, Parameters, without_llc},
     link::APDU_BYTES_DEFAULT,
     push::{Transported, TransportedError},
@@ -53,6 +53,7 @@ struct Parts {
 pub(super) struct Carrier {
     segments: HashMap<Way, Parts>,
     blocks: HashMap<Way, Parts>,
+    answers: HashMap<Way, Parts>,
 }
 
 const AWAITED: &str = "a segment; the rest is awaited";
@@ -228,6 +229,18 @@ impl Carrier {
         let carried = join(&mut self.blocks, carried, &block.bytes, next, block.last, 0);
         let said = carried.said.map(|_| "a block; the rest is awaited".into());
         Carried { said, ..carried }
+    }
+
+    /// Takes a block of an answer; gives the answer when it was the last.
+    pub(super) fn answer_block(&mut self, way: &Way, block: &DataBlock) -> Option<Vec<u8>> {
+        if block.number <= 1 {
+            self.answers.remove(way);
+        } else if !self.answers.contains_key(way) {
+            return None;
+        }
+        let carried = Carried { way: way.clone(), ..Carried::default() };
+        let next = Some((block.number, block.number.saturating_add(1)));
+        join(&mut self.answers, carried, &block.bytes, next, block.last, 0).apdu
     }
 }
 

@@ -1,14 +1,16 @@
 //! DLMS: APDUs by themselves, in HDLC or M-Bus frames, or under a wrapper.
 
 use plomb_dlms::{
-    apdu::{Apdu, ApduError},
-    axdr::Value,
+    apdu::{Apdu, ApduError, DataNotification, GetResponse},
+    axdr::{Value, parse_length},
+    object::PUSHED_COUNT_MAX,
     push::Transported,
     security::SystemTitle,
     wrapper::Wrapped,
 };
 use plomb_gateway::normalise::pushed;
 use plomb_seal::Record;
+use plomb_session::Reader;
 
 use crate::args::Protocol;
 
@@ -43,7 +45,7 @@ struct Clear {
 /// Why there is no APDU in clear.
 enum Closed {
     /// The rest of it is awaited.
-    Awaited(Carried),
+    Awaited(Option<String>),
     Wrong(Wrong<'static>),
 }
 
@@ -66,6 +68,15 @@ fn wrapped_whole(bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// Whether bytes begin like an APDU in clear, with a choice that its service has, or the length of an association.
+fn begins_apdu(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xC0 | 0xC1 | 0xC3 | 0xC4 | 0xC5 | 0xC7, 1..=6, ..] => true,
+        [0x60..=0x63, length, rest @ ..] => usize::from(*length) == rest.len(),
+        _ => false,
+    }
 }
 
 impl Cosem {
@@ -97,13 +108,13 @@ impl Cosem {
         told
     }
 
-    /// What bytes say that may be an APDU or a value, and may be something else: `None`.
-    pub(super) fn tell_bare(&mut self, bytes: &[u8]) -> Option<Told> {
-        let apdu = Apdu::parse(bytes);
-        let is_apdu = match &apdu {
+    /// What bytes say that may be an APDU or a value, and may be something else: `None`. When they are `nothing_else`,
+    /// it is enough that they begin like an APDU.
+    pub(super) fn tell_bare(&mut self, bytes: &[u8], nothing_else: bool) -> Option<Told> {
+        let is_apdu = match Apdu::parse(bytes) {
             Ok(Apdu::Ciphered(_)) => is_sealed(bytes),
             Ok(_) => true,
-            Err(_) => Value::parse_whole(bytes).is_ok(),
+            Err(_) => Value::parse_whole(bytes).is_ok() || (nothing_else && begins_apdu(bytes)),
         };
         is_apdu.then(|| self.tell(bytes))
     }
@@ -114,12 +125,13 @@ impl Cosem {
         let Some(bytes) = apdu else { return Told { said, wrong, ..told } };
         let clear = match self.clear(&way, bytes) {
             Ok(clear) => clear,
-            Err(Closed::Awaited(awaited)) => {
-                return Told { said: awaited.said, wrong: wrong.or(awaited.wrong), ..told };
-            }
+            Err(Closed::Awaited(said)) => return Told { said, wrong, ..told },
             Err(Closed::Wrong(closed)) => return Told { wrong: wrong.or(Some(closed)), ..told },
         };
-        let mut told = self.tell_clear(&clear, told);
+        let mut told = self.tell_clear(&way, &clear, told);
+        if let (Some(wrong), Some(at), false) = (&mut told.wrong, carried.at, clear.opened) {
+            wrong.offset = wrong.offset.saturating_add(at);
+        }
         // What is wrong with the frame goes before what is wrong with its contents.
         told.wrong = wrong.or(told.wrong);
         if self.annotate && (clear.opened || carried.at.is_none()) {
@@ -134,11 +146,11 @@ impl Cosem {
         for _ in 0..LAYERS_MAX {
             match Apdu::parse(&clear.apdu) {
                 Ok(Apdu::GeneralBlock(block)) => {
-                    let joined = self.carrier.block(way, &block);
-                    match joined {
-                        Carried { apdu: Some(apdu), .. } => clear.apdu = apdu,
-                        awaited => return Err(Closed::Awaited(awaited)),
-                    }
+                    clear.apdu = match self.carrier.block(way, &block) {
+                        Carried { apdu: Some(apdu), .. } => apdu,
+                        Carried { wrong: Some(wrong), .. } => return Err(Closed::Wrong(wrong)),
+                        awaited => return Err(Closed::Awaited(awaited.said)),
+                    };
                 }
                 Ok(Apdu::GeneralSigning(signed)) => {
                     clear.title = SystemTitle::from_slice(&signed.originator);
@@ -161,7 +173,7 @@ impl Cosem {
         Err(Closed::Wrong(Wrong::new("unsupported", format!("more than {LAYERS_MAX} APDUs in each other"), 0)))
     }
 
-    fn tell_clear(&mut self, clear: &Clear, told: Told) -> Told {
+    fn tell_clear(&mut self, way: &Way, clear: &Clear, told: Told) -> Told {
         let told = Told { security: clear.security.clone(), ..told };
         // Luxembourg wraps the text of its port so.
         if clear.apdu.first() == Some(&b'/') {
@@ -173,13 +185,24 @@ impl Cosem {
             Err(error) => {
                 return match Value::parse_whole(&clear.apdu) {
                     Ok(value) => spoken(told, said::value(&value), None, clear),
-                    Err(_) => Told { wrong: Some(apdu_wrong(&error)), ..told },
+                    Err(_) => Told { wrong: Some(apdu_wrong(&error)), ..begun(told, clear) },
                 };
             }
         };
         let initiate = self.initiate(&apdu);
         let record = pushed::record(&apdu, clear.title, &clear.apdu);
-        spoken(told, said::apdu(&apdu, initiate), record, clear)
+        let mut said = said::apdu(&apdu, initiate);
+        if let (Some(value), Said::Fields(fields)) = (self.answer_in_blocks(way, &apdu), &mut said) {
+            fields.push(("value", value.to_string().into()));
+            fields.push(("type", value.type_name().into()));
+        }
+        spoken(told, said, record, clear)
+    }
+
+    /// Takes a block of a GET's answer; gives the value when it was the last of all.
+    fn answer_in_blocks(&mut self, way: &Way, apdu: &Apdu) -> Option<Value> {
+        let Apdu::GetResponse(GetResponse::Block(_, block, None)) = apdu else { return None };
+        Value::parse_whole(&self.carrier.answer_block(way, block)?).ok()
     }
 
     /// What the initiation inside an association's APDU says.
@@ -230,6 +253,27 @@ fn spoken(told: Told, said: Said, record: Option<Record>, clear: &Clear) -> Told
         record
     });
     Told { said: record.is_none().then_some(summary), record, apdu: Some(said), ..told }
+}
+
+/// What there is of a push that breaks off: the elements of its body before the error.
+fn begun(told: Told, clear: &Clear) -> Told {
+    let Some(push) = beginning(&clear.apdu) else { return told };
+    let apdu = Apdu::DataNotification(push);
+    let record = pushed::record(&apdu, clear.title, &clear.apdu);
+    spoken(told, said::apdu(&apdu, None), record, clear)
+}
+
+fn beginning(bytes: &[u8]) -> Option<DataNotification> {
+    let mut reader = Reader::new(bytes);
+    let head = reader.array::<5>().ok()?;
+    let [0x0F, a, b, c, d] = head else { return None };
+    let length = parse_length(&mut reader).ok()?;
+    let time = reader.take(length).ok()?.to_vec();
+    let (1 | 2) = reader.u8().ok()? else { return None };
+    let count = parse_length(&mut reader).ok()?.min(PUSHED_COUNT_MAX);
+    let elements: Vec<Value> = (0..count).map_while(|_| Value::parse(&mut reader).ok()).collect();
+    let id = u32::from_be_bytes([a, b, c, d]);
+    (!elements.is_empty()).then_some(DataNotification { id, time, body: Value::Structure(elements) })
 }
 
 fn apdu_wrong(error: &ApduError) -> Wrong<'static> {

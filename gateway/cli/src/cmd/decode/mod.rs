@@ -208,7 +208,7 @@ impl Work {
             Some(protocol) => Told::wrong(protocol, frame_too_long()),
             None if p1::is_text(bytes) => self.tell_text(bytes),
             None if cosem::is_carried(bytes) => self.cosem.tell(bytes),
-            None => self.cosem.tell_bare(bytes).unwrap_or_else(|| Told::wrong(Protocol::Wmbus, frame_too_long())),
+            None => self.cosem.tell_bare(bytes, true).unwrap_or_else(|| Told::wrong(Protocol::Wmbus, frame_too_long())),
         }
     }
 
@@ -225,10 +225,13 @@ impl Work {
             Protocol::Mbus | Protocol::Wmbus => {}
         }
         let told = self.tell_mbus(protocol, bytes);
-        if self.protocol.is_none() && protocol == Protocol::Wmbus && told.wrong.is_some() {
-            return self.cosem.tell_bare(bytes).unwrap_or(told);
+        match &told.wrong {
+            Some(wrong) if self.protocol.is_none() && protocol == Protocol::Wmbus => {
+                let no_telegram = ["frame", "truncated"].contains(&wrong.kind) && told.sender.is_none();
+                self.cosem.tell_bare(bytes, no_telegram).unwrap_or(told)
+            }
+            _ => told,
         }
-        told
     }
 
     fn tell_mbus(&mut self, protocol: Protocol, bytes: &[u8]) -> Told {
@@ -311,7 +314,11 @@ impl Work {
                 digits.truncate(SHOWN_DIGITS_MAX);
                 digits.push('…');
             }
-            let line = format!("  {:>3}  {digits:<25}  {:<14}  {}: {}", one.offset, one.layer, one.field, one.meaning);
+            // What lies inside is indented, and its name with it.
+            let meaning = one.meaning.trim_start_matches(' ');
+            let indent = one.meaning.len().saturating_sub(meaning.len());
+            let line =
+                format!("  {:>3}  {digits:<25}  {:<14}  {:indent$}{}: {meaning}", one.offset, one.layer, "", one.field);
             self.out.line(show::one_line(&line))?;
         }
         Ok(())

@@ -334,7 +334,7 @@ fn set_response(response: &SetResponse, fields: &mut Vec<(&'static str, Said)>) 
         SetResponse::Normal(id, one) => fields.extend([invoke(*id), ("results", Said::List(vec![result(one)]))]),
         SetResponse::Block(id, block) => fields.extend([invoke(*id), ("taken_block", number(*block))]),
         SetResponse::LastBlock(id, one, block) => {
-            fields.extend([invoke(*id), ("taken_block", number(*block)), ("results", Said::List(vec![result(one)]))])
+            fields.extend([invoke(*id), ("taken_block", number(*block)), ("results", Said::List(vec![result(one)]))]);
         }
         SetResponse::LastBlockWithList(id, all, block) => {
             fields.extend([invoke(*id), ("taken_block", number(*block)), ("results", list(all, result))]);

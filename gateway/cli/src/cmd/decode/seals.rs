@@ -136,6 +136,9 @@ fn with(bytes: &[u8], title: Option<SystemTitle>, keys: &Keys) -> Result<Unseale
     };
     match opened {
         Ok((suite, Opened { apdu, protection, counter, title, .. })) => {
+            if !protection.authenticated {
+                makes_sense(&apdu)?;
+            }
             let security = Security {
                 suite: Some(suite.number()),
                 protection: protection.to_string().into(),
@@ -148,11 +151,20 @@ fn with(bytes: &[u8], title: Option<SystemTitle>, keys: &Keys) -> Result<Unseale
         Err(SecurityError::KeyMissing("authentication")) => {
             let title = title.ok_or(SecurityError::TitleMissing)?;
             let apdu = decipher_unchecked(bytes, Some(title), &keys.encryption)?;
+            makes_sense(&apdu)?;
             let security =
                 Security { protection: UNCHECKED.into(), title: Some(title.to_string()), ..Security::default() };
             Ok(Unsealed { apdu, security, title, unchecked: true })
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Nothing but its form shows that a key was the right one: of what looks ciphered again, the lengths must fit.
+fn makes_sense(apdu: &[u8]) -> Result<(), SecurityError> {
+    match apdu {
+        [tag, ..] if Ciphered::is_ciphered(*tag) && !is_sealed(apdu) => Err(SecurityError::TagWrong),
+        _ => Ok(()),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Told {
     /// The same of the APDU, where it was joined or deciphered.
     pub(super) clear: Option<(Vec<u8>, Vec<Annotation>)>,
     /// What else the line holds: frames may lie one behind the other.
-    pub(super) others: Vec<Told>,
+    pub(super) others: Vec<Self>,
 }
 
 /// How a telegram was protected.
@@ -254,7 +254,7 @@ pub(super) struct Answer<'a> {
     clear: Option<Vec<AnnotationView<'a>>>,
     /// What else the line holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    others: Vec<Answer<'a>>,
+    others: Vec<Self>,
 }
 
 /// What the link layer says. All absent when there is no frame.
