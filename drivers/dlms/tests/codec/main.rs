@@ -4,6 +4,7 @@
 mod apdus;
 mod corpus;
 mod general;
+mod mutation;
 mod peer;
 mod security;
 mod values;
