@@ -1,4 +1,9 @@
-//! What each byte of a link's frame is: for people who look at frames.
+//! What each byte of a link's frame or of an APDU is: for people who look at them.
+
+mod acse;
+mod apdu;
+
+pub use apdu::SECRET;
 
 use crate::hdlc::{Control, Frame, FrameError, Parameters, without_llc};
 use crate::push::Transported;
@@ -57,6 +62,15 @@ impl Annotations {
     }
 }
 
+/// What each byte of an APDU is, or of a value that stands alone. Every byte is in exactly one annotation; meanings are
+/// indented as the bytes lie in each other. The bytes of a field [`SECRET`] are not to be shown.
+#[must_use]
+pub fn apdu(bytes: &[u8]) -> Vec<Annotation> {
+    let mut out = Annotations::default();
+    apdu::write(&mut out, bytes);
+    out.finish()
+}
+
 const LINK: &str = "link";
 const APDU: &str = "apdu";
 
@@ -110,8 +124,11 @@ fn hdlc_frame(out: &mut Annotations, frame: &Frame<'_>, consumed: usize, wrong: 
             Control::I { .. } | Control::Ui { .. } => {
                 let apdu = without_llc(information);
                 out.push(information.len().saturating_sub(apdu.len()), "llc", "LLC", "an APDU begins");
-                let part = if frame.segmented { "a segment" } else { "the whole, or its last segment" };
-                out.push(apdu.len(), APDU, "APDU", part);
+                if !frame.segmented && apdu.len() < information.len() {
+                    apdu::write(out, apdu);
+                } else {
+                    out.push(apdu.len(), APDU, "APDU", if frame.segmented { "a segment" } else { "the last segment" });
+                }
             }
             _ => out.push(information.len(), LINK, "information", ""),
         }
@@ -135,7 +152,7 @@ pub fn wrapper(bytes: &[u8]) -> Vec<Annotation> {
                 out.push(2, LINK, "source port", wrapped.source);
                 out.push(2, LINK, "destination port", wrapped.destination);
                 out.push(2, LINK, "length", format_args!("{length} bytes"));
-                out.push(length, APDU, "APDU", "");
+                apdu::write(&mut out, wrapped.apdu);
             }
             Ok(None) => out.push(rest.len(), LINK, "not read", "the wrapped APDU is not complete"),
             Err(error) => out.push(rest.len(), LINK, "not read", error),
@@ -158,7 +175,11 @@ pub fn mbus(bytes: &[u8]) -> Vec<Annotation> {
                 out.push(1, "transport", "CI", format_args!("segment {}{last}", frame.sequence));
                 out.push(1, "transport", "STSAP", frame.source);
                 out.push(1, "transport", "DTSAP", frame.destination);
-                out.push(frame.part.len(), APDU, "APDU", if frame.last { "the last segment" } else { "a segment" });
+                if frame.last && frame.sequence == 0 {
+                    apdu::write(&mut out, frame.part);
+                } else {
+                    out.push(frame.part.len(), APDU, "APDU", if frame.last { "the last segment" } else { "a segment" });
+                }
                 out.push(1, LINK, "sum", "right");
                 out.push(1, LINK, "stop", "");
             }

@@ -5,6 +5,7 @@ mod dlms;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use plomb_dlms::security::SystemTitle;
 
 pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
 
@@ -101,8 +102,10 @@ pub(crate) enum Protocol {
     Mbus,
     /// Wireless M-Bus.
     Wmbus,
-    /// DLMS/COSEM; not in this version.
+    /// DLMS/COSEM: APDUs, also in HDLC or M-Bus frames or under a wrapper.
     Dlms,
+    /// P1 telegrams: text, or its bytes in hexadecimal.
+    P1,
 }
 
 impl Protocol {
@@ -112,6 +115,7 @@ impl Protocol {
             Self::Mbus => "mbus",
             Self::Wmbus => "wmbus",
             Self::Dlms => "dlms",
+            Self::P1 => "p1",
         }
     }
 }
@@ -139,6 +143,13 @@ pub(crate) struct DecodeArgs {
     /// Meters' keys: a line each, `ID KEY`, readable by nobody else. See `plomb keys --help`.
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
+    /// Keys of DLMS meters: a line each, `NAME encryption KEY` and `NAME authentication KEY`, readable by nobody else.
+    /// All are tried, first those whose NAME is the sender's system title.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+    /// The system title of the sender, for DLMS APDUs that do not name it: 16 digits.
+    #[arg(long, value_name = "HEX", value_parser = system_title)]
+    pub(crate) title: Option<SystemTitle>,
     /// A folder of meter models beside the shipped ones, a `.toml` file each.
     #[arg(long, value_name = "DIR")]
     pub(crate) profiles: Option<PathBuf>,
@@ -472,6 +483,11 @@ pub(crate) struct DemoArgs {
     /// Leave the files of a temporary directory too.
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+fn system_title(text: &str) -> Result<SystemTitle, String> {
+    let bytes = hex::decode(text).ok();
+    bytes.and_then(|bytes| SystemTitle::from_slice(&bytes)).ok_or_else(|| "write 16 hexadecimal digits".into())
 }
 
 fn primary(text: &str) -> Result<u8, String> {
