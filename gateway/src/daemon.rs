@@ -37,6 +37,7 @@ use crate::{
     keys::Keys,
     models,
     poll::{BusTask, QUESTIONS_MAX, Question},
+    push::PushTask,
     radio::RadioTask,
     scan::ScanOrder,
     secrets::Secrets,
@@ -314,6 +315,10 @@ impl Daemon {
                 protocol if !protocol.is_listened_to() => {
                     let line = BusTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
                     tasks.spawn(line.map_err(Fatal::Config)?.run());
+                }
+                Protocol::DlmsPush | Protocol::P1 => {
+                    let port = PushTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
+                    tasks.spawn(port.map_err(Fatal::Config)?.run());
                 }
                 _ => {
                     let receiver = RadioTask::new(

@@ -36,6 +36,7 @@ pub mod normalise;
 pub mod outage;
 pub mod plain;
 pub mod poll;
+pub mod push;
 pub mod radio;
 pub mod scan;
 pub mod schedule;

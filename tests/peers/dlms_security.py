@@ -152,7 +152,24 @@ def unprotect(a):
     content = reader.octets()
     return unseal(content[0], title, int.from_bytes(content[1:5], "big"), key, a["ak"], fields, content[5:])
 
+# High level security: the prover answers the other's challenge.
+def proof(a):
+    prover, other, theirs, own = a["title"], a["recipient"], a["challenge"], a["own"]
+    secret, mechanism = a["kek"], a["mechanism"]
+    if mechanism == 3:
+        return hashlib.md5(theirs + secret).digest()
+    if mechanism == 4:
+        return hashlib.sha1(theirs + secret).digest()
+    if mechanism == 6:
+        return hashlib.sha256(secret + prover + other + theirs + own).digest()
+    if mechanism == 7:
+        return sign(a["suite"], a["private"], prover + other + theirs + own)
+    control = AUTHENTICATED | a["suite"]
+    tag = seal(control, prover, a["counter"], a["ek"], a["ak"], b"", theirs)[-TAG:]
+    return bytes([control]) + a["counter"].to_bytes(4, "big") + tag
+
 OPS = {
+    "proof": proof,
     "protect": protect,
     "open": unprotect,
     "wrap": lambda a: aes_key_wrap(a["kek"], a["key"]),

@@ -23,16 +23,22 @@ use plomb_dlms::{
     },
     wrapper::{self, Transport, WrapperConfig},
 };
+use plomb_iec62056::{Opening, OpeningEvent, ReadConfig};
 use plomb_seal::Reason;
 use plomb_session::Obis;
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use super::{Answer, Knowledge, Outcome, port::Port};
+use super::{
+    Answer, Knowledge, Outcome,
+    iec62056::{read_config, reason_of as reason_of_opening},
+    port::Port,
+};
 use crate::{
     clock::unix_ms,
     config::{self, Authentication, Framing},
     journal::Journal,
-    link::drive,
+    link::{Link, drive},
     normalise::dlms::{profile_records, record},
     secrets::{Purpose, Secrets},
 };
@@ -51,6 +57,12 @@ const COUNTERS_PER_ROUND: u32 = 200;
 const BACKLOG_DAYS_DEFAULT: u32 = 40;
 /// The most bytes of answers that are kept with a record.
 const FRAMES_BYTES_MAX: usize = 64 * 1024;
+/// How often a conversation is taken up again in another association, without anything new.
+const RETRIES_DEFAULT: u8 = 2;
+/// Between two associations: the meter must have let go of the last one.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+/// The longest pause inside an HDLC frame: some meters pause for 3 s before the last piece.
+const INTER_OCTET_TIMEOUT: Duration = Duration::from_secs(4);
 /// Bytes of a challenge.
 const CHALLENGE_BYTES: usize = 16;
 
@@ -58,6 +70,7 @@ const CHALLENGE_BYTES: usize = 16;
 pub struct DlmsMeter {
     point: String,
     place: Place,
+    opening: ReadConfig,
     authentication: Authentication,
     suite: Suite,
     general: bool,
@@ -88,6 +101,18 @@ struct Place {
     baud: u32,
     reply_timeout: Option<Duration>,
     retries: Option<u8>,
+    /// Opened as mode E first.
+    mode_e: bool,
+}
+
+/// What came of having a conversation in one association.
+struct Had<C> {
+    conversation: C,
+    frames: Vec<Vec<u8>>,
+    /// When the first answer came, Unix milliseconds.
+    asked_ms: Option<i64>,
+    associated: bool,
+    outcome: Result<(), Trouble>,
 }
 
 /// Why a conversation came to nothing.
@@ -124,11 +149,13 @@ impl DlmsMeter {
             baud: bus.baud,
             reply_timeout: timing.reply_timeout_ms.map(|ms| Duration::from_millis(ms.into())),
             retries: timing.retries,
+            mode_e: bus.mode_e,
         };
         let load_profile = meter.load_profile.as_ref().map(obis).transpose()?;
         let mut dlms = Self {
             point: meter.point.clone(),
             place,
+            opening: read_config(meter, bus)?,
             authentication: meter.authentication,
             suite: Suite::from_number(meter.suite).ok_or_else(|| wrong("suite is 0, 1 or 2"))?,
             general: meter.general_ciphering,
@@ -195,44 +222,73 @@ impl DlmsMeter {
 
     /// Has a conversation as the configured client. Where the meter does not take the invocation counter, its count is
     /// read, and the conversation tried once more.
-    async fn have<C: Conversation + Clone>(
+    async fn have<C: Conversation>(
         &mut self,
         port: &mut Port,
         silent: bool,
-        conversation: C,
+        mut conversation: C,
     ) -> Result<(C, Vec<Vec<u8>>, i64), (Reason, String)> {
         let mut tried_counter = false;
         if self.is_ciphered() && !self.counter.is_known() {
             tried_counter = true;
-            // A meter without such an object counts from where we begin.
-            if let Ok(Some(count)) = self.read_counter(port, silent).await {
-                let _ = self.counter.resync(count);
+            match self.read_counter(port, silent).await {
+                Ok(Some(count)) => drop(self.counter.resync(count)),
+                // A meter without such an object counts from where we begin.
+                Ok(None) => {}
+                Err(Trouble::Client(failure @ ClientFailure::Link(_))) => {
+                    return Err((reason_of(&failure), failure.to_string()));
+                }
+                Err(Trouble::Other(reason, detail)) => return Err((reason, detail)),
+                Err(Trouble::Client(_)) => {}
             }
         }
+        let tries = if silent { 0 } else { self.place.retries.unwrap_or(RETRIES_DEFAULT) };
+        let (mut left, mut answered) = (tries, 0);
+        let (mut frames, mut first_ms) = (Vec::new(), None);
         loop {
-            let failure = match self.have_once(port, silent, conversation.clone()).await {
-                Ok((client, (frames, asked_ms))) => return Ok((client.into_conversation(), frames, asked_ms)),
+            let Had { conversation: had, frames: more, asked_ms, associated, outcome } =
+                self.have_once(port, silent, conversation).await?;
+            conversation = had;
+            frames.extend(more);
+            first_ms = first_ms.or(asked_ms);
+            let failure = match outcome {
+                Ok(()) => return Ok((conversation, frames, first_ms.unwrap_or_else(unix_ms))),
                 Err(Trouble::Other(reason, detail)) => return Err((reason, detail)),
                 Err(Trouble::Client(failure)) => failure,
             };
-            let told = Err((reason_of(&failure), failure.to_string()));
-            if !self.is_ciphered() || tried_counter || !failure.may_be_counter() {
-                return told;
+            // What was answered stays answered; as long as it goes on, it is tried again.
+            if conversation.answered() > answered {
+                (left, answered) = (tries, conversation.answered());
+            }
+            if failure.may_be_passing(associated) && left > 0 {
+                left -= 1;
+                sleep(BETWEEN_TRIES).await;
+                continue;
+            }
+            let told = (reason_of(&failure), failure.to_string());
+            if !self.is_ciphered() || tried_counter || associated || !failure.may_be_counter() {
+                return Err(told);
             }
             tried_counter = true;
             let count = match failure {
                 ClientFailure::CounterOutOfStep { expected: Some(expected) } => Some(expected.saturating_sub(1)),
                 _ => self.read_counter(port, silent).await.ok().flatten(),
             };
-            match count.map(|count| self.counter.resync(count)) {
-                Some(Resync::Moved) => {}
-                Some(Resync::Exhausted) => {
-                    let what = "the meter's invocation counter is at its end: its keys must be changed";
-                    return Err((Reason::Refused, what.into()));
-                }
-                _ => return told,
-            }
+            self.take_count(count, told)?;
         }
+    }
+
+    /// Takes the meter's word for its count; `told` is why it was asked.
+    fn take_count(&mut self, count: Option<u32>, told: (Reason, String)) -> Result<(), (Reason, String)> {
+        let what = match count.map(|count| self.counter.resync(count)) {
+            Some(Resync::Moved) => return Ok(()),
+            Some(Resync::Exhausted) => "the meter's invocation counter is at its end: its keys must be changed",
+            Some(Resync::TooFar) => {
+                "the meter claims an invocation counter far beyond ours: not taken; if it is true, give it a new key"
+            }
+            _ => return Err(told),
+        };
+        Err((Reason::Refused, what.into()))
     }
 
     async fn have_once<C: Conversation>(
@@ -240,36 +296,43 @@ impl DlmsMeter {
         port: &mut Port,
         silent: bool,
         conversation: C,
-    ) -> Result<(Client<C>, (Vec<Vec<u8>>, i64)), Trouble> {
+    ) -> Result<Had<C>, (Reason, String)> {
         let range = self.reserve().await?;
         let mut challenge = vec![0; CHALLENGE_BYTES];
-        getrandom::fill(&mut challenge).map_err(|error| Trouble::Other(Reason::NotAsked, error.to_string()))?;
-        let config = self.association(range, challenge).map_err(|what| Trouble::Other(Reason::Key, what))?;
-        self.converse(port, Client::new(self.place.link(self.place.client, silent), config, conversation)).await
+        getrandom::fill(&mut challenge).map_err(|error| (Reason::NotAsked, error.to_string()))?;
+        let config = self.association(range, challenge).map_err(|what| (Reason::Key, what))?;
+        let client = Client::new(self.place.link(self.place.client, silent), config, conversation);
+        Ok(self.converse(port, client).await)
     }
 
-    /// Has a conversation; takes counters back whatever comes of it.
-    async fn converse<C: Conversation>(
-        &mut self,
-        port: &mut Port,
-        mut client: Client<C>,
-    ) -> Result<(Client<C>, (Vec<Vec<u8>>, i64)), Trouble> {
+    /// Has a conversation over the port; takes counters back whatever comes of it.
+    async fn converse<C: Conversation>(&mut self, port: &mut Port, mut client: Client<C>) -> Had<C> {
         let (mut frames, mut bytes, mut failure, mut asked_ms) = (Vec::new(), 0usize, None, None);
-        let link = port.open().await.map_err(|(reason, detail)| Trouble::Other(reason, detail))?;
-        let driven = drive(&mut client, link, |event| match event {
-            ClientEvent::Answered(apdu) => {
-                // The clock is in the first answers.
-                asked_ms.get_or_insert_with(unix_ms);
-                bytes = bytes.saturating_add(apdu.len());
-                if bytes <= FRAMES_BYTES_MAX {
-                    frames.push(apdu);
-                }
+        let mut associated = false;
+        let driven = match self.open(port).await {
+            Ok(link) => {
+                let driven = drive(&mut client, link, |event| match event {
+                    ClientEvent::Answered(apdu) => {
+                        // The clock is in the first answers.
+                        asked_ms.get_or_insert_with(unix_ms);
+                        bytes = bytes.saturating_add(apdu.len());
+                        if bytes <= FRAMES_BYTES_MAX {
+                            frames.push(apdu);
+                        }
+                    }
+                    ClientEvent::Failed(why) => failure = Some(why),
+                    ClientEvent::Associated(_) => associated = true,
+                    ClientEvent::Notified(_) | ClientEvent::Done => {}
+                });
+                driven.await
             }
-            ClientEvent::Failed(why) => failure = Some(why),
-            ClientEvent::Associated(_) | ClientEvent::Notified(_) | ClientEvent::Done => {}
-        });
-        let driven = driven.await;
-        if let Some(security) = client.security() {
+            Err((reason, detail)) => {
+                let outcome = Err(Trouble::Other(reason, detail));
+                return Had { conversation: client.into_conversation(), frames, asked_ms, associated, outcome };
+            }
+        };
+        // Only with keys of its own has a conversation used counters.
+        if let Some(security) = client.security().filter(|_| self.is_ciphered()) {
             self.counter.give_back(security.counters(), failure.is_none() && driven.is_ok());
             self.received = security.received().or(self.received);
         }
@@ -277,13 +340,34 @@ impl DlmsMeter {
         if self.place.framing == Framing::Wrapper || failure.is_some() {
             port.hang_up();
         }
-        match (driven, failure) {
-            (Err(error), _) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+        let outcome = match (driven, failure) {
+            (Err(error), _) if is_hung_up(&error) => {
+                port.hang_up();
                 Err(Trouble::Client(ClientFailure::Dropped))
             }
             (Err(error), _) => Err(Trouble::Other(Reason::Port, port.fail(&error))),
             (Ok(()), Some(failure)) => Err(Trouble::Client(failure)),
-            (Ok(()), None) => Ok((client, (frames, asked_ms.unwrap_or_else(unix_ms)))),
+            (Ok(()), None) => Ok(()),
+        };
+        Had { conversation: client.into_conversation(), frames, asked_ms, associated, outcome }
+    }
+
+    /// The open port; through an optical head the meter is opened first.
+    async fn open<'p>(&self, port: &'p mut Port) -> Result<&'p mut Link, (Reason, String)> {
+        if !self.place.mode_e {
+            return port.open().await;
+        }
+        let mut opening = Opening::new(self.opening.clone());
+        let mut refused = None;
+        let opened = drive(&mut opening, port.open().await?, |event| {
+            if let OpeningEvent::Failed(why) = event {
+                refused = Some((reason_of_opening(&why), why.to_string()));
+            }
+        });
+        match (opened.await, refused) {
+            (Err(error), _) => Err((Reason::Port, port.fail(&error))),
+            (Ok(()), Some(refused)) => Err(refused),
+            (Ok(()), None) => port.open().await,
         }
     }
 
@@ -292,14 +376,15 @@ impl DlmsMeter {
         let attribute = AttributeDescriptor::new(class::DATA, self.counter_object, 2);
         let once = Once::new(Request::Get(attribute, None));
         let client = Client::new(self.place.link(PUBLIC_CLIENT, silent), AssociationConfig::public(), once);
-        let (client, _) = self.converse(port, client).await?;
-        let Some(Told::Values(values)) = client.into_conversation().into_answer() else { return Ok(None) };
+        let Had { conversation, outcome, .. } = self.converse(port, client).await;
+        outcome?;
+        let Some(Told::Values(values)) = conversation.into_answer() else { return Ok(None) };
         let count = values.into_iter().next().and_then(Result::ok).as_ref().and_then(Value::as_unsigned);
         Ok(count.and_then(|count| u32::try_from(count).ok()))
     }
 
     /// Counters for one association; their end is durable before any of them is used.
-    async fn reserve(&mut self) -> Result<CounterRange, Trouble> {
+    async fn reserve(&mut self) -> Result<CounterRange, (Reason, String)> {
         if !self.is_ciphered() {
             return Ok(CounterRange::default());
         }
@@ -308,9 +393,7 @@ impl DlmsMeter {
                 Ok(()) => journal.flush().await.map(drop),
                 Err(error) => Err(error),
             };
-            kept.map_err(|error| {
-                Trouble::Other(Reason::NotAsked, format!("no invocation counter can be kept: {error}"))
-            })?;
+            kept.map_err(|error| (Reason::NotAsked, format!("no invocation counter can be kept: {error}")))?;
         }
         Ok(self.counter.range())
     }
@@ -370,20 +453,20 @@ impl DlmsMeter {
 
     /// Names by which the journal keeps numbers: short, as they are bounded.
     fn counter_name(&self) -> String {
-        name("dlms-out", &format!("{} {}", self.point, self.title))
+        number_name("dlms-out", &format!("{} {}", self.point, self.title))
     }
 
     fn received_name(&self) -> String {
-        name("dlms-in", &self.point)
+        number_name("dlms-in", &self.point)
     }
 
     fn mark_name(&self) -> Option<String> {
-        self.load_profile.map(|instance| name("dlms-rows", &format!("{} {instance}", self.point)))
+        self.load_profile.map(|instance| number_name("dlms-rows", &format!("{} {instance}", self.point)))
     }
 }
 
-/// A name of bounded length for whatever names a number.
-fn name(kind: &str, of: &str) -> String {
+/// A name of bounded length for a number that the journal keeps.
+pub(crate) fn number_name(kind: &str, of: &str) -> String {
     let hash = plomb_seal::Hash::of(of.as_bytes()).to_string();
     format!("{kind} {}", hash.get(..32).unwrap_or(&hash))
 }
@@ -407,6 +490,7 @@ impl Place {
                 let client = hdlc::Address::short(client).unwrap_or(hdlc::Address::PUBLIC_CLIENT);
                 let mut config = HdlcConfig::new(client, server, self.baud);
                 config.response_timeout = self.reply_timeout.unwrap_or(config.response_timeout);
+                config.inter_octet_timeout = INTER_OCTET_TIMEOUT;
                 config.retries = self.retries.unwrap_or(config.retries);
                 if silent {
                     config.connect_retries = 1;
@@ -415,6 +499,12 @@ impl Place {
             }
         }
     }
+}
+
+/// Whether the other side closed the connection.
+fn is_hung_up(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
 fn reason_of(failure: &ClientFailure) -> Reason {
@@ -428,15 +518,7 @@ fn reason_of(failure: &ClientFailure) -> Reason {
             LinkFailure::Refused | LinkFailure::Busy { .. } => Reason::Busy,
             _ => Reason::Malformed,
         },
-        ClientFailure::Security(error) => match error {
-            SecurityError::TagWrong
-            | SecurityError::Nonsense(_)
-            | SecurityError::KeyMissing(_)
-            | SecurityError::KeyLength { .. } => Reason::Key,
-            SecurityError::Repeated { .. } => Reason::Replayed,
-            SecurityError::OtherTitle { .. } => Reason::OtherMeter,
-            _ => Reason::Refused,
-        },
+        ClientFailure::Security(error) => reason_of_security(error),
         ClientFailure::MeterNotProven | ClientFailure::ProofRefused => Reason::Key,
         ClientFailure::Dropped => Reason::Timeout,
         ClientFailure::Refused { .. }
@@ -444,5 +526,18 @@ fn reason_of(failure: &ClientFailure) -> Reason {
         | ClientFailure::CounterOutOfStep { .. }
         | ClientFailure::Exception(_) => Reason::Refused,
         _ => Reason::Malformed,
+    }
+}
+
+pub(crate) fn reason_of_security(error: &SecurityError) -> Reason {
+    match error {
+        SecurityError::TagWrong
+        | SecurityError::Nonsense(_)
+        | SecurityError::KeyMissing(_)
+        | SecurityError::KeyLength { .. }
+        | SecurityError::SignatureWrong => Reason::Key,
+        SecurityError::Repeated { .. } | SecurityError::OtherTransaction => Reason::Replayed,
+        SecurityError::OtherTitle { .. } | SecurityError::NotForUs { .. } => Reason::OtherMeter,
+        _ => Reason::Refused,
     }
 }

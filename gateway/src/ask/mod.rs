@@ -6,8 +6,10 @@
 //! | [`mbus`] | wired M-Bus |
 //! | [`sealed`] | encrypted telegrams of wired M-Bus |
 //! | [`dlms`] | DLMS/COSEM |
+//! | [`iec62056`] | the readout of IEC 62056-21 |
 
 pub mod dlms;
+pub mod iec62056;
 pub mod mbus;
 pub mod port;
 pub mod sealed;
@@ -27,6 +29,7 @@ use crate::{
     secrets::Secrets,
 };
 use dlms::DlmsMeter;
+use iec62056::ReadoutMeter;
 use mbus::MbusMeter;
 use port::Port;
 
@@ -98,6 +101,7 @@ pub struct LineMeter {
 enum Speaks {
     Mbus(Box<MbusMeter>),
     Dlms(Box<DlmsMeter>),
+    Readout(Box<ReadoutMeter>),
 }
 
 impl LineMeter {
@@ -110,6 +114,7 @@ impl LineMeter {
         let speaks = match bus.protocol {
             Protocol::Mbus => Speaks::Mbus(Box::new(MbusMeter::new(meter, bus, knowledge)?)),
             Protocol::Dlms => Speaks::Dlms(Box::new(DlmsMeter::new(meter, bus, knowledge)?)),
+            Protocol::Iec62056 => Speaks::Readout(Box::new(ReadoutMeter::new(meter, bus)?)),
             other => return Err(format!("meter \"{point}\": meters of {} are not asked here", other.name())),
         };
         Ok(Self { point, speaks })
@@ -120,6 +125,7 @@ impl LineMeter {
         match &mut self.speaks {
             Speaks::Mbus(meter) => meter.ask(port, silent).await,
             Speaks::Dlms(meter) => meter.ask(port, silent).await,
+            Speaks::Readout(meter) => meter.ask(port, silent).await,
         }
     }
 
@@ -127,7 +133,7 @@ impl LineMeter {
     pub fn mbus(&self) -> Option<&MbusMeter> {
         match &self.speaks {
             Speaks::Mbus(meter) => Some(meter),
-            Speaks::Dlms(_) => None,
+            Speaks::Dlms(_) | Speaks::Readout(_) => None,
         }
     }
 }

@@ -30,7 +30,10 @@ pub fn record(report: &RoundReport, frames: &[Vec<u8>], asked_ms: i64) -> Result
         }
     }
     if readings.is_empty() && !report.registers.is_empty() {
-        return Err(format!("the meter gives none of the registers: {}", status.join(", ")));
+        let what = status.join(", ");
+        return Err(format!(
+            "the meter gives none of the registers ({what}): may this client see them? Check client and authentication"
+        ));
     }
     if let Some(error) = report.profile_error {
         add(&mut status, format!("load profile: {error}"));

@@ -1,4 +1,4 @@
-//! What meters tell unasked, as records: DLMS pushes and P1 telegrams.
+//! What meters tell in their own layout, as records: DLMS pushes, P1 telegrams, IEC 62056-21 readouts.
 
 use plomb_dlms::{
     apdu::{Apdu, DataNotification, EventNotification},
@@ -7,7 +7,7 @@ use plomb_dlms::{
     object::{Pushed, class, pushed},
     security::SystemTitle,
 };
-use plomb_iec62056::p1;
+use plomb_iec62056::{DataSets, Identification, p1};
 use plomb_seal::{
     Decimal, Function, Hash, Meter, Obis, Reading, Record, Value,
     reading::{READINGS_MAX, TEXT_BYTES_MAX},
@@ -165,4 +165,67 @@ fn text_reading(obis: Obis, text: &str) -> Option<Reading> {
         time: None,
         flags: Vec::new(),
     })
+}
+
+/// The readout driver's name and version, as records state it.
+pub const READOUT_DRIVER: &str = concat!("iec62056-21 ", env!("CARGO_PKG_VERSION"));
+
+/// An IEC 62056-21 readout as a record. `block` is what stood between STX and ETX.
+pub fn readout_record(named: Option<&Identification>, block: &[u8]) -> Record {
+    let (mut readings, mut status, mut id, mut time) = (Vec::new(), Vec::new(), None, [None, None]);
+    for set in DataSets::new(block) {
+        match set {
+            Ok(set) => {
+                let Some(group) = set.groups().next() else { continue };
+                let code = set.obis();
+                match code.map(|code| code.0) {
+                    // The meter's number, as most have it.
+                    Some([_, _, 0, 0, 0, _] | [_, _, 96, 1, 0, _]) => id = id.or(Some(group.value.to_string())),
+                    Some([_, _, 0, 9, 1, _]) => time[1] = Some(group.value.to_string()),
+                    Some([_, _, 0, 9, 2, _]) => time[0] = Some(group.value.to_string()),
+                    _ => {}
+                }
+                let reading = match (code, group.decimal()) {
+                    (Some(code), Some(number)) if group.unit.is_some() => Some(Reading {
+                        obis: Some(Obis(code.0)),
+                        value: Value::Number(Decimal { mantissa: number.mantissa, exponent: number.exponent }),
+                        unit: cut(group.unit.unwrap_or_default().into()),
+                        quantity: "register value".into(),
+                        function: Function::Instantaneous,
+                        storage: 0,
+                        tariff: 0,
+                        subunit: 0,
+                        time: None,
+                        flags: Vec::new(),
+                    }),
+                    (Some(code), _) => {
+                        let text: Vec<&str> = set.groups().map(|group| group.value).collect();
+                        text_reading(Obis(code.0), &text.join(" "))
+                    }
+                    (None, _) => None,
+                };
+                if readings.len() < READINGS_MAX {
+                    readings.extend(reading);
+                }
+            }
+            Err(error) => add(&mut status, format!("readout incomplete: {error}")),
+        }
+    }
+    let letters = named.map(|named| named.manufacturer.to_ascii_uppercase()).unwrap_or_default();
+    let [date, clock] = time;
+    Record {
+        meter: Meter {
+            protocol: "iec62056-21".into(),
+            id: cut(id.unwrap_or_default()),
+            manufacturer: if letters.bytes().all(|byte| byte.is_ascii_uppercase()) { letters } else { String::new() },
+            version: 0,
+            medium: dlms::medium_of(readings.first().and_then(|reading| reading.obis).map(|code| code.0[0])),
+        },
+        readings,
+        meter_time: date.zip(clock).map(|(date, clock)| cut(format!("{date} {clock}"))),
+        status,
+        frames: vec![Hash::of(block)],
+        driver: READOUT_DRIVER.into(),
+        profile: None,
+    }
 }

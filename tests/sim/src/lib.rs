@@ -45,6 +45,7 @@
 //! - Encryption is absent.
 //! - Voltages, loads, wire lengths and repeaters do not exist.
 
+pub mod dlms;
 pub mod file;
 pub mod live;
 pub mod mbus;

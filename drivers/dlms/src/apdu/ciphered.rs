@@ -35,7 +35,7 @@ impl Ciphered {
     /// Whether an APDU with this tag is a ciphered one.
     #[must_use]
     pub const fn is_ciphered(tag: u8) -> bool {
-        matches!(tag, 0x21 | 0x28 | 0x41 | 0x48 | 0xC8..=0xCF | 0xD0..=0xD7 | 0xDB..=0xDD)
+        matches!(tag, 0x21 | 0x28 | 0x2E | 0x41 | 0x48 | 0x4E | 0xC8..=0xCF | 0xD0..=0xD7 | 0xDB..=0xDD)
     }
 
     /// The first byte.
@@ -50,8 +50,10 @@ impl Ciphered {
         match self.tag() {
             0x21 => "glo-initiateRequest",
             0x28 => "glo-initiateResponse",
+            0x2E => "glo-confirmedServiceError",
             0x41 => "ded-initiateRequest",
             0x48 => "ded-initiateResponse",
+            0x4E => "ded-confirmedServiceError",
             0xC8 => "glo-get-request",
             0xC9 => "glo-set-request",
             0xCA => "glo-event-notification-request",

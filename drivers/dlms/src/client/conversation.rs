@@ -43,12 +43,16 @@ pub trait Conversation {
 
     /// The answer to the question before.
     fn answer(&mut self, answer: Answer);
+
+    /// How many questions were answered. A conversation that was broken off goes on in another association, with the
+    /// question that has no answer yet.
+    fn answered(&self) -> usize;
 }
 
 /// One question, and its answer.
 #[derive(Clone, Debug)]
 pub struct Once {
-    request: Option<Request>,
+    request: Request,
     answer: Option<Answer>,
 }
 
@@ -56,7 +60,7 @@ impl Once {
     /// A conversation of this question.
     #[must_use]
     pub const fn new(request: Request) -> Self {
-        Self { request: Some(request), answer: None }
+        Self { request, answer: None }
     }
 
     /// The answer, once there is one.
@@ -68,10 +72,14 @@ impl Once {
 
 impl Conversation for Once {
     fn next(&mut self, _association: &super::Association) -> Option<Request> {
-        self.request.take()
+        self.answer.is_none().then(|| self.request.clone())
     }
 
     fn answer(&mut self, answer: Answer) {
         self.answer = Some(answer);
+    }
+
+    fn answered(&self) -> usize {
+        usize::from(self.answer.is_some())
     }
 }

@@ -123,6 +123,27 @@ impl ClientFailure {
         }
     }
 
+    /// Whether a disturbance on the way may be to blame, so that another association may do better. `associated` says
+    /// whether both sides had proved themselves: a wrong key does not get so far.
+    #[must_use]
+    pub const fn may_be_passing(&self, associated: bool) -> bool {
+        match self {
+            Self::Dropped | Self::Block { .. } => true,
+            Self::Link(failure) => !matches!(
+                failure,
+                LinkFailure::WrongAddress { .. }
+                    | LinkFailure::SwappedAddresses
+                    | LinkFailure::WrongPort { .. }
+                    | LinkFailure::Silence { stage: crate::link::Stage::Connect, .. }
+                    | LinkFailure::TooLong { .. }
+            ),
+            Self::Security(SecurityError::TagWrong | SecurityError::Malformed(_))
+            | Self::Malformed(_)
+            | Self::Unexpected { .. } => associated,
+            _ => false,
+        }
+    }
+
     /// Whether the meter's count may be ahead of ours: then its counter object tells.
     #[must_use]
     pub const fn may_be_counter(&self) -> bool {

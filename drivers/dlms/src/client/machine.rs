@@ -19,7 +19,7 @@ use core::time::Duration;
 use plomb_session::{Instant, Session, Transmit};
 
 /// How long the answer to a release is waited for: some meters have none.
-pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest APDU in general blocks, in bytes.
 const GENERAL_BLOCKS_BYTES_MAX: usize = super::exchange::ANSWER_BYTES_MAX;
 /// The class of association objects, and their method that takes a proof.

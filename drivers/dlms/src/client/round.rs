@@ -25,6 +25,8 @@ pub const PROFILE_COLUMN_COUNT_MAX: usize = 64;
 const ROWS_AT_ONCE: u32 = 2_880;
 /// Rows that are fetched in one round; the next round goes on.
 const ROWS_PER_ROUND_MAX: usize = 12_000;
+/// Rows that are asked for by number, or in one piece: a year of quarter hours.
+const ROWS_BY_NUMBER_MAX: u32 = 36_000;
 /// Objects that are remembered of a list.
 const OBJECT_COUNT_MAX: usize = 8_192;
 
@@ -138,8 +140,18 @@ pub struct Round {
     /// The rows from here on are still to be fetched.
     from_unix_s: i64,
     to_unix_s: i64,
-    by_entry: bool,
+    entries: u32,
+    by: By,
     ended: bool,
+    answered: usize,
+}
+
+/// How rows are asked for: by time, else by number, else all that the meter has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Time,
+    Number,
+    All,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,8 +184,10 @@ impl Round {
             lists: true,
             from_unix_s,
             to_unix_s: from_unix_s,
-            by_entry: false,
+            entries: 0,
+            by: By::Time,
             ended: false,
+            answered: 0,
         }
     }
 
@@ -269,8 +283,8 @@ impl Round {
             Step::Entries => {
                 // By number from the end: as many rows as the time since then has periods.
                 if let Some(Ok(entries)) = got.into_values().next() {
-                    self.to_unix_s = i64::try_from(entries.as_unsigned().unwrap_or(0)).unwrap_or(0);
-                    self.by_entry = true;
+                    self.entries = entries.as_unsigned().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+                    self.by = By::Number;
                     self.steps.push_front(Step::Rows);
                 }
             }
@@ -355,15 +369,16 @@ impl Round {
         let profile = self.wish.profile.filter(|_| !self.model.columns.is_empty() && !self.ended)?;
         let buffer = AttributeDescriptor::new(class::PROFILE, profile.instance, 2);
         let period = i64::from(self.model.period_s.max(1));
-        if self.by_entry {
-            let rows = profile.until_unix_s.saturating_sub(self.from_unix_s) / period + 2;
-            let rows = rows.min(i64::try_from(ROWS_PER_ROUND_MAX).unwrap_or(i64::MAX));
-            let last = u32::try_from(self.to_unix_s).ok().filter(|last| *last > 0)?;
-            let first = self.to_unix_s.saturating_sub(rows).saturating_add(1).max(1);
-            self.to_unix_s = profile.until_unix_s;
-            self.ended = true;
-            let access = SelectiveAccess::entries(u32::try_from(first).ok()?, last, 1, 0);
-            return Some(Request::Get(buffer, Some(access)));
+        match self.by {
+            By::All => return Some(Request::Get(buffer, None)),
+            By::Number => {
+                let rows = profile.until_unix_s.saturating_sub(self.from_unix_s) / period + 2;
+                let rows = u32::try_from(rows).unwrap_or(u32::MAX).min(ROWS_BY_NUMBER_MAX);
+                let last = Some(self.entries).filter(|last| *last > 0)?;
+                let first = last.saturating_sub(rows).saturating_add(1).max(1);
+                return Some(Request::Get(buffer, Some(SelectiveAccess::entries(first, last, 1, 0))));
+            }
+            By::Time => {}
         }
         if self.from_unix_s > profile.until_unix_s || self.report.rows.len() >= ROWS_PER_ROUND_MAX {
             return None;
@@ -395,14 +410,20 @@ impl Round {
                     time.is_none_or(|time| time > after.saturating_mul(1000))
                 });
                 self.report.rows.extend(new);
-                self.report.complete_until_unix_s = Some(self.to_unix_s);
-                self.from_unix_s = self.to_unix_s.saturating_add(1);
-                if !self.by_entry {
-                    self.steps.push_front(Step::Rows);
-                }
+                let until = self.wish.profile.map_or(self.to_unix_s, |profile| profile.until_unix_s);
+                let reached = if self.by == By::Time { self.to_unix_s } else { until };
+                self.report.complete_until_unix_s = Some(reached);
+                self.from_unix_s = reached.saturating_add(1);
+                self.ended = self.by != By::Time;
+                self.steps.push_front(Step::Rows);
             }
             // No selection by range: by number, then.
-            Err(_) if !self.by_entry && self.report.rows.is_empty() => self.steps.push_front(Step::Entries),
+            Err(_) if self.by == By::Time && self.report.rows.is_empty() => self.steps.push_front(Step::Entries),
+            // Not even by number: all of it, where that is not too much.
+            Err(_) if self.by == By::Number && self.entries <= ROWS_BY_NUMBER_MAX => {
+                self.by = By::All;
+                self.steps.push_front(Step::Rows);
+            }
             Err(error) => self.report.profile_error = Some(error),
         }
     }
@@ -457,7 +478,12 @@ impl Conversation for Round {
         }
     }
 
+    fn answered(&self) -> usize {
+        self.answered
+    }
+
     fn answer(&mut self, answer: Answer) {
+        self.answered = self.answered.saturating_add(1);
         if self.steps.front() == Some(&Step::Rows) {
             self.steps.pop_front();
             self.take_rows(match answer {

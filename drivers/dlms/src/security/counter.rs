@@ -12,6 +12,10 @@
 /// How many counters are reserved at once: some rounds, and few writes to flash.
 pub const COUNTER_BLOCK: u32 = 256;
 
+/// How far the meter's word moves a known count. Nothing proves that word: without a bound, one lie would burn the
+/// key's counters here and, once used, in the meter. Enough for half a year of a head end that counts seconds.
+pub const RESYNC_STEP_MAX: u32 = 1 << 24;
+
 /// Counters that may be used: from `next` to before `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CounterRange {
@@ -43,6 +47,9 @@ pub enum Resync {
     Again,
     /// The meter's count is at its end: the key must be changed.
     Exhausted,
+    /// The meter says a count further ahead than [`RESYNC_STEP_MAX`]: not taken. Whoever knows that it is right makes the
+    /// store forget its own.
+    TooFar,
 }
 
 impl CounterRange {
@@ -116,12 +123,14 @@ impl InvocationCounter {
     }
 
     /// Takes the meter's word for the last counter that it accepted. The count never goes back, and the word is taken
-    /// once until an association succeeds: whoever lies here costs one association and no more.
+    /// once until an association succeeds: whoever lies here costs one association and a step of counters, no more.
+    /// Only where no count is known yet is any word taken.
     pub const fn resync(&mut self, meter: u32) -> Resync {
         let Some(least) = meter.checked_add(1) else { return Resync::Exhausted };
         match self.next {
             Some(next) if next >= least => return Resync::NotBehind,
             Some(_) if self.resynced => return Resync::Again,
+            Some(next) if least - next > RESYNC_STEP_MAX => return Resync::TooFar,
             Some(_) => self.resynced = true,
             None => {}
         }
@@ -148,6 +157,16 @@ mod tests {
         assert_eq!(counter.resync(9), Resync::Again);
         assert_eq!(counter.resync(3), Resync::NotBehind);
         assert_eq!(counter.resync(u32::MAX), Resync::Exhausted);
+    }
+
+    #[test]
+    fn a_lie_costs_no_more_than_a_step() {
+        let mut counter = InvocationCounter::stored(Some(100));
+        assert_eq!(counter.resync(100 + RESYNC_STEP_MAX), Resync::TooFar);
+        assert_eq!(counter.resync(u32::MAX - 1), Resync::TooFar);
+        assert_eq!(counter.range(), CounterRange { next: 100, end: 100 });
+        assert_eq!(counter.resync(99 + RESYNC_STEP_MAX), Resync::Moved, "a refused word is no try");
+        assert_eq!(counter.range().next, 100 + RESYNC_STEP_MAX);
     }
 
     #[test]

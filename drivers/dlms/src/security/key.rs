@@ -127,6 +127,13 @@ impl SystemTitle {
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
+
+    /// Its maker: the three letters of the FLAG association's list, where it begins with such.
+    #[must_use]
+    pub fn maker(&self) -> Option<&str> {
+        let letters = self.0.get(..3).filter(|letters| letters.iter().all(u8::is_ascii_uppercase))?;
+        core::str::from_utf8(letters).ok()
+    }
 }
 
 impl fmt::Display for SystemTitle {

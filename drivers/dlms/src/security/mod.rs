@@ -12,7 +12,8 @@
 //! | [`transfer`] | keys under a key, for the meter's security setup |
 //!
 //! Tags are checked wherever the security control says that there is one, and comparisons take the same
-//! time whatever they find. No error and no `Debug` shows a key.
+//! time whatever they find. No error and no `Debug` shows a key. [`decipher_unchecked`] alone leaves a tag out: it shows
+//! people a frame whose authentication key they have not got.
 //!
 //! Not here: compression (V.44), which is refused by name.
 
@@ -30,7 +31,7 @@ pub mod transfer;
 
 pub use context::{Form, Keys, Opened, OpenedBy, SecurityContext, open_push};
 pub use control::{Protection, SecurityControl};
-pub use counter::{COUNTER_BLOCK, CounterRange, InvocationCounter, Resync};
+pub use counter::{COUNTER_BLOCK, CounterRange, InvocationCounter, RESYNC_STEP_MAX, Resync};
 pub use key::{Key, KeyError, Suite, SystemTitle};
 pub use sealed::{GeneralKeys, decipher_unchecked};
 

@@ -231,9 +231,18 @@ impl<'a> Sealed<'a> {
 /// have no more, never for values. `title` is the sender's, where the APDU does not name it.
 ///
 /// # Errors
-/// [`SecurityError::Nonsense`] where the key is another; what is no such APDU.
+/// [`SecurityError::Nonsense`] where the key is another; [`SecurityError::Unsupported`] where the key was made for this
+/// APDU, and for compression; what is no such APDU.
 pub fn decipher_unchecked(bytes: &[u8], title: Option<SystemTitle>, key: &Key) -> Result<Vec<u8>, SecurityError> {
     let sealed = Sealed::read(bytes)?;
+    if sealed.control.is_compressed() {
+        return Err(SecurityError::Unsupported("compression"));
+    }
+    if let Outer::Ciphering { apdu, .. } = &sealed.outer
+        && matches!(apdu.key, Some(KeyInfo::Wrapped { .. } | KeyInfo::Agreed { .. }))
+    {
+        return Err(SecurityError::Unsupported("deciphering unchecked under a key that was made for one APDU"));
+    }
     let title = sealed.title.or(title).ok_or(SecurityError::TitleMissing)?;
     let Protection { authenticated, encrypted } = sealed.control.protection();
     let tag_bytes = if authenticated { TAG_BYTES } else { 0 };

@@ -68,6 +68,8 @@ pub struct ClientLink {
     /// Source and destination of what came to other ports.
     wrong_port: Option<(u16, u16)>,
     wrong_header: Option<WrapperError>,
+    /// The latest APDU that was sent, to know it again when it comes back.
+    asked: Vec<u8>,
     counts: LinkCounts,
     events: VecDeque<LinkEvent>,
 }
@@ -86,6 +88,7 @@ impl ClientLink {
             unwrapper: Unwrapper::default(),
             wrong_port: None,
             wrong_header: None,
+            asked: Vec::new(),
             counts: LinkCounts::default(),
             events: VecDeque::new(),
         }
@@ -113,6 +116,7 @@ impl ClientLink {
         let too_long = SendError::TooLong { bytes: apdu.len(), bytes_max: WRAPPED_BYTES_MAX };
         let length = u16::try_from(apdu.len()).map_err(|_| too_long)?;
         let header = [VERSION, self.config.client, self.config.server, length];
+        self.asked.clone_from(&apdu);
         let mut bytes = apdu;
         bytes.splice(..0, header.into_iter().flat_map(u16::to_be_bytes));
         (self.ready, self.awaiting) = (Some(bytes), true);
@@ -251,6 +255,11 @@ impl ClientLink {
 
     fn received(&mut self, wrapped: &Wrapped<'_>) {
         let Wrapped { source, destination, apdu } = *wrapped;
+        // A way that echoes, as a radio bridge: no meter answers with the question.
+        if self.awaiting && !apdu.is_empty() && apdu == self.asked {
+            self.counts.echoes += 1;
+            return;
+        }
         if (source, destination) != (self.config.server, self.config.client) {
             self.counts.foreign += 1;
             self.wrong_port = Some((source, destination));

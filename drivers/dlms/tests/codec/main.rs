@@ -5,6 +5,7 @@ mod annotations;
 mod apdus;
 mod corpus;
 mod general;
+mod hostile;
 mod mutation;
 mod objects;
 mod peer;

@@ -2,9 +2,9 @@
 
 use plomb_dlms::security::agreement::{AgreementKey, AgreementPublicKey, Purpose, ephemeral_unified};
 use plomb_dlms::security::general::{Envelope, KeyChoice, open, protect};
-use plomb_dlms::security::signing::{SigningKey, VerifyingKey};
+use plomb_dlms::security::signing::{SigningKey, VerifyingKey, proof_text};
 use plomb_dlms::security::{
-    CounterRange, Form, GeneralKeys, Key, Keys, Protection, SecurityContext, SecurityControl, Suite, SystemTitle,
+    CounterRange, Form, GeneralKeys, Key, Keys, Protection, SecurityContext, SecurityControl, Suite, SystemTitle, hls,
     transfer,
 };
 use serde_json::{Value, json};
@@ -63,7 +63,8 @@ impl Drop for Peer {
     }
 }
 
-struct Random(u64);
+/// A generator that gives the same numbers each time.
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -73,11 +74,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.next().to_be_bytes()[0]).collect()
     }
 
-    fn below(&mut self, end: u64) -> usize {
+    pub(crate) fn below(&mut self, end: u64) -> usize {
         usize::try_from(self.next() % end).unwrap()
     }
 }
@@ -333,5 +334,38 @@ fn keys_and_signatures_are_the_peer_s() {
         assert_eq!(peer.ask("verify", verify(&signature)), Ok(vec![]));
         signature[5] ^= 1;
         assert_eq!(peer.ask("verify", verify(&signature)), Err("InvalidSignature".into()));
+    });
+}
+
+#[test]
+fn the_peer_proves_as_we_do() {
+    let Some(mut peer) = Peer::start() else { return };
+    each_round(|round, _, random| {
+        let [theirs, own] = [0, 1].map(|_| {
+            let length = 8 + random.below(57);
+            random.bytes(length)
+        });
+        let mut arguments = json!({
+            "suite": round.suite.number(), "title": hex_of(&round.title.0), "recipient": hex_of(&round.recipient.0),
+            "challenge": hex_of(&theirs), "own": hex_of(&own), "kek": hex_of(&round.kek), "counter": round.counter,
+            "ek": hex_of(&round.encryption), "ak": hex_of(&round.authentication), "private": hex_of(&round.theirs),
+        });
+        let mut proof = |mechanism: u8| {
+            arguments["mechanism"] = mechanism.into();
+            peer.ask("proof", arguments.clone()).unwrap()
+        };
+        let Round { suite, title, recipient, counter, .. } = *round;
+        assert_eq!(proof(3), hls::md5(&theirs, &round.kek));
+        assert_eq!(proof(4), hls::sha1(&theirs, &round.kek));
+        assert_eq!(proof(6), hls::sha256(&round.kek, title, recipient, &theirs, &own));
+        let keys = round.keys();
+        let (key, authentication) = (&keys.encryption, keys.authentication.as_ref());
+        let of_peer = proof(5);
+        assert_eq!(Ok(&of_peer), hls::gmac(suite, key, authentication, title, counter, &theirs).as_ref());
+        assert_eq!(hls::check_gmac(suite, key, authentication, title, &of_peer, &theirs), Ok(counter));
+        if round.has_curve() {
+            let public = SigningKey::new(&round.theirs).unwrap().public();
+            assert_eq!(public.verify(&proof_text(title, recipient, &theirs, &own), &proof(7)), Ok(()));
+        }
     });
 }

@@ -1,11 +1,13 @@
 //! Ciphers, against printed vectors and against tampering.
 
 use plomb_dlms::apdu::{Apdu, GeneralSigning};
+use plomb_dlms::push::{PushConfig, PushEvent, PushFraming, PushReceiver};
 use plomb_dlms::security::signing::{SigningKey, covered, proof_text, verified};
 use plomb_dlms::security::{
-    CounterRange, Form, Key, Keys, Protection, SecurityContext, SecurityError, Suite, SystemTitle, hls, open_push,
-    transfer,
+    CounterRange, Form, Key, Keys, Protection, SecurityContext, SecurityError, Suite, SystemTitle, decipher_unchecked,
+    hls, open_push, transfer,
 };
+use plomb_session::Instant;
 use proptest::prelude::*;
 
 use crate::{hex, hex_of};
@@ -44,6 +46,21 @@ fn the_green_book_s_get_request() {
         client.set_protection(protection);
         assert_eq!(hex_of(&client.protect(&plain).unwrap()), expected.to_lowercase(), "{protection}");
     }
+}
+
+/// Green Book: the initiate-request of an association with ciphering.
+#[test]
+fn the_green_book_s_initiate_request() {
+    let plain = hex("01011000112233445566778899AABBCCDDEEFF0000065F1F0400007E1F04B0");
+    let sealed = "21303001234567801302FF8A7874133D414CED25B42534D28DB0047720606B175BD52211BE6841DB204D39EE6FDB8E356855";
+    let mut client = context(Suite::Zero, TITLE, 0x0123_4567);
+    // The association is asked for in its own form, under the global key.
+    client.set_form(Form::General);
+    client.set_dedicated(key("00112233445566778899AABBCCDDEEFF"));
+    assert_eq!(hex_of(&client.protect(&plain).unwrap()), sealed.to_lowercase());
+    let mut meter = context(Suite::Zero, METER, 1);
+    meter.set_meter(TITLE);
+    assert_eq!(meter.open(&hex(sealed)).unwrap().apdu, plain);
 }
 
 /// Green Book: the proof of HLS-GMAC.
@@ -135,6 +152,7 @@ fn each_trouble_has_its_own_name() {
     assert_eq!(client.open(&second.protect(&plain).unwrap()), Err(other_suite));
     assert!(SecurityContext::new(Suite::Two, TITLE, keys(16), range).is_err());
     assert!(!format!("{client:?}").contains("0d0e0f"), "no key is shown");
+    assert_eq!((METER.maker(), SystemTitle([0; 8]).maker()), (Some("PLM"), None));
 }
 
 #[test]
@@ -163,7 +181,7 @@ fn signatures_of_both_curves() {
     assert!(SigningKey::new(&[0; 32]).is_err() && SigningKey::new(&[1; 31]).is_err());
 }
 
-/// Pushed frames from outside, with their keys.
+/// Pushed frames from outside, with their keys: over HDLC in general blocks, over M-Bus, and as they are.
 #[test]
 fn recorded_pushes_open_with_their_keys() {
     let Some(corpus) = std::env::var_os("PLOMB_CORPUS").map(std::path::PathBuf::from) else {
@@ -171,25 +189,59 @@ fn recorded_pushes_open_with_their_keys() {
         return;
     };
     let text = std::fs::read_to_string(corpus.join("dlms/apdus.jsonl")).unwrap();
-    let mut opened = 0;
+    let (mut opened, mut looked_at) = (0, 0);
     for line in text.lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
-        let bytes = hex(row["hex"].as_str().unwrap());
-        if row["keys"].is_null() || row["transport"] != "raw" || bytes[0] != 0xDB {
-            continue;
-        }
-        eprintln!("{} {}", row["name"], row["keys"]);
-        let keys_of = &row["keys"];
-        let find = |names: [&str; 4]| {
-            names.iter().find_map(|name| keys_of[*name].as_str()).map(|digits| Key::new(&hex(digits)).unwrap())
+        let (Some(keys), Some(expected)) = (row["keys"].as_object(), row["plain"].as_str()) else { continue };
+        // Rows name their keys each in its way.
+        let find = |authenticates: bool| {
+            let is_it = |name: &str| (name.contains("auth") || name == "ak") == authenticates;
+            keys.iter().find(|(name, _)| is_it(name)).map(|(_, digits)| key(digits.as_str().unwrap()))
         };
-        let encryption = find(["gek", "encryption", "ek", "guek"]).unwrap();
-        let keys = Keys { encryption, authentication: find(["gak", "authentication", "ak", "auth"]), broadcast: None };
-        let plain = open_push(&bytes, Suite::Zero, None, &keys, Protection::NONE, None).unwrap();
-        assert!(Apdu::parse(&plain.apdu).is_ok(), "{}", hex_of(&plain.apdu));
-        opened += 1;
+        let keys = Keys { encryption: find(false).unwrap(), authentication: find(true), broadcast: None };
+        let sealed = carried(&hex(row["hex"].as_str().unwrap()), row["transport"] == "raw");
+        // Some expectations end with the first block.
+        let looked = hex_of(&decipher_unchecked(&sealed, None, &keys.encryption).unwrap());
+        assert!(looked.starts_with(expected), "{} {looked}", row["name"]);
+        let mut other = keys.clone();
+        other.encryption = key("000102030405060708090A0B0C0D0EFF");
+        let wrong = decipher_unchecked(&sealed, None, &other.encryption);
+        assert!(matches!(wrong, Err(SecurityError::Nonsense(_))), "{wrong:?}");
+        let open = |keys: &Keys| open_push(&sealed, Suite::Zero, None, keys, Protection::NONE, None);
+        match open(&keys) {
+            Ok(plain) => {
+                assert_eq!(hex_of(&plain.apdu), looked, "{}", row["name"]);
+                let wrong = open(&other);
+                assert!(matches!(wrong, Err(SecurityError::TagWrong | SecurityError::Nonsense(_))), "{wrong:?}");
+                opened += 1;
+            }
+            Err(error) => {
+                assert_eq!(error, SecurityError::KeyMissing("authentication"), "{}", row["name"]);
+                assert!(keys.authentication.is_none());
+                looked_at += 1;
+            }
+        }
     }
-    eprintln!("{opened} opened");
+    eprintln!("{opened} opened, {looked_at} looked at without their authentication key");
+    assert!(opened >= 3 && looked_at >= 1, "the corpus has such rows");
+}
+
+/// The ciphered APDU in what came over a line.
+fn carried(bytes: &[u8], raw: bool) -> Vec<u8> {
+    if raw {
+        return bytes.to_vec();
+    }
+    let mut receiver = PushReceiver::new(PushConfig::new(PushFraming::Serial));
+    receiver.handle_input(bytes, Instant::ORIGIN);
+    let mut whole = Vec::new();
+    while let Some(event) = receiver.poll_event() {
+        let PushEvent::Apdu { apdu, .. } = event else { panic!("{event:?}") };
+        match Apdu::parse(&apdu).unwrap() {
+            Apdu::GeneralBlock(block) => whole.extend(block.bytes),
+            _ => whole.extend(apdu),
+        }
+    }
+    whole
 }
 
 proptest! {

@@ -1,0 +1,44 @@
+//! A simulated electricity meter that speaks DLMS/COSEM (IEC 62056), server side.
+//!
+//! [`MeterConfig::new`] orders a meter; [`MeterServer`] puts it on lines: the wrapper on TCP and UDP, HDLC on
+//! TCP and on a paced pseudo-terminal. [`Meter`] is what stands behind them, without I/O and without a clock;
+//! it says what it holds ([`Meter::held`], [`Meter::held_rows`]), so that a test can compare.
+//!
+//! All is made by hand from the standards, on RustCrypto's algorithms: simulator and client cannot share a
+//! mistake.
+//!
+//! # Rules that it keeps
+//! - The public client is 16, without authentication; it sees the clock, the identification, the counters and
+//!   its association. The management client has one mechanism and sees all.
+//! - An invocation counter that is not above the last accepted one, on any line, is refused.
+//! - Registers follow the calendar; profiles follow the meter's own clock, and the content of a row follows
+//!   its time. Who sets the clock doesn't change the past.
+//! - Nothing of the load profile is stored: a row is a function of the seed and its time.
+
+mod acse;
+mod config;
+mod crypt;
+mod faults;
+mod link;
+mod meter;
+mod object;
+mod options;
+mod quantities;
+mod serial;
+mod server;
+mod session;
+mod time;
+mod value;
+
+pub use config::{HdlcLimits, Keys, Mechanism, MeterConfig, PUBLIC_CLIENT, ProfileForm, conformance};
+pub use crypt::public_point;
+pub use faults::Faults;
+pub use meter::Meter;
+pub use object::Name;
+pub use object::metering::Held;
+pub use object::profile::HeldRow;
+pub use options::{Auth, DlmsOptions, set_fault};
+pub use serial::SerialLine;
+pub use server::{Framing, MeterServer};
+pub use time::{DEVIATION_UNKNOWN, date_time, instant};
+pub use value::Value;
