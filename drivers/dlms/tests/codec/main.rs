@@ -6,6 +6,7 @@ mod apdu_mutation;
 mod apdus;
 mod corpus;
 mod general;
+mod hostile;
 mod mutation;
 mod objects;
 mod peer;
