@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use plomb_sim::dlms::{
     DEVIATION_UNKNOWN, Faults, Framing, Mechanism, MeterConfig, MeterServer, OpeningForm, PUBLIC_CLIENT, ProfileForm,
-    SerialLine, conformance, public_point,
+    PushRoute, SerialLine, conformance, public_point,
 };
 use plomb_sim::{Calendar, LineSpeed, SimError};
 use serde_json::{Value, json};
@@ -63,6 +63,18 @@ pub(crate) struct DlmsOptions {
     /// Answers go out as general-glo-ciphering
     #[arg(long, requires = "dlms")]
     pub(crate) general_ciphering: bool,
+    /// The meter pushes to tcp://HOST:PORT, udp://HOST:PORT, or line (its pseudo-terminals); may be repeated
+    #[arg(long, value_name = "PLACE", requires = "dlms", value_parser = route)]
+    pub(crate) push: Vec<PushRoute>,
+    /// Seconds between two notifications (default: only when asked)
+    #[arg(long, value_name = "SECONDS", requires = "push", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) push_every: Option<u32>,
+    /// Notifications are ciphered
+    #[arg(long, requires = "push")]
+    pub(crate) push_sealed: bool,
+    /// The client to whom the meter pushes
+    #[arg(long, default_value_t = 102, requires = "push")]
+    pub(crate) push_client: u16,
     /// Clients of a pseudo-terminal have to open it first (IEC 62056-21, modes C and E, from 300 baud)
     #[arg(long, requires = "dlms")]
     pub(crate) mode_e: bool,
@@ -138,6 +150,8 @@ impl DlmsOptions {
         let mut config = MeterConfig::new(seed, calendar, self.auth.into(), self.suite);
         config.policy = self.policy.unwrap_or(config.policy);
         config.general_ciphering = self.general_ciphering;
+        config.push_sealed = self.push_sealed;
+        config.push_client = self.push_client;
         config.client = self.client;
         config.logical_device = self.logical_device;
         config.physical_device = self.physical_device;
@@ -206,7 +220,20 @@ impl DlmsOptions {
                 }
             });
         }
+        if !self.push.is_empty() {
+            let every = self.push_every.map(|seconds| Duration::from_secs(seconds.into()));
+            server.push_to(self.push.clone(), every);
+        }
         Ok(server.with_meter(|meter, _| described(&meter.config, &lines)))
+    }
+}
+
+fn route(place: &str) -> Result<PushRoute, String> {
+    match place.split_once("://") {
+        Some(("tcp", address)) => Ok(PushRoute::Tcp(address.to_owned())),
+        Some(("udp", address)) => Ok(PushRoute::Udp(address.to_owned())),
+        None if place == "line" => Ok(PushRoute::Serial),
+        _ => Err("neither tcp://HOST:PORT nor udp://HOST:PORT nor line".to_owned()),
     }
 }
 

@@ -174,6 +174,10 @@ pub struct MeterConfig {
     pub policy: u8,
     /// Answers go out as general-glo-ciphering, even when the request did not come so.
     pub general_ciphering: bool,
+    /// Its notifications go out as general-glo-ciphering.
+    pub push_sealed: bool,
+    /// The client to whom it pushes.
+    pub push_client: u16,
     /// Bytes of an APDU that it takes, at most.
     pub pdu_bytes_max: u16,
     /// Services that it knows, of [`conformance`].
@@ -234,6 +238,8 @@ impl MeterConfig {
             // Ciphered contexts have all requests and answers authenticated and encrypted.
             policy: if matches!(mechanism, Mechanism::Gmac | Mechanism::Ecdsa) { 0x6C } else { 0 },
             general_ciphering: false,
+            push_sealed: false,
+            push_client: 102,
             pdu_bytes_max: 1024,
             conformance: conformance::ALL,
             hdlc: HdlcLimits { info_bytes_max: 512, window_frames_max: 3, inactivity_s: 120 },

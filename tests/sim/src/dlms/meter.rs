@@ -1,9 +1,9 @@
 //! The meter behind all its lines: what it holds, and what can be done to it.
 
-use super::config::{MeterConfig, PUBLIC_CLIENT};
+use super::config::{Keys, MeterConfig, PUBLIC_CLIENT};
 use super::object::metering::{self, Held};
 use super::object::profile::{self, HeldRow, Profile};
-use super::object::{Object, Reference, access, control, name, octets, prepayment, push, refusal};
+use super::object::{Object, Reference, access, control, octets, prepayment, push, refusal};
 use super::quantities::{QUANTITIES, Quantities, quantity_of};
 use super::time::{date_time, instant};
 use super::value::Value;
@@ -30,7 +30,11 @@ pub struct Meter {
     /// The invocation counter of the meter's last own message.
     pub(super) own_counter: u32,
     /// Notifications that wait for a line.
-    pub(super) outbox: Vec<Value>,
+    pub(super) outbox: Vec<Vec<u8>>,
+    pub(super) notifications: u32,
+    /// Keys that hold from the next request on.
+    pub(super) new_keys: Option<Keys>,
+    pub(super) used_tokens: Vec<&'static str>,
 }
 
 /// Who asks: the association's state as its object shows it.
@@ -45,6 +49,18 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// Who sees all.
+    pub(super) fn of_the_meter(config: &MeterConfig) -> Self {
+        Self {
+            client: config.client,
+            mechanism: config.mechanism.code(),
+            ciphered: false,
+            conformance: config.conformance,
+            send_bytes_max: u16::MAX,
+            take_bytes_max: u16::MAX,
+        }
+    }
+
     pub(super) fn is_public(&self) -> bool {
         self.client == PUBLIC_CLIENT
     }
@@ -71,6 +87,9 @@ impl Meter {
             events,
             own_counter: 0x100,
             outbox: Vec::new(),
+            notifications: 0,
+            new_keys: None,
+            used_tokens: Vec::new(),
             config,
         }
     }
@@ -123,17 +142,22 @@ impl Meter {
         self.cell(70, control::DISCONNECT, 2) == Some(&Value::Bool(true))
     }
 
+    /// What happens by itself, before a request is heard.
+    pub(super) fn pass(&mut self, at: Duration) {
+        if let Some(keys) = self.new_keys.take() {
+            // Counters begin anew with a key.
+            if keys.unicast != self.config.keys.unicast {
+                self.config.client_counter = 0;
+            }
+            self.config.keys = keys;
+        }
+        self.activate_calendar_in_time(at);
+    }
+
     /// What an attribute of an object is, for tests: any object, computed or kept.
     #[must_use]
     pub fn attribute(&self, class: u16, name: super::Name, index: i8, at: Duration) -> Option<Value> {
-        let all = Standing {
-            client: self.config.client,
-            mechanism: self.config.mechanism.code(),
-            ciphered: false,
-            conformance: self.config.conformance,
-            send_bytes_max: u16::MAX,
-            take_bytes_max: u16::MAX,
-        };
+        let all = Standing::of_the_meter(&self.config);
         self.get(Reference { class, name, index }, None, all, at).ok()
     }
 
@@ -192,6 +216,10 @@ impl Meter {
             7 => self.profile(object.name, at).attribute(index),
             8 => self.clock_attribute(index, at),
             15 => self.association(index, standing),
+            64 => self.security_attribute(index),
+            111 => self.account_attribute(index),
+            // The threshold in force is the normal one: emergencies are not simulated.
+            71 if index == 3 => object.cell(4).map(|normal| normal.value.clone()),
             _ => None,
         };
         Ok(computed.unwrap_or(kept))
@@ -280,6 +308,7 @@ impl Meter {
                 Value::I16(deviation) => self.config.deviation_min = *deviation,
                 _ => return refusal::TYPE_UNMATCHED,
             },
+            (15, 7) => return self.change_secret(value),
             _ if !cell.value.same_type(value) => return refusal::TYPE_UNMATCHED,
             _ => {}
         }
@@ -326,10 +355,20 @@ impl Meter {
             }
             (7, 2) | (3..=5, 1) => Ok(None),
             (8, _) => self.adjust_clock(index, parameter, at),
-            (70, 1 | 2) => {
-                self.switch(index == 2, at);
+            (11, _) => self.change_special_days(index, parameter),
+            (18, _) => self.transfer_image(index, parameter),
+            (20, 1) => {
+                self.activate_calendar();
                 Ok(None)
             }
+            (40, 1) => {
+                self.push(at);
+                Ok(None)
+            }
+            (64, _) => self.change_security(index, parameter),
+            (70, _) => self.control_supply(index, at),
+            (112, _) => self.change_credit(index, parameter),
+            (115, 1) => self.enter_token(parameter, at),
             _ => Err(refusal::OTHER),
         }
     }
@@ -356,11 +395,5 @@ impl Meter {
         self.clock_offset_s += by;
         self.remember(EVENT_CLOCK_ADJUSTED, at);
         Ok(None)
-    }
-
-    /// The name of the counter object that the public client reads.
-    #[must_use]
-    pub fn counter_object(&self) -> super::Name {
-        name(0, 0, 43, 1, 0)
     }
 }

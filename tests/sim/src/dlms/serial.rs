@@ -1,13 +1,12 @@
 //! The meter's serial line, with true timing: ten bit times a byte (start, eight bits, stop; or seven bits
 //! and parity), in either direction.
 
-use super::link::{Hdlc, Sent};
-use super::meter::Meter;
+use super::link::{Hdlc, Sent, unnumbered};
 use super::opening::{Opening, OpeningForm, Spoken};
+use super::server::Shared;
 use crate::LineSpeed;
 use crate::serve::{Wire, lock};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Bits of a byte on the line.
@@ -44,7 +43,7 @@ struct UnderWay {
 /// A meter behind a serial line, without I/O and without a clock.
 #[derive(Debug)]
 pub(super) struct SerialWire {
-    meter: Arc<Mutex<Meter>>,
+    shared: Shared,
     hdlc: Hdlc,
     opening: Option<Opening>,
     line: SerialLine,
@@ -57,9 +56,9 @@ pub(super) struct SerialWire {
 }
 
 impl SerialWire {
-    pub(super) fn new(meter: Arc<Mutex<Meter>>, line: SerialLine) -> Self {
+    pub(super) fn new(shared: Shared, line: SerialLine) -> Self {
         Self {
-            meter,
+            shared,
             hdlc: Hdlc::default(),
             opening: line.opening.map(|form| Opening::new(form, line.speed)),
             line,
@@ -78,9 +77,9 @@ impl SerialWire {
             let byte = if speed == opening.listens_at() { byte } else { rubbish(byte) };
             if !opening.is_through() {
                 let reaction = opening.form.reaction;
-                let spoken = opening.hear(&lock(&self.meter), byte, end);
+                let spoken = opening.hear(&lock(&self.shared.meter), byte, end);
                 if let Some(Spoken { text, speed }) = spoken
-                    && !lock(&self.meter).config.faults.silent
+                    && !lock(&self.shared.meter).config.faults.silent
                 {
                     self.say(end + reaction, &text, speed);
                 }
@@ -89,12 +88,23 @@ impl SerialWire {
         }
         let speaks = self.opening.as_ref().map_or(self.line.speed, Opening::listens_at);
         let byte = if speed == speaks { byte } else { rubbish(byte) };
-        let sent = self.hdlc.hear(&mut lock(&self.meter), &[byte], end);
+        let sent = {
+            let mut meter = lock(&self.shared.meter);
+            let sent = self.hdlc.hear(&mut meter, &[byte], end);
+            self.shared.wake_pusher(&meter);
+            sent
+        };
         let mut begin = end + self.line.response;
         for Sent { pause, bytes, .. } in sent {
             begin = begin.max(self.meter_until) + pause;
             self.say(begin, &bytes, speaks);
         }
+    }
+
+    /// Sends a notification that nobody asked for, at HDLC's speed.
+    pub(super) fn push(&mut self, notification: &[u8], now: Duration) {
+        let frames = unnumbered(&lock(&self.shared.meter).config, notification);
+        frames.iter().for_each(|frame| self.say(now, frame, self.line.speed));
     }
 
     fn say(&mut self, begin: Duration, bytes: &[u8], speed: LineSpeed) {

@@ -20,7 +20,7 @@ fn root() -> PathBuf {
 
 /// The Python that has the peers; `None` after saying that it is missing, which is a failure where peers are
 /// required.
-async fn python() -> Option<PathBuf> {
+pub(crate) async fn python() -> Option<PathBuf> {
     let own = root().join("tests/.venv/bin/python3");
     let fallback = if own.exists() { own } else { PathBuf::from("python3") };
     let python = std::env::var_os("PLOMB_PYTHON").map_or(fallback, PathBuf::from);
@@ -102,12 +102,12 @@ async fn serve(mut config: MeterConfig, line: Line) -> (MeterServer, Vec<String>
     (server, arguments)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs a client to its end; gives what it read.
-async fn run(python: &Path, script: &str, place: &[String], asked: &[String]) -> Value {
+pub(crate) async fn run(python: &Path, script: &str, place: &[String], asked: &[String]) -> Value {
     let script = root().join("tests/peers").join(script);
     let output = Command::new(python).arg(&script).args(place).args(asked).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -3,6 +3,9 @@
 
 mod clients;
 mod faults;
+mod general;
 mod hdlc;
+mod objects;
+mod push;
 mod rules;
 mod wire;

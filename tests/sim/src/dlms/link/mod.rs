@@ -6,7 +6,7 @@ mod wrapper;
 
 use super::faults::{Faults, Turn, meets};
 use super::meter::Meter;
-pub(super) use hdlc::Hdlc;
+pub(super) use hdlc::{Hdlc, unnumbered};
 use std::time::Duration;
 pub(super) use wrapper::{Wrapper, wrapped};
 
