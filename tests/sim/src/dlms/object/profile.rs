@@ -133,10 +133,13 @@ impl Profile<'_> {
     }
 
     fn in_gap(&self, row_s: u64) -> bool {
+        if !self.config.profile.gaps {
+            return false;
+        }
         let block = row_s / (GAP_EVERY_DAYS * DAY_S);
         // The whole gap lies within its block.
         let start = Dice(self.config.seed ^ block).roll() % (GAP_EVERY_DAYS * DAY_S - GAP_S);
-        self.config.profile.gaps && (start..start + GAP_S).contains(&(row_s % (GAP_EVERY_DAYS * DAY_S)))
+        (start..start + GAP_S).contains(&(row_s % (GAP_EVERY_DAYS * DAY_S)))
     }
 
     fn content(&self, column: &Column, row_s: u64) -> Value {
