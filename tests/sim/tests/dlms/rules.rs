@@ -70,6 +70,11 @@ async fn errors_of_access_are_told_apart() {
     ] {
         assert_eq!(client.ask(&hex(request)).await, hex(answer), "{request}");
     }
+    // The meter takes 1024 bytes.
+    let long = [&hex("C1 01 C1 00 01 00 00 60 01 01 FF 02 00 09 82 03 F0")[..], &[0x41; 1008]].concat();
+    assert_eq!(client.ask(&long).await, hex("D8 01 04"));
+    let whole = [&hex("C1 01 C1 00 01 00 00 60 01 01 FF 02 00 09 82 03 EF")[..], &[0x41; 1007]].concat();
+    assert_eq!(client.ask(&whole).await, hex("C5 01 C1 00"));
 }
 
 #[tokio::test]

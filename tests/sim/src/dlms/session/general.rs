@@ -1,6 +1,9 @@
 //! General block transfer (IEC 62056-5-3, 6.5.3): any APDU in numbered blocks, in windows, either way.
 
-use super::{OPERATION_NOT_POSSIBLE, SERVICE_NOT_SUPPORTED, SERVICE_UNKNOWN, Session, exception};
+use super::{
+    OPERATION_NOT_POSSIBLE, PDU_TOO_LONG, SERVICE_NOT_ALLOWED, SERVICE_NOT_SUPPORTED, SERVICE_UNKNOWN, Session, State,
+    exception, pdu_bytes_max,
+};
 use crate::dlms::config::conformance;
 use crate::dlms::meter::Meter;
 use crate::dlms::value::{take_array, take_byte, take_octets, write_length};
@@ -31,6 +34,10 @@ impl Session {
     /// Takes a client's APDU; gives the meter's, one after the other.
     pub(in crate::dlms) fn apdus(&mut self, meter: &mut Meter, apdu: &[u8], at: Duration) -> Vec<Vec<u8>> {
         meter.pass(at);
+        // An opening comes before anything is agreed on.
+        if self.state != State::Idle && apdu.first() != Some(&0x60) && apdu.len() > pdu_bytes_max(meter).into() {
+            return vec![exception(SERVICE_NOT_ALLOWED, PDU_TOO_LONG)];
+        }
         if apdu.first() == Some(&0xE0) {
             return self
                 .block(meter, apdu, at)

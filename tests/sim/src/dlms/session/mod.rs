@@ -21,6 +21,7 @@ const SERVICE_NOT_ALLOWED: u8 = 1;
 const SERVICE_UNKNOWN: u8 = 2;
 const OPERATION_NOT_POSSIBLE: u8 = 1;
 const SERVICE_NOT_SUPPORTED: u8 = 2;
+const PDU_TOO_LONG: u8 = 4;
 const DECIPHERING_ERROR: u8 = 5;
 const COUNTER_ERROR: u8 = 6;
 
