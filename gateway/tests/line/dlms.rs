@@ -14,8 +14,8 @@ use plomb_seal::{Reason, SigningKey, Stamp};
 use plomb_sim::{
     Calendar,
     dlms::{
-        Framing as Frames, Mechanism, MeterConfig, MeterServer, ProfileForm, SerialLine, conformance, public_point,
-        set_fault,
+        Faults, Framing as Frames, Mechanism, MeterConfig, MeterServer, ProfileForm, SerialLine, conformance,
+        public_point,
     },
 };
 
@@ -235,14 +235,25 @@ async fn a_load_profile_is_fetched_whole_and_then_only_what_is_new() {
     }
 }
 
+fn faults() -> [(&'static str, Faults); 7] {
+    let none = Faults::default;
+    [
+        ("each fifth frame is lost", Faults { drop_every: Some(5), ..none() }),
+        ("each fourth frame is damaged", Faults { bad_fcs_every: Some(4), ..none() }),
+        ("byte by byte", Faults { trickle_ms: Some(0), ..none() }),
+        ("no answer to a release", Faults { no_rlre: true, ..none() }),
+        ("short APDUs", Faults { pdu_bytes_max: Some(90), ..none() }),
+        ("forgets its connections", Faults { forget_every: Some(9), ..none() }),
+        ("echo", Faults { echo: true, ..none() }),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disturbances_cost_time_and_nothing_else() {
     for way in [Way::Tcp, Way::HdlcTcp] {
-        for fault in
-            ["drop_every=5", "bad_fcs_every=4", "trickle_ms=0", "no_rlre", "pdu_bytes_max=90", "forget_every=9", "echo"]
-        {
+        for (fault, faults) in faults() {
             let mut config = MeterConfig::new(5, calendar(), Mechanism::Gmac, 0);
-            set_fault(&mut config.faults, fault).unwrap();
+            config.faults = faults;
             let mut site = Site::new(config, way).await;
             site.meter.reply_timeout_ms = Some(500);
             let answer = site.ask().await.unwrap_or_else(|(why, detail)| panic!("{way:?} {fault}: {why:?} {detail}"));
