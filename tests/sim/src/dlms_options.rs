@@ -115,6 +115,12 @@ pub(crate) struct DlmsOptions {
     /// Minutes to be added to the meter's local time for UTC, or none
     #[arg(long, default_value = "0", value_name = "MINUTES", requires = "dlms", allow_hyphen_values = true)]
     pub(crate) deviation: String,
+    /// The meter's clock follows Europe's summer time; the deviation is that of winter
+    #[arg(long, requires = "dlms")]
+    pub(crate) summer_time: bool,
+    /// The meter's clock counts deviations the other way
+    #[arg(long, requires = "dlms")]
+    pub(crate) inverted_deviation: bool,
     /// How far the meter's clock is ahead, in seconds
     #[arg(long, default_value_t = 0, value_name = "SECONDS", requires = "dlms", allow_hyphen_values = true)]
     pub(crate) clock_offset: i64,
@@ -175,6 +181,8 @@ impl DlmsOptions {
             "none" => DEVIATION_UNKNOWN,
             told => told.parse().map_err(|_| format!("--deviation {told}: neither minutes nor none"))?,
         };
+        config.summer_time = self.summer_time;
+        config.inverted_deviation = self.inverted_deviation;
         config.clock_offset_s = self.clock_offset;
         config.drift_ppm = self.drift;
         config.profile = ProfileForm {

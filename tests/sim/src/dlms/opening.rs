@@ -186,7 +186,7 @@ pub(super) fn readout(meter: &Meter, at: Duration) -> String {
 }
 
 fn clock_lines(config: &MeterConfig, clock_s: u64) -> String {
-    let [_, year, month, day, _, hour, minute, second, ..] = super::date_time(clock_s, config.deviation_min, 0);
+    let [_, year, month, day, _, hour, minute, second, ..] = config.stamp(clock_s);
     // The year's low byte alone: 2026 is 07EA.
     let year = (1792 + u16::from(year)) % 100;
     format!("0.9.1({hour:02}:{minute:02}:{second:02})\r\n0.9.2({year:02}-{month:02}-{day:02})\r\n")

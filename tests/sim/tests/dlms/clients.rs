@@ -109,7 +109,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Runs a client to its end; gives what it read.
 pub(crate) async fn run(python: &Path, script: &str, place: &[String], asked: &[String]) -> Value {
     let script = root().join("tests/peers").join(script);
-    let output = Command::new(python).arg(&script).args(place).args(asked).output().await.unwrap();
+    let output = Command::new(python).env("TZ", "UTC").arg(&script).args(place).args(asked).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     // One of them tells what it does, before its line of JSON.
@@ -293,6 +293,52 @@ async fn both_clients_switch_the_supply_and_one_sets_the_clock() {
     let read = run(&python, GURUX, &place, &words(&format!("--set-clock {wanted}"))).await;
     assert_eq!(read["clock_set"], wanted, "{read}");
     assert_eq!(server.with_meter(|meter, at| meter.clock_s(at)), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gurux_knows_every_attribute_of_every_object_writes_in_blocks_and_transfers_an_image() {
+    let Some(python) = python().await else { return };
+    let mut config = meter(Mechanism::Lls, 0);
+    config.pdu_bytes_max = 300;
+    let (server, place) = serve(config, Line::Tcp).await;
+    let label = "Neue Strasse 12, im Hof ".repeat(20);
+    let mut asked = words("--all --image 600 --write");
+    asked.push(label.clone());
+    let read = run(&python, GURUX, &place, &asked).await;
+    assert_eq!((&read["problems"], &read["error"]), (&serde_json::json!([]), &Value::Null), "{read}");
+    assert!(read["objects"].as_u64().unwrap() > 45, "{read}");
+    assert_eq!(read["image_status"], 3, "verified");
+    let held = server.with_meter(|meter, at| meter.attribute(1, [0, 0, 96, 1, 1, 255], 2, at));
+    assert_eq!(held, Some(plomb_sim::dlms::Value::Octets(label.into_bytes())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_clients_take_zones_and_one_takes_null_data() {
+    let Some(python) = python().await else { return };
+    let mut config = meter(Mechanism::Lls, 0);
+    config.deviation_min = -60;
+    config.profile.clock_column = 2;
+    for script in [PWITAB, GURUX] {
+        read_all(&python, script, config.clone(), Line::Tcp, 30, "").await;
+    }
+    // The hour that local time has twice, at the end of summer.
+    config.summer_time = true;
+    let (server, place) = serve(config.clone(), Line::Tcp).await;
+    let (begin, end) = (1_792_890_000 - 7200, 1_792_890_000 + 7200);
+    let held = server.with_meter(|meter, at| meter.held_rows(begin, end, at));
+    for script in [PWITAB, GURUX] {
+        let asked = words(&format!("--profile 1.0.99.1.0.255 --begin {begin} --end {end}"));
+        let read = run(&python, script, &place, &asked).await;
+        check_rows(&held, &read["rows"]);
+    }
+    // One of them shows null-data for values that stay the same: by day each row has another energy.
+    config.profile.null_compression = true;
+    let (server, place) = serve(config, Line::Tcp).await;
+    let (begin, end, held) = newest(&server, 4);
+    let asked = words(&format!("--profile 1.0.99.1.0.255 --begin {begin} --end {end}"));
+    let read = run(&python, PWITAB, &place, &asked).await;
+    let clocks: Vec<u64> = read["rows"].as_array().unwrap().iter().map(|row| row[0].as_u64().unwrap()).collect();
+    assert_eq!(clocks, held.iter().map(|row| row.unix_s).collect::<Vec<_>>(), "{read}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ mod faults;
 mod general;
 mod hdlc;
 mod objects;
+mod program;
 mod push;
 mod rules;
 mod wire;

@@ -156,7 +156,42 @@ async fn a_counter_that_does_not_rise_is_refused_with_the_one_that_is_expected()
     let apdu = opening("0A 00 00 00");
     client.say(&[&[0, 1, 0, 1, 0, 1, 0, u8::try_from(apdu.len()).unwrap()], &apdu[..]].concat()).await;
     assert!(client.hear().await.is_empty());
-    assert_eq!(INITIATE.len(), 14);
+}
+
+/// Suite 2's signatures: no foreign client makes them.
+#[tokio::test]
+async fn challenges_are_signed_with_p_384() {
+    use p384::ecdsa::signature::{Signer, Verifier};
+    let mut ordered = config(Mechanism::Ecdsa);
+    ordered.signing_key = vec![0x33; 48];
+    ordered.client_signing_key = vec![0x44; 48];
+    ordered.policy = 0;
+    let (server, mut client) = Client::connect(ordered.clone(), Framing::Wrapper, 1).await;
+    let (title, challenge) = (hex("50 4C 43 00 00 00 00 01"), [0x31; 32]);
+    let mut inner = hex("A1 09 06 07 60 85 74 05 08 01 01 A6 0A 04 08 50 4C 43 00 00 00 00 01");
+    inner.extend(hex("8A 02 07 80 8B 07 60 85 74 05 08 02 07 AC 22 80 20"));
+    inner.extend(challenge);
+    inner.extend(hex("BE 10 04 0E"));
+    inner.extend(INITIATE);
+    let aare = client.ask(&[&[0x60, u8::try_from(inner.len()).unwrap()], &inner[..]].concat()).await;
+    let place = aare.windows(4).position(|bytes| bytes == [0xAA, 0x22, 0x80, 0x20]).unwrap() + 4;
+    let asked = aare[place..place + 32].to_vec();
+    let meter_title = server.with_meter(|meter, _| meter.config.system_title);
+    let key = p384::ecdsa::SigningKey::from_slice(&ordered.client_signing_key).unwrap();
+    let text = [&title[..], &meter_title, &asked, &challenge].concat();
+    let signature: p384::ecdsa::Signature = key.sign(&text);
+    let reply = [&hex("C3 01 C1 00 0F 00 00 28 00 00 FF 01 01 09 60")[..], &signature.to_bytes()].concat();
+    let answer = client.ask(&reply).await;
+    assert_eq!(answer[..8], hex("C7 01 C1 00 01 00 09 60"));
+    let meters = p384::ecdsa::Signature::from_slice(&answer[8..]).unwrap();
+    let key = p384::ecdsa::SigningKey::from_slice(&ordered.signing_key).unwrap();
+    let text = [&meter_title[..], &title, &challenge, &asked].concat();
+    key.verifying_key().verify(&text, &meters).unwrap();
+    assert_eq!(client.ask(&ENERGY).await[..4], [0xC4, 1, 0xC1, 0]);
+    // Who repeats a signature doesn't come in with it.
+    client.ask(&[&[0x60, u8::try_from(inner.len()).unwrap()], &inner[..]].concat()).await;
+    assert_eq!(client.ask(&reply).await, hex("C7 01 C1 03 00"));
+    assert_eq!(client.ask(&ENERGY).await, hex("D8 01 01"));
 }
 
 #[tokio::test]

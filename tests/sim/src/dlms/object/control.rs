@@ -2,7 +2,6 @@
 
 use super::{Name, Object, name, octets, refusal};
 use crate::dlms::meter::Meter;
-use crate::dlms::time::instant;
 use crate::dlms::value::Value;
 use std::time::Duration;
 
@@ -158,7 +157,7 @@ impl Meter {
     /// Activates the passive calendar when its time has come.
     pub(in crate::dlms) fn activate_calendar_in_time(&mut self, at: Duration) {
         let due = self.cell(20, CALENDAR, 10).and_then(Value::octets);
-        let due = due.and_then(|due| instant(due, self.config.deviation_min));
+        let due = due.and_then(|due| self.config.instant(due));
         if due.is_some_and(|due| due <= self.clock_s(at)) {
             self.activate_calendar();
             self.put(20, CALENDAR, 10, octets(&[0xFF; 12]));

@@ -2,7 +2,6 @@
 
 use super::{Name, Object, octets, refusal};
 use crate::dlms::meter::Meter;
-use crate::dlms::time::date_time;
 use crate::dlms::value::Value;
 use std::time::Duration;
 
@@ -153,7 +152,7 @@ impl Meter {
                 EXECUTED
             }
         };
-        let stamp = date_time(self.clock_s(at), self.config.deviation_min, 0);
+        let stamp = self.config.stamp(self.clock_s(at));
         self.put(115, TOKEN_GATEWAY, 2, Value::Octets(token));
         self.put(115, TOKEN_GATEWAY, 3, octets(&stamp));
         self.put(115, TOKEN_GATEWAY, 6, Value::Structure(vec![Value::Enum(status), Value::Bits(Vec::new())]));

@@ -5,7 +5,6 @@ use crate::dlms::crypt::{AUTHENTICATED, Control, ENCRYPTED};
 use crate::dlms::meter::{Meter, Standing};
 use crate::dlms::object::Reference;
 use crate::dlms::session::sealed;
-use crate::dlms::time::date_time;
 use crate::dlms::value::Value;
 use std::time::Duration;
 
@@ -60,7 +59,7 @@ impl Meter {
         self.notifications = self.notifications.wrapping_add(1) & 0x00FF_FFFF;
         let mut apdu = vec![0x0F];
         apdu.extend(self.notifications.to_be_bytes());
-        let stamp = date_time(self.clock_s(at), self.config.deviation_min, 0);
+        let stamp = self.config.stamp(self.clock_s(at));
         apdu.push(12);
         apdu.extend(stamp);
         Value::Structure(self.pushed_values(at)).write(&mut apdu);

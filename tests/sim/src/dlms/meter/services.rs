@@ -1,178 +1,13 @@
-//! The meter behind all its lines: what it holds, and what can be done to it.
+//! Reading, writing and acting on objects: which are computed, and which methods do what.
 
-use super::config::{Keys, MeterConfig, PUBLIC_CLIENT};
-use super::object::metering::{self, Held};
-use super::object::profile::{self, HeldRow, Profile};
-use super::object::{Object, Reference, access, control, octets, prepayment, push, refusal};
-use super::quantities::{QUANTITIES, Quantities, quantity_of};
-use super::time::{date_time, instant};
-use super::value::Value;
+use super::{EVENT_CLOCK_ADJUSTED, Meter, Standing};
+use crate::dlms::Name;
+use crate::dlms::object::{Object, Reference, access, metering, octets, refusal};
+use crate::dlms::quantities::{Quantities, quantity_of};
+use crate::dlms::value::Value;
 use std::time::Duration;
 
-/// Events that the meter remembers, at most.
-const EVENTS_MAX: usize = 100;
-const EVENT_POWER_UP: u8 = 2;
-const EVENT_CLOCK_ADJUSTED: u8 = 4;
-const EVENT_DISCONNECTED: u8 = 62;
-const EVENT_RECONNECTED: u8 = 61;
-
-/// A simulated electricity meter, without I/O and without a clock: instants count from its begin.
-#[derive(Debug)]
-pub struct Meter {
-    /// As it was ordered; keys and faults may change.
-    pub config: MeterConfig,
-    pub(super) objects: Vec<Object>,
-    pub(super) quantities: Quantities,
-    clock_offset_s: i64,
-    /// When the load, daily, billing and event profiles were cleared.
-    cleared: Vec<(super::Name, u64)>,
-    events: Vec<(u64, u8)>,
-    /// The invocation counter of the meter's last own message.
-    pub(super) own_counter: u32,
-    /// Notifications that wait for a line.
-    pub(super) outbox: Vec<Vec<u8>>,
-    pub(super) notifications: u32,
-    /// Keys that hold from the next request on.
-    pub(super) new_keys: Option<Keys>,
-    pub(super) used_tokens: Vec<&'static str>,
-}
-
-/// Who asks: the association's state as its object shows it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
-    pub(super) client: u16,
-    pub(super) mechanism: u8,
-    pub(super) ciphered: bool,
-    pub(super) conformance: u32,
-    pub(super) send_bytes_max: u16,
-    pub(super) take_bytes_max: u16,
-}
-
-impl Standing {
-    /// Who sees all.
-    pub(super) fn of_the_meter(config: &MeterConfig) -> Self {
-        Self {
-            client: config.client,
-            mechanism: config.mechanism.code(),
-            ciphered: false,
-            conformance: config.conformance,
-            send_bytes_max: u16::MAX,
-            take_bytes_max: u16::MAX,
-        }
-    }
-
-    pub(super) fn is_public(&self) -> bool {
-        self.client == PUBLIC_CLIENT
-    }
-}
-
 impl Meter {
-    /// A meter as it is ordered.
-    #[must_use]
-    pub fn new(config: MeterConfig) -> Self {
-        let mut objects = metering::objects(&config);
-        objects.extend(profile::objects(&config.profile));
-        objects.extend(access::objects(&config));
-        objects.extend(control::objects());
-        objects.push(control::mbus_reading());
-        objects.extend(prepayment::objects());
-        objects.extend(push::objects());
-        let start_s = config.calendar.start_unix_s;
-        let events = vec![(start_s.saturating_sub(86_400 * 40), EVENT_POWER_UP)];
-        Self {
-            objects,
-            quantities: Quantities::new(config.seed),
-            clock_offset_s: config.clock_offset_s,
-            cleared: Vec::new(),
-            events,
-            own_counter: 0x100,
-            outbox: Vec::new(),
-            notifications: 0,
-            new_keys: None,
-            used_tokens: Vec::new(),
-            config,
-        }
-    }
-
-    /// The true time, in seconds since 1970: what registers follow.
-    #[must_use]
-    pub fn unix_s(&self, at: Duration) -> u64 {
-        self.config.calendar.unix_s(at)
-    }
-
-    /// What the meter's own clock says, in seconds since 1970: what profiles follow.
-    #[must_use]
-    pub fn clock_s(&self, at: Duration) -> u64 {
-        let true_s = self.unix_s(at);
-        let run_s = i64::try_from(true_s - self.config.calendar.start_unix_s).unwrap_or(i64::MAX);
-        let gained_s = run_s.saturating_mul(self.config.drift_ppm.into()) / 1_000_000;
-        true_s.saturating_add_signed(self.clock_offset_s + gained_s)
-    }
-
-    /// Every register at an instant, told by the simulator's own hand.
-    #[must_use]
-    pub fn held(&self, at: Duration) -> Vec<Held> {
-        let unix_s = self.unix_s(at);
-        QUANTITIES.into_iter().map(|quantity| Held::new(quantity, &self.quantities.value(quantity, unix_s))).collect()
-    }
-
-    /// Rows of the load profile from one instant to another, both included, as the simulator holds them.
-    #[must_use]
-    pub fn held_rows(&self, from_unix_s: u64, to_unix_s: u64, at: Duration) -> Vec<HeldRow> {
-        let profile = self.profile(profile::LOAD, at);
-        let times = profile.times().into_iter().filter(|row| (from_unix_s..=to_unix_s).contains(row));
-        profile.held(&times.collect::<Vec<_>>())
-    }
-
-    /// Instants of all rows of the load profile, oldest first: the first is entry 1.
-    #[must_use]
-    pub fn row_times(&self, at: Duration) -> Vec<u64> {
-        self.profile(profile::LOAD, at).times()
-    }
-
-    /// The data sets of a readout (IEC 62056-21, mode C) at an instant.
-    #[must_use]
-    pub fn readout(&self, at: Duration) -> String {
-        super::opening::readout(self, at)
-    }
-
-    /// Whether the supply is connected.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.cell(70, control::DISCONNECT, 2) == Some(&Value::Bool(true))
-    }
-
-    /// What happens by itself, before a request is heard.
-    pub(super) fn pass(&mut self, at: Duration) {
-        if let Some(keys) = self.new_keys.take() {
-            // Counters begin anew with a key.
-            if keys.unicast != self.config.keys.unicast {
-                self.config.client_counter = 0;
-            }
-            self.config.keys = keys;
-        }
-        self.activate_calendar_in_time(at);
-    }
-
-    /// What an attribute of an object is, for tests: any object, computed or kept.
-    #[must_use]
-    pub fn attribute(&self, class: u16, name: super::Name, index: i8, at: Duration) -> Option<Value> {
-        let all = Standing::of_the_meter(&self.config);
-        self.get(Reference { class, name, index }, None, all, at).ok()
-    }
-
-    pub(super) fn profile(&self, name: super::Name, at: Duration) -> Profile<'_> {
-        let cleared = self.cleared.iter().find(|(cleared, _)| *cleared == name);
-        Profile {
-            name,
-            config: &self.config,
-            quantities: &self.quantities,
-            clock_s: self.clock_s(at),
-            cleared_s: cleared.map_or(0, |(_, unix_s)| *unix_s),
-            events: &self.events,
-        }
-    }
-
     fn object(&self, reference: Reference, standing: Standing) -> Result<&Object, u8> {
         let mut named = self.objects.iter().filter(|object| object.name == reference.name).peekable();
         named.peek().ok_or(refusal::UNDEFINED)?;
@@ -180,20 +15,8 @@ impl Meter {
         if standing.is_public() && !object.public { Err(refusal::UNDEFINED) } else { Ok(object) }
     }
 
-    pub(super) fn cell(&self, class: u16, name: super::Name, index: i8) -> Option<&Value> {
-        let object = self.objects.iter().find(|object| object.class == class && object.name == name)?;
-        object.cell(index).map(|cell| &cell.value)
-    }
-
-    pub(super) fn put(&mut self, class: u16, name: super::Name, index: i8, value: Value) {
-        let object = self.objects.iter_mut().find(|object| object.class == class && object.name == name);
-        if let Some(cell) = object.and_then(|object| object.cell_mut(index)) {
-            cell.value = value;
-        }
-    }
-
     /// Reads an attribute.
-    pub(super) fn get(
+    pub(in crate::dlms) fn get(
         &self,
         reference: Reference,
         selection: Option<&(u8, Value)>,
@@ -225,7 +48,7 @@ impl Meter {
         Ok(computed.unwrap_or(kept))
     }
 
-    fn datum(&self, at_name: super::Name, at: Duration) -> Option<Value> {
+    fn datum(&self, at_name: Name, at: Duration) -> Option<Value> {
         match at_name {
             [0, 0, 43, 1, _, 255] => Some(Value::U32(self.config.client_counter)),
             metering::TARIFF => Some(Value::U8(Quantities::tariff(self.clock_s(at)))),
@@ -238,7 +61,7 @@ impl Meter {
         let quantity = quantity_of(object.name)?;
         let unix_s = self.unix_s(at);
         let period_start = unix_s - unix_s % 900;
-        let stamp = |unix_s| octets(&date_time(unix_s, self.config.deviation_min, 0));
+        let stamp = |unix_s| octets(&self.config.stamp(unix_s));
         match (object.class, index) {
             (3 | 4, 2) | (5, 3) => Some(self.quantities.value(quantity, unix_s)),
             (4, 5) => Some(stamp(self.quantities.demand_max(unix_s).1)),
@@ -250,8 +73,11 @@ impl Meter {
 
     fn clock_attribute(&self, index: i8, at: Duration) -> Option<Value> {
         match index {
-            2 => Some(octets(&date_time(self.clock_s(at), self.config.deviation_min, 0))),
+            2 => Some(octets(&self.config.stamp(self.clock_s(at)))),
+            3 if self.config.inverted_deviation => Some(Value::I16(self.config.deviation_min.saturating_neg())),
             3 => Some(Value::I16(self.config.deviation_min)),
+            4 => self.config.stamp(self.clock_s(at)).last().map(|status| Value::U8(*status)),
+            8 => Some(Value::Bool(self.config.summer_time)),
             _ => None,
         }
     }
@@ -289,7 +115,7 @@ impl Meter {
     }
 
     /// Writes an attribute; the answer is a Data-Access-Result.
-    pub(super) fn set(&mut self, reference: Reference, value: &Value, standing: Standing, at: Duration) -> u8 {
+    pub(in crate::dlms) fn set(&mut self, reference: Reference, value: &Value, standing: Standing, at: Duration) -> u8 {
         let Reference { class, name, index } = reference;
         let cell = match self.object(reference, standing) {
             Err(reason) => return reason,
@@ -305,7 +131,14 @@ impl Meter {
         match (class, index) {
             (8, 2) => return self.set_clock(value, at),
             (8, 3) => match value {
+                Value::I16(deviation) if self.config.inverted_deviation => {
+                    self.config.deviation_min = deviation.saturating_neg();
+                }
                 Value::I16(deviation) => self.config.deviation_min = *deviation,
+                _ => return refusal::TYPE_UNMATCHED,
+            },
+            (8, 8) => match value {
+                Value::Bool(enabled) => self.config.summer_time = *enabled,
                 _ => return refusal::TYPE_UNMATCHED,
             },
             (15, 7) => return self.change_secret(value),
@@ -318,7 +151,7 @@ impl Meter {
 
     fn set_clock(&mut self, value: &Value, at: Duration) -> u8 {
         let Some(stamp) = value.octets() else { return refusal::TYPE_UNMATCHED };
-        let Some(wanted) = instant(stamp, self.config.deviation_min) else { return refusal::OTHER };
+        let Some(wanted) = self.config.instant(stamp) else { return refusal::OTHER };
         let now = self.clock_s(at);
         let difference = i64::try_from(wanted).unwrap_or(i64::MAX) - i64::try_from(now).unwrap_or_default();
         self.clock_offset_s += difference;
@@ -326,15 +159,8 @@ impl Meter {
         0
     }
 
-    pub(super) fn remember(&mut self, event: u8, at: Duration) {
-        if self.events.len() >= EVENTS_MAX {
-            self.events.remove(0);
-        }
-        self.events.push((self.clock_s(at), event));
-    }
-
     /// Invokes a method; an answer of 0 may have a value.
-    pub(super) fn invoke(
+    pub(in crate::dlms) fn invoke(
         &mut self,
         reference: Reference,
         parameter: Option<&Value>,
@@ -371,13 +197,6 @@ impl Meter {
             (115, 1) => self.enter_token(parameter, at),
             _ => Err(refusal::OTHER),
         }
-    }
-
-    /// Disconnects or reconnects the supply.
-    pub fn switch(&mut self, connect: bool, at: Duration) {
-        self.put(70, control::DISCONNECT, 2, Value::Bool(connect));
-        self.put(70, control::DISCONNECT, 3, Value::Enum(u8::from(connect)));
-        self.remember(if connect { EVENT_RECONNECTED } else { EVENT_DISCONNECTED }, at);
     }
 
     /// Methods of the clock: to the next quarter, to the minute, shift by seconds.
