@@ -67,8 +67,8 @@ Examples:
   plomb read dlms /dev/ttyUSB0 --auth hls-gmac --secrets secrets --obis 1-0:1.8.0 \\
       --load-profile 1-0:99.1.0 --since 2d
 
-Exit codes: 0 read, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not answer
-rightly, 78 wrong secrets' file.")]
+Exit codes: 0 read, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not
+answer rightly, 78 wrong secrets' file.")]
 pub(crate) struct ReadDlmsArgs {
     #[command(flatten)]
     pub(crate) meter: DlmsMeterArgs,

@@ -69,6 +69,9 @@ impl Seals {
     /// Opens a ciphered APDU with whichever keys fit: first those under the sender's own title. `sender` is who is
     /// known to have sent it.
     pub(super) fn open(&self, bytes: &[u8], sender: Option<SystemTitle>) -> Result<Unsealed, Wrong<'static>> {
+        if let Some(error) = malformed(bytes) {
+            return Err(Wrong::new("apdu", error.to_string(), 0));
+        }
         let named = named_title(bytes);
         let senders: Vec<SystemTitle> = match named {
             Some(title) => vec![title],
@@ -197,13 +200,15 @@ fn wrong(error: &SecurityError) -> Wrong<'static> {
 
 /// Whether bytes are a ciphered APDU: its lengths fit.
 pub(super) fn is_sealed(bytes: &[u8]) -> bool {
-    let [tag, ..] = bytes else { return false };
+    matches!(bytes, [tag, ..] if Ciphered::is_ciphered(*tag)) && malformed(bytes).is_none()
+}
+
+/// What is wrong with the lengths of a ciphered APDU.
+fn malformed(bytes: &[u8]) -> Option<SecurityError> {
     // Any key will do to have the lengths read; what comes out is not looked at.
-    let Ok(key) = Key::new(&[0; 16]) else { return false };
-    let title = SystemTitle([0; 8]);
-    Ciphered::is_ciphered(*tag)
-        && !matches!(
-            decipher_unchecked(bytes, Some(title), &key),
-            Err(SecurityError::Malformed(_) | SecurityError::TagWrong)
-        )
+    let key = Key::new(&[0; 16]).ok()?;
+    match decipher_unchecked(bytes, Some(SystemTitle([0; 8])), &key) {
+        Err(error @ (SecurityError::Malformed(_) | SecurityError::TagWrong)) => Some(error),
+        _ => None,
+    }
 }
