@@ -145,7 +145,7 @@ passwords and challenges are never shown.
 
 Examples:
   plomb decode 68 09 09 68 08 01 78 0C 13 65 25 01 00 2B 16
-  plomb decode C4 01 C1 00 06 00 01 E2 40                a meter's answer to a GET
+  plomb decode C4 01 C1 00 06 00 01 E2 40                 what a meter answers to a GET
   plomb decode \"$(cat p1.txt)\"
   plomb decode --json - < telegrams.hex
   plomb decode --keys keys.txt --annotate - < heard.hex

@@ -185,6 +185,8 @@ fn keys_open_what_is_ciphered_and_each_trouble_has_its_kind_and_code() {
     let kind = |told: &[Value]| told[0]["error"]["kind"].as_str().unwrap_or_default().to_string();
     let (code, told) = decode(&[], &line);
     assert_eq!((code, kind(&told).as_str()), (Some(66), "key missing"), "{told:?}");
+    let (code, told) = decode(&[], &text(&hdlc_segments(&sealed(Form::General, &push()))));
+    assert_eq!((code, told.len(), &told[1]["error"]["kind"]), (Some(66), 2, &"key missing".into()), "{told:?}");
     // Another name's keys come first, and do not fit.
     let more = format!("attic encryption {AUTHENTICATION}\nattic authentication {ENCRYPTION}\n");
     let (code, told) = decode(&["--secrets", &secrets(&folder, &(more.clone() + &both_keys()))], &line);
@@ -286,7 +288,7 @@ fn questions_answers_and_values_are_told() {
     let asked = &told[0]["apdu"];
     assert_eq!((&asked["name"], &asked["invoke_id"]), (&"get-request".into(), &3.into()));
     assert_eq!(asked["attributes"][0]["obis"], "1-0:1.8.0*255");
-    assert_eq!((&asked["attributes"][0]["class"], &asked["attributes"][0]["attribute"]), (&3.into(), &"2".into()));
+    assert_eq!((&asked["attributes"][0]["class"], &asked["attributes"][0]["attribute"]), (&3.into(), &2.into()));
     assert_eq!(told[1]["apdu"]["results"][0]["type"], "double-long-unsigned");
     assert_eq!((&told[2]["apdu"]["name"], &told[2]["apdu"]["value"]), (&"data".into(), &"{-5, \"x\"}".into()));
     assert!(told[3]["apdu"]["reason"].as_str().unwrap().contains("service not supported"), "{}", told[3]);
@@ -308,6 +310,11 @@ fn a_damaged_frame_is_told_and_what_could_be_read_is_shown() {
     let (code, told) = decode(&[], &text(&[first, last]));
     assert!(code == Some(65) && is_pushed(&told[1]), "{told:?}");
     assert!(told.iter().all(|one| one["error"]["kind"] == "checksum"), "{told:?}");
+    let whole = hdlc_segments(&push());
+    let mut line = whole.concat();
+    line[whole[0].len() - 2] ^= 1;
+    let (code, told) = decode(&[], &text(&[line]));
+    assert!(code == Some(65) && is_pushed(&told[0]), "{told:?}");
     // A push that breaks off.
     let apdu = push();
     let (_, told) = decode(&["--protocol", "dlms"], &text(&[apdu[..apdu.len() - 3].to_vec()]));
