@@ -2,6 +2,7 @@
 
 mod acse;
 mod apdu;
+mod service;
 
 pub use apdu::SECRET;
 

@@ -293,6 +293,9 @@ fn questions_answers_and_values_are_told() {
     assert_eq!((&told[2]["apdu"]["name"], &told[2]["apdu"]["value"]), (&"data".into(), &"{-5, \"x\"}".into()));
     assert!(told[3]["apdu"]["reason"].as_str().unwrap().contains("service not supported"), "{}", told[3]);
     assert!(told.iter().all(|one| one["records"] == Value::Array(Vec::new())));
+    // Wireless telegrams that were cut off are none of it.
+    let (_, told) = decode(&[], "1444ae0c7856341201\n00\n");
+    assert!(told.iter().all(|one| one["ok"] == false && one["protocol"] == "wmbus"), "{told:?}");
 }
 
 #[test]

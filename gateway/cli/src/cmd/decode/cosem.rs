@@ -75,6 +75,13 @@ fn wrapped_whole(bytes: &[u8]) -> bool {
     true
 }
 
+/// Whether bytes are a value by themselves. One byte may be anything, and a number may be a wireless telegram that was cut
+/// off: length, and C field of one that a meter sends.
+fn is_value(bytes: &[u8]) -> bool {
+    let telegram_like = matches!(bytes, [_] | [0x0D..=0x21, 0x44 | 0x46, ..]);
+    !telegram_like && Value::parse_whole(bytes).is_ok()
+}
+
 /// Whether bytes begin like an APDU in clear, with a choice that its service has, or the length of an association.
 fn begins_apdu(bytes: &[u8]) -> bool {
     match bytes {
@@ -112,8 +119,7 @@ impl Cosem {
         let is_apdu = match Apdu::parse(bytes) {
             Ok(Apdu::Ciphered(_)) => is_sealed(bytes),
             Ok(_) => true,
-            // One byte may be anything.
-            Err(_) if bytes.len() > 1 && Value::parse_whole(bytes).is_ok() => true,
+            Err(_) if is_value(bytes) => true,
             Err(_) => nothing_else && begins_apdu(bytes),
         };
         is_apdu.then(|| self.tell(bytes))
