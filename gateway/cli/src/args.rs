@@ -371,6 +371,8 @@ Examples:
   plomb scan tcp://192.0.2.7:10001 --mask 21FFFFFF
   plomb scan /dev/ttyUSB1 --wmbus --for 5m      in the air
   rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
+  plomb scan tcp://192.0.2.8:4059 --dlms        a DLMS meter on the network
+  plomb scan /dev/ttyUSB0 --dlms --baud 9600    DLMS meters on a serial line
 
 Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the
 line fails, 130 ended by ctrl-C (what was found before is told).")]
@@ -380,6 +382,12 @@ pub(crate) struct ScanArgs {
     /// Listen to the air through the wireless M-Bus receiver on this port.
     #[arg(long)]
     pub(crate) wmbus: bool,
+    /// Search for DLMS meters: over HDLC by physical device, over the network by what the meter says of itself.
+    #[arg(long, conflicts_with_all = ["wmbus", "primary", "mask", "speeds"])]
+    pub(crate) dlms: bool,
+    /// With --dlms over HDLC: which physical devices to try.
+    #[arg(long, value_name = "FROM-TO", value_parser = physical_range, default_value = "0-127", requires = "dlms")]
+    pub(crate) physical: (u16, u16),
     /// How long to listen to the air.
     #[arg(long = "for", value_name = "TIME", value_parser = crate::show::duration, default_value = "2m")]
     pub(crate) lasts: std::time::Duration,
@@ -507,6 +515,14 @@ pub(crate) struct DemoArgs {
 fn system_title(text: &str) -> Result<SystemTitle, String> {
     let bytes = hex::decode(text).ok();
     bytes.and_then(|bytes| SystemTitle::from_slice(&bytes)).ok_or_else(|| "write 16 hexadecimal digits".into())
+}
+
+fn physical_range(text: &str) -> Result<(u16, u16), String> {
+    let wrong = || "write one address or a range, 0 to 16383, as 16-40".to_string();
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.parse::<u16>().ok().filter(|number| *number <= 0x3FFF).ok_or_else(wrong);
+    let range = (number(first)?, number(last)?);
+    if range.0 <= range.1 { Ok(range) } else { Err(wrong()) }
 }
 
 fn primary(text: &str) -> Result<u8, String> {

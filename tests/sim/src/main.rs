@@ -1,7 +1,10 @@
 //! Serves simulated meters on a pseudo-terminal or a socket until it is told to stop.
 
+mod dlms_options;
+
 use clap::{ArgGroup, Parser};
-use plomb_sim::dlms::{DlmsOptions, MeterServer};
+use dlms_options::DlmsOptions;
+use plomb_sim::dlms::MeterServer;
 use plomb_sim::file::{BusFile, read_folder};
 use plomb_sim::mbus::{Faults, Slave, manufacturer_letters};
 use plomb_sim::radio::{Make, Protection, PtyReceiver, RadioMeter, Station, Twin, demo_air};

@@ -151,7 +151,7 @@ impl Conformance {
         named.map(|(_, name)| name).chain(last)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, ApduError> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, ApduError> {
         let offset = reader.offset();
         let wrong = ApduError::Field { what: "the conformance block", offset };
         // [APPLICATION 31], in one byte with older meters; a bit string of 24 bits.

@@ -220,6 +220,17 @@ impl DateTime {
         Some(self.deviation).filter(|minutes| *minutes != ANY_DEVIATION && (-840..=720).contains(minutes))
     }
 
+    /// The same local time with its deviation turned round: for meters whose makers count from UTC to local time, so
+    /// that Central European Time has 60. Nothing in the bytes tells; a meter whose clock is off by twice its deviation
+    /// is one. A deviation that is not stated stays so.
+    #[must_use]
+    pub const fn with_opposite_deviation(self) -> Self {
+        match self.deviation.checked_neg() {
+            Some(deviation) => Self { deviation, ..self },
+            None => self,
+        }
+    }
+
     /// Local time in milliseconds since 1970-01-01 00:00 of that time zone. `None` where a part is open.
     #[must_use]
     pub fn local_ms(self) -> Option<i64> {
@@ -317,6 +328,7 @@ mod tests {
         assert_eq!(time.unix_ms(), Some(1_576_757_100_000));
         assert!(time.status.is_daylight_saving() && !time.status.is_doubtful());
         assert_eq!(time.to_bytes(), bytes);
+        assert_eq!(time.with_opposite_deviation().unix_ms(), Some(1_576_757_100_000 + 7_200_000));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct ObjectEntry {
 /// The objects of a list. What is no object in it is left out.
 #[must_use]
 pub fn object_list(value: &Value) -> Vec<ObjectEntry> {
-    value.as_elements().unwrap_or_default().iter().filter_map(entry).collect()
+    super::read::elements(value).unwrap_or_default().iter().filter_map(entry).collect()
 }
 
 fn entry(value: &Value) -> Option<ObjectEntry> {

@@ -1,9 +1,69 @@
 //! Profile generic (class 7): columns and rows.
 
+use super::attribute::{Call, interface};
+use super::read::{FromValue, Mismatch, codes, elements};
+use super::unit::ScalerUnit;
 use crate::apdu::AttributeDescriptor;
 use crate::axdr::{DateTime, Value};
 use alloc::vec::Vec;
-use plomb_session::Obis;
+use plomb_session::Decimal;
+
+interface! {
+    /// Profile generic: rows of captured attributes, as a load profile or a log (IEC 62056-6-2 §5.3.6).
+    ///
+    /// The buffer is asked for in parts: [`SelectiveAccess`](crate::apdu::SelectiveAccess), and read by
+    /// [`rows_in_order`].
+    ProfileGeneric = 7 "profile generic"
+    attributes {
+        /// The rows.
+        buffer = 2: Value,
+        /// The columns.
+        capture_objects = 3: Vec<CaptureObject>,
+        /// Seconds between two rows; 0 where rows are captured on events.
+        capture_period = 4: u32,
+        /// How rows are sorted.
+        sort_method = 5: SortMethod,
+        /// By which column, where they are sorted by one.
+        sort_object = 6: CaptureObject,
+        /// How many rows there are.
+        entries_in_use = 7: u32,
+        /// How many rows there can be.
+        profile_entries = 8: u32,
+    }
+    methods { reset = 1, capture = 2, }
+}
+
+codes! {
+    /// How the rows of a profile are sorted.
+    SortMethod {
+        /// Oldest first.
+        FIFO = 1 "first in, first out",
+        /// Newest first.
+        LIFO = 2 "last in, first out",
+        /// Largest first.
+        LARGEST = 3 "largest",
+        /// Smallest first.
+        SMALLEST = 4 "smallest",
+        /// Nearest to zero first.
+        NEAREST_TO_ZERO = 5 "nearest to zero",
+        /// Farthest from zero first.
+        FARTHEST_FROM_ZERO = 6 "farthest from zero",
+    }
+}
+
+impl ProfileGeneric {
+    /// Forgets all rows.
+    #[must_use]
+    pub const fn reset(self) -> Call {
+        Call::new(Self::CLASS, self.0, 1, Value::Integer(0))
+    }
+
+    /// Captures a row now.
+    #[must_use]
+    pub const fn capture(self) -> Call {
+        Call::new(Self::CLASS, self.0, 2, Value::Integer(0))
+    }
+}
 
 /// The most rows that are read of one answer.
 pub const ROW_COUNT_MAX: usize = 50_000;
@@ -15,6 +75,24 @@ pub struct CaptureObject {
     pub attribute: AttributeDescriptor,
     /// Which element of the attribute, from 1; 0 for all of it.
     pub index: u16,
+}
+
+/// A column with what its numbers mean, which the profile itself does not say: scaler and unit are read of the object
+/// that is captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Column {
+    /// What is captured.
+    pub object: CaptureObject,
+    /// Its scaler and unit; `None` for status words, times and texts.
+    pub scaler_unit: Option<ScalerUnit>,
+}
+
+impl Column {
+    /// The exact number of a row's value in this column. `None` for what has no scaler, or is no number.
+    #[must_use]
+    pub fn number(&self, value: &Value) -> Option<Decimal> {
+        self.scaler_unit?.apply(value)
+    }
 }
 
 /// A row.
@@ -36,20 +114,35 @@ impl CaptureObject {
         self.attribute.class == super::class::CLOCK && self.attribute.attribute == 2
     }
 
-    fn from_value(value: &Value) -> Option<Self> {
-        let [class, instance, attribute, index] = value.as_structure()?;
-        let attribute = i8::try_from(attribute.as_decimal()?.mantissa).ok()?;
-        let class = u16::try_from(class.as_unsigned()?).ok()?;
-        let instance = Obis(instance.as_octets()?.try_into().ok()?);
-        let index = u16::try_from(index.as_unsigned()?).ok()?;
-        Some(Self { attribute: AttributeDescriptor::new(class, instance, attribute), index })
+    /// Whether the number has a scaler and a unit: it is the value of a register. They are read at this attribute.
+    #[must_use]
+    pub const fn scaler_unit(&self) -> Option<AttributeDescriptor> {
+        let scaler = match (self.attribute.class, self.attribute.attribute) {
+            (super::class::REGISTER | super::class::EXTENDED_REGISTER, 2) => 3,
+            (super::class::DEMAND_REGISTER, 2 | 3) => 4,
+            _ => return None,
+        };
+        Some(AttributeDescriptor::new(self.attribute.class, self.attribute.instance, scaler))
+    }
+}
+
+impl FromValue for CaptureObject {
+    fn from_value(value: &Value) -> Result<Self, Mismatch> {
+        // No more fields than the standard's: a push is told from its columns by this.
+        if value.as_structure::<4>().is_none() {
+            return Err(Mismatch::new("a structure of four fields", value));
+        }
+        let mut fields = super::read::Fields::of(value)?;
+        let (class, instance) = (fields.next("class_id")?, fields.next("logical_name")?);
+        let attribute = AttributeDescriptor::new(class, instance, fields.next("attribute_index")?);
+        Ok(Self { attribute, index: fields.next("data_index")? })
     }
 }
 
 /// The columns that the attribute `capture_objects` names. `None` where one can't be read: then no row could be.
 #[must_use]
 pub fn capture_objects(value: &Value) -> Option<Vec<CaptureObject>> {
-    value.as_elements()?.iter().map(CaptureObject::from_value).collect()
+    Vec::from_value(value).ok()
 }
 
 /// The rows of the attribute `buffer`. A row with another number of values than there are columns is left out and
@@ -57,14 +150,23 @@ pub fn capture_objects(value: &Value) -> Option<Vec<CaptureObject>> {
 /// left out is not filled in from the row before it: it would be another's value, and another's time.
 #[must_use]
 pub fn rows(buffer: &Value, columns: &[CaptureObject], period_s: u32) -> (Vec<Row>, usize) {
-    let unpacked;
-    let listed = match buffer {
-        Value::CompactArray(array) => {
-            let Ok(rows) = array.rows() else { return (Vec::new(), 1) };
-            unpacked = rows;
-            unpacked.as_slice()
-        }
-        other => other.as_elements().unwrap_or_default(),
+    rows_in_order(buffer, columns, period_s, SortMethod::FIFO)
+}
+
+/// As [`rows`], of a profile that is sorted so: where the newest row is the first, a time that was left out is one
+/// period before the row before it, and where rows are sorted by a number it is not known.
+#[must_use]
+pub fn rows_in_order(
+    buffer: &Value,
+    columns: &[CaptureObject],
+    period_s: u32,
+    sort_method: SortMethod,
+) -> (Vec<Row>, usize) {
+    let Ok(listed) = elements(buffer) else { return (Vec::new(), 1) };
+    let step_s = match sort_method {
+        SortMethod::FIFO => Some(i64::from(period_s)),
+        SortMethod::LIFO => Some(-i64::from(period_s)),
+        _ => None,
     };
     let clock = columns.iter().position(CaptureObject::is_clock);
     let mut rows: Vec<Row> = Vec::with_capacity(listed.len().min(ROW_COUNT_MAX));
@@ -89,18 +191,19 @@ pub fn rows(buffer: &Value, columns: &[CaptureObject], period_s: u32) -> (Vec<Ro
             }
         }
         let sent = clock.and_then(|place| values.get(place)).and_then(Value::as_date_time);
-        let filled = || before?.time.and_then(|time| later(time, period_s));
-        let time = sent.or_else(|| clock.and_then(|_| filled()));
+        let filled = || before?.time.and_then(|time| later(time, step_s?));
+        let is_left_out = clock.and_then(|place| row.as_elements()?.get(place)) == Some(&Value::Null);
+        let time = sent.or_else(|| if is_left_out { filled() } else { None });
         rows.push(Row { time, time_filled: sent.is_none() && time.is_some(), values });
     }
     (rows, odd)
 }
 
-/// So many seconds later, under the same deviation.
-fn later(time: DateTime, seconds: u32) -> Option<DateTime> {
+/// So many seconds later, or earlier, under the same deviation.
+fn later(time: DateTime, seconds: i64) -> Option<DateTime> {
     let deviation = time.deviation_minutes().unwrap_or(0);
     let local = time.local_ms()?.div_euclid(1000).checked_add(i64::from(deviation) * 60)?;
-    let moved = DateTime::from_unix_s(local.checked_add(i64::from(seconds))?, deviation)?;
+    let moved = DateTime::from_unix_s(local.checked_add(seconds)?, deviation)?;
     Some(DateTime { deviation: time.deviation, status: time.status, ..moved })
 }
 
@@ -109,6 +212,7 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
     use alloc::vec;
+    use plomb_session::Obis;
 
     #[test]
     fn what_is_left_out_is_filled_in() {

@@ -48,7 +48,7 @@ fn octets() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 1..70)
 }
 
-fn services() -> impl Strategy<Value = Apdu> {
+pub(crate) fn services() -> impl Strategy<Value = Apdu> {
     let id = || any::<u8>().prop_map(InvokeId);
     let returned = || (any::<u8>().prop_map(ActionResult), option::of(result()));
     let code = || any::<u8>().prop_map(DataAccessResult);
@@ -84,7 +84,7 @@ fn services() -> impl Strategy<Value = Apdu> {
     ]
 }
 
-fn others() -> impl Strategy<Value = Apdu> {
+pub(crate) fn others() -> impl Strategy<Value = Apdu> {
     let authentication =
         || prop_oneof![octets().prop_map(AuthenticationValue::Text), octets().prop_map(AuthenticationValue::Bits)];
     let conformance = || (0u32..1 << 24).prop_map(Conformance);

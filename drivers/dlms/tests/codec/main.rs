@@ -1,10 +1,14 @@
 //! Values and APDUs, from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod annotations;
+mod apdu_mutation;
 mod apdus;
 mod corpus;
 mod general;
+mod hostile;
 mod mutation;
+mod objects;
 mod peer;
 mod security;
 mod values;

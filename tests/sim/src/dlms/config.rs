@@ -1,6 +1,7 @@
 //! What an installer would know of a meter, and what its maker chose.
 
 use super::faults::Faults;
+use super::time::{DEVIATION_UNKNOWN, date_time, instant, is_summer};
 use crate::Calendar;
 use crate::live::Dice;
 use serde::Serialize;
@@ -174,14 +175,23 @@ pub struct MeterConfig {
     pub policy: u8,
     /// Answers go out as general-glo-ciphering, even when the request did not come so.
     pub general_ciphering: bool,
+    /// Its notifications go out as general-glo-ciphering.
+    pub push_sealed: bool,
+    /// The client to whom it pushes.
+    pub push_client: u16,
     /// Bytes of an APDU that it takes, at most.
     pub pdu_bytes_max: u16,
     /// Services that it knows, of [`conformance`].
     pub conformance: u32,
     /// Its HDLC sizes.
     pub hdlc: HdlcLimits,
-    /// What its clock says of its zone ([`super::DEVIATION_UNKNOWN`]: nothing).
+    /// What its clock says of its zone, in winter ([`DEVIATION_UNKNOWN`]: nothing).
     pub deviation_min: i16,
+    /// Its clock follows Europe's summer time, and says so in the clock status.
+    pub summer_time: bool,
+    /// Its clock counts deviations the other way: what has to be added to UTC, as some companion standards have
+    /// it.
+    pub inverted_deviation: bool,
     /// How much faster its clock runs, in millionths.
     pub drift_ppm: i32,
     /// How far ahead its clock is.
@@ -234,10 +244,14 @@ impl MeterConfig {
             // Ciphered contexts have all requests and answers authenticated and encrypted.
             policy: if matches!(mechanism, Mechanism::Gmac | Mechanism::Ecdsa) { 0x6C } else { 0 },
             general_ciphering: false,
+            push_sealed: false,
+            push_client: 102,
             pdu_bytes_max: 1024,
             conformance: conformance::ALL,
             hdlc: HdlcLimits { info_bytes_max: 512, window_frames_max: 3, inactivity_s: 120 },
             deviation_min: 0,
+            summer_time: false,
+            inverted_deviation: false,
             drift_ppm: 0,
             clock_offset_s: 0,
             profile: ProfileForm::default(),
@@ -254,11 +268,44 @@ impl MeterConfig {
         format!("{serial:08}")
     }
 
+    /// An instant as its clock says it.
+    #[must_use]
+    pub fn stamp(&self, unix_s: u64) -> [u8; 12] {
+        let summer = self.summer_time && is_summer(unix_s) && self.deviation_min != DEVIATION_UNKNOWN;
+        let deviation = if summer { self.deviation_min - 60 } else { self.deviation_min };
+        let stamp = date_time(unix_s, deviation, if summer { STATUS_SUMMER } else { 0 });
+        if self.inverted_deviation { inverted(stamp) } else { stamp }
+    }
+
+    /// The instant of a date-time, as its clock understands it; a date-time without a deviation is in its zone.
+    /// `None` when it has wildcards or cannot be.
+    #[must_use]
+    pub fn instant(&self, stamp: &[u8]) -> Option<u64> {
+        let stamp: [u8; 12] = stamp.try_into().ok()?;
+        let zoneless = i16::from_be_bytes([stamp[9], stamp[10]]) == DEVIATION_UNKNOWN;
+        let stamp = if self.inverted_deviation && !zoneless { inverted(stamp) } else { stamp };
+        let told = instant(&stamp, self.deviation_min)?;
+        let summer = zoneless && self.summer_time && is_summer(told);
+        Some(if summer { told - 3600 } else { told })
+    }
+
     /// Its logical device name: three letters, and the rest of the sixteen.
     #[must_use]
     pub fn logical_device_name(&self) -> String {
         format!("PLM{:0>13}", self.serial())
     }
+}
+
+/// Clock status: summer time is in force.
+const STATUS_SUMMER: u8 = 0x80;
+
+/// A date-time whose deviation has the other sign.
+fn inverted(mut stamp: [u8; 12]) -> [u8; 12] {
+    let deviation = i16::from_be_bytes([stamp[9], stamp[10]]);
+    if deviation != DEVIATION_UNKNOWN {
+        [stamp[9], stamp[10]] = deviation.saturating_neg().to_be_bytes();
+    }
+    stamp
 }
 
 fn drawn(dice: &mut Dice, bytes: usize) -> Vec<u8> {
@@ -271,4 +318,28 @@ fn below_order(mut key: Vec<u8>) -> Vec<u8> {
         *first &= 0x7F;
     }
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_in_summer_and_one_that_counts_the_other_way() {
+        let calendar = Calendar { start_unix_s: 0, factor: 0 };
+        let mut config = MeterConfig::new(1, calendar, Mechanism::None, 0);
+        config.deviation_min = -60;
+        config.summer_time = true;
+        // 2026-07-01 12:00 UTC is 14:00 in Central Europe.
+        let summer = config.stamp(1_782_907_200);
+        assert_eq!(summer, [0x07, 0xEA, 7, 1, 3, 14, 0, 0, 0, 0xFF, 0x88, 0x80]);
+        assert_eq!(config.instant(&summer), Some(1_782_907_200));
+        let zoneless = [0x07, 0xEA, 7, 1, 0xFF, 14, 0, 0, 0, 0x80, 0, 0];
+        assert_eq!(config.instant(&zoneless), Some(1_782_907_200));
+        config.inverted_deviation = true;
+        let inverted = config.stamp(1_782_907_200);
+        assert_eq!(inverted[5..], [14, 0, 0, 0, 0, 120, 0x80]);
+        assert_eq!(config.instant(&inverted), Some(1_782_907_200));
+        assert_eq!(config.instant(&zoneless), Some(1_782_907_200));
+    }
 }

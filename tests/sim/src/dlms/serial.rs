@@ -1,15 +1,16 @@
 //! The meter's serial line, with true timing: ten bit times a byte (start, eight bits, stop; or seven bits
 //! and parity), in either direction.
 
-use super::link::{Hdlc, Sent};
-use super::meter::Meter;
+use super::link::{Hdlc, Sent, unnumbered};
+use super::opening::{Opening, OpeningForm, Spoken};
+use super::server::Shared;
 use crate::LineSpeed;
 use crate::serve::{Wire, lock};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const BITS_PER_BYTE: u64 = 10;
+/// Bits of a byte on the line.
+pub(super) const BITS_PER_BYTE: u64 = 10;
 /// Bytes of a client that the line still has to carry, at most; more are lost.
 const CLIENT_BACKLOG_BYTES_MAX: usize = 8192;
 
@@ -20,33 +21,46 @@ pub struct SerialLine {
     pub speed: LineSpeed,
     /// How long the meter takes to begin its answer.
     pub response: Duration,
+    /// Clients have to open the line (IEC 62056-21, modes C and E) before HDLC is spoken on it.
+    pub opening: Option<OpeningForm>,
 }
 
 impl Default for SerialLine {
+    /// HDLC at 9600 baud from the first byte on.
     fn default() -> Self {
-        Self { speed: LineSpeed(9600), response: Duration::from_millis(5) }
+        Self { speed: LineSpeed(9600), response: Duration::from_millis(5), opening: None }
     }
+}
+
+/// A byte on its way: when its stop bit is over, and the speed of its bits.
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    end: Duration,
+    byte: u8,
+    speed: LineSpeed,
 }
 
 /// A meter behind a serial line, without I/O and without a clock.
 #[derive(Debug)]
 pub(super) struct SerialWire {
-    meter: Arc<Mutex<Meter>>,
+    shared: Shared,
     hdlc: Hdlc,
+    opening: Option<Opening>,
     line: SerialLine,
     client_speed: LineSpeed,
     /// When the client's last byte is over, and the meter's.
     client_until: Duration,
     meter_until: Duration,
-    coming: VecDeque<(Duration, u8)>,
-    going: VecDeque<(Duration, u8)>,
+    coming: VecDeque<UnderWay>,
+    going: VecDeque<UnderWay>,
 }
 
 impl SerialWire {
-    pub(super) fn new(meter: Arc<Mutex<Meter>>, line: SerialLine) -> Self {
+    pub(super) fn new(shared: Shared, line: SerialLine) -> Self {
         Self {
-            meter,
+            shared,
             hdlc: Hdlc::default(),
+            opening: line.opening.map(|form| Opening::new(form, line.speed)),
             line,
             client_speed: line.speed,
             client_until: Duration::ZERO,
@@ -56,18 +70,50 @@ impl SerialWire {
         }
     }
 
-    fn hear(&mut self, byte: u8, at: Duration) {
-        let byte = if self.client_speed == self.line.speed { byte } else { rubbish(byte) };
-        let sent = self.hdlc.hear(&mut lock(&self.meter), &[byte], at);
-        let mut begin = self.meter_until.max(at + self.line.response);
-        for Sent { pause, bytes, .. } in sent {
-            begin += pause;
-            for byte in bytes {
-                begin += self.line.speed.bits(BITS_PER_BYTE);
-                self.going.push_back((begin, byte));
+    fn hear(&mut self, heard: UnderWay) {
+        let UnderWay { end, byte, speed } = heard;
+        if let Some(opening) = &mut self.opening {
+            opening.hears_hdlc(speed, self.hdlc.is_connected(), end);
+            let byte = if speed == opening.listens_at() { byte } else { rubbish(byte) };
+            if !opening.is_through() {
+                let reaction = opening.form.reaction;
+                let spoken = opening.hear(&lock(&self.shared.meter), byte, end);
+                if let Some(Spoken { text, speed }) = spoken
+                    && !lock(&self.shared.meter).config.faults.silent
+                {
+                    self.say(end + reaction, &text, speed);
+                }
+                return;
             }
-            self.meter_until = begin;
         }
+        let speaks = self.opening.as_ref().map_or(self.line.speed, Opening::listens_at);
+        let byte = if speed == speaks { byte } else { rubbish(byte) };
+        let sent = {
+            let mut meter = lock(&self.shared.meter);
+            let sent = self.hdlc.hear(&mut meter, &[byte], end);
+            self.shared.wake_pusher(&meter);
+            sent
+        };
+        let mut begin = end + self.line.response;
+        for Sent { pause, bytes, .. } in sent {
+            begin = begin.max(self.meter_until) + pause;
+            self.say(begin, &bytes, speaks);
+        }
+    }
+
+    /// Sends a notification that nobody asked for, at HDLC's speed.
+    pub(super) fn push(&mut self, notification: &[u8], now: Duration) {
+        let frames = unnumbered(&lock(&self.shared.meter).config, notification);
+        frames.iter().for_each(|frame| self.say(now, frame, self.line.speed));
+    }
+
+    fn say(&mut self, begin: Duration, bytes: &[u8], speed: LineSpeed) {
+        let mut end = begin.max(self.meter_until);
+        for byte in bytes {
+            end += speed.bits(BITS_PER_BYTE);
+            self.going.push_back(UnderWay { end, byte: *byte, speed });
+        }
+        self.meter_until = end;
     }
 }
 
@@ -77,26 +123,26 @@ impl Wire for SerialWire {
     }
 
     fn master_sends(&mut self, bytes: &[u8], now: Duration) {
-        let mut until = self.client_until.max(now);
+        let mut end = self.client_until.max(now);
+        let speed = self.client_speed;
         for byte in bytes.iter().take(CLIENT_BACKLOG_BYTES_MAX.saturating_sub(self.coming.len())) {
-            until += self.client_speed.bits(BITS_PER_BYTE);
-            self.coming.push_back((until, *byte));
+            end += speed.bits(BITS_PER_BYTE);
+            self.coming.push_back(UnderWay { end, byte: *byte, speed });
         }
-        self.client_until = until;
+        self.client_until = end;
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        [self.coming.front(), self.going.front()].into_iter().flatten().map(|(at, _)| *at).min()
+        [self.coming.front(), self.going.front()].into_iter().flatten().map(|under_way| under_way.end).min()
     }
 
     fn take_due(&mut self, now: Duration) -> Vec<u8> {
-        while let Some((at, byte)) = pop_due(&mut self.coming, now) {
-            self.hear(byte, at);
+        while let Some(heard) = pop_due(&mut self.coming, now) {
+            self.hear(heard);
         }
-        let same_speed = self.client_speed == self.line.speed;
         let mut due = Vec::new();
-        while let Some((_, byte)) = pop_due(&mut self.going, now) {
-            due.push(if same_speed { byte } else { rubbish(byte) });
+        while let Some(UnderWay { byte, speed, .. }) = pop_due(&mut self.going, now) {
+            due.push(if speed == self.client_speed { byte } else { rubbish(byte) });
         }
         due
     }
@@ -104,8 +150,8 @@ impl Wire for SerialWire {
     fn lose(&mut self, _: usize) {}
 }
 
-fn pop_due(queue: &mut VecDeque<(Duration, u8)>, now: Duration) -> Option<(Duration, u8)> {
-    if queue.front().is_some_and(|(at, _)| *at <= now) { queue.pop_front() } else { None }
+fn pop_due(queue: &mut VecDeque<UnderWay>, now: Duration) -> Option<UnderWay> {
+    if queue.front().is_some_and(|first| first.end <= now) { queue.pop_front() } else { None }
 }
 
 /// What another speed makes of a byte.

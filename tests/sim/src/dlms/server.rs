@@ -3,6 +3,7 @@
 use super::config::MeterConfig;
 use super::link::{Hdlc, Link, Sent, Wrapper};
 use super::meter::Meter;
+use super::pushing::{PushLine, PushRoute, push};
 use super::serial::{SerialLine, SerialWire};
 use crate::SimError;
 use crate::pty::{PtyPort, place_link, remove_link};
@@ -50,11 +51,20 @@ impl Framing {
 pub(super) struct Shared {
     pub(super) meter: Arc<Mutex<Meter>>,
     pub(super) start: Instant,
+    /// A client made the meter push.
+    pub(super) pushed: Arc<Notify>,
 }
 
 impl Shared {
     pub(super) fn elapsed(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// Wakes who delivers, if there is something to deliver.
+    pub(super) fn wake_pusher(&self, meter: &Meter) {
+        if !meter.outbox.is_empty() {
+            self.pushed.notify_one();
+        }
     }
 }
 
@@ -66,6 +76,7 @@ pub struct MeterServer {
     shared: Shared,
     tasks: Vec<JoinHandle<()>>,
     links: Vec<(PathBuf, PathBuf)>,
+    lines: Vec<PushLine>,
 }
 
 impl MeterServer {
@@ -73,13 +84,17 @@ impl MeterServer {
     #[must_use]
     pub fn new(config: MeterConfig) -> Self {
         let meter = Arc::new(Mutex::new(Meter::new(config)));
-        Self { shared: Shared { meter, start: Instant::now() }, tasks: Vec::new(), links: Vec::new() }
+        let shared = Shared { meter, start: Instant::now(), pushed: Arc::new(Notify::new()) };
+        Self { shared, tasks: Vec::new(), links: Vec::new(), lines: Vec::new() }
     }
 
     /// Looks at the meter, or changes it, between two requests. The duration is its time since its begin.
     pub fn with_meter<T>(&self, act: impl FnOnce(&mut Meter, Duration) -> T) -> T {
         let at = self.shared.elapsed();
-        act(&mut lock(&self.shared.meter), at)
+        let mut meter = lock(&self.shared.meter);
+        let outcome = act(&mut meter, at);
+        self.shared.wake_pusher(&meter);
+        outcome
     }
 
     /// Listens on TCP (port 0: any free one) for several clients at once; says where.
@@ -128,13 +143,22 @@ impl MeterServer {
             place_link(&device, link)?;
             self.links.push((link.to_owned(), device.clone()));
         }
-        let shared = self.shared.clone();
-        let wire = Mutex::new(SerialWire::new(Arc::clone(&shared.meter), line));
+        let start = self.shared.start;
+        let wire = Arc::new(Mutex::new(SerialWire::new(self.shared.clone(), line)));
+        let changed = Arc::new(Notify::new());
+        self.lines.push((Arc::clone(&wire), Arc::clone(&changed)));
         self.tasks.push(tokio::spawn(async move {
             // An error means that the terminal is broken; the client sees it hang up.
-            let _ended = serve(&port, &wire, &Notify::new(), shared.start).await;
+            let _ended = serve(&port, &*wire, &changed, start).await;
         }));
         Ok(link.map_or(device, Path::to_owned))
+    }
+
+    /// Delivers the meter's notifications: those that a client asks for (the method of the push setup), those
+    /// of [`Meter::push`], and one every so often, the first at once. Serial lines that are opened later get
+    /// none.
+    pub fn push_to(&mut self, routes: Vec<PushRoute>, every: Option<Duration>) {
+        self.tasks.push(tokio::spawn(push(self.shared.clone(), routes, self.lines.clone(), every)));
     }
 }
 
@@ -151,7 +175,12 @@ async fn serve_stream(mut stream: TcpStream, shared: Shared, mut link: Link) {
     // A broken connection ends itself only.
     while let Ok(count @ 1..) = stream.read(&mut bytes).await {
         let heard = bytes.get(..count).unwrap_or_default();
-        let sent = link.hear(&mut lock(&shared.meter), heard, shared.elapsed());
+        let sent = {
+            let mut meter = lock(&shared.meter);
+            let sent = link.hear(&mut meter, heard, shared.elapsed());
+            shared.wake_pusher(&meter);
+            sent
+        };
         for Sent { pause, bytes, close } in sent {
             if !pause.is_zero() {
                 sleep(pause).await;
@@ -174,7 +203,12 @@ async fn serve_datagrams(socket: UdpSocket, shared: Shared) {
         }
         let heard = bytes.get(..count).unwrap_or_default();
         let wrapper = peers.entry(peer).or_default();
-        let sent = wrapper.hear(&mut lock(&shared.meter), heard, shared.elapsed());
+        let sent = {
+            let mut meter = lock(&shared.meter);
+            let sent = wrapper.hear(&mut meter, heard, shared.elapsed());
+            shared.wake_pusher(&meter);
+            sent
+        };
         // A datagram is whole, or it is none: what comes in pieces elsewhere is one here.
         wrapper.forget_rest();
         let mut datagram = Vec::new();

@@ -57,6 +57,17 @@ pub fn instant(octets: &[u8], default_deviation_min: i16) -> Option<u64> {
     u64::try_from(days * DAY_S + second + offset_s(deviation)).ok()
 }
 
+/// Whether an instant is within Europe's summer time: from the last Sunday of March to that of October, 01:00 UTC.
+pub(super) fn is_summer(unix_s: u64) -> bool {
+    let (year, _, _) = civil(i64::try_from(unix_s).unwrap_or_default().div_euclid(DAY_S));
+    let change = |month: i64| {
+        let last_day = days_of(year, month, 31);
+        // 1970-01-01 was a Thursday: days that are 3 modulo 7 are Sundays.
+        (last_day - (last_day + 4).rem_euclid(7)) * DAY_S + 3600
+    };
+    i64::try_from(unix_s).is_ok_and(|unix_s| (change(3)..change(10)).contains(&unix_s))
+}
+
 fn offset_s(deviation_min: i16) -> i64 {
     if deviation_min == DEVIATION_UNKNOWN { 0 } else { i64::from(deviation_min) * 60 }
 }
@@ -113,6 +124,14 @@ mod tests {
             assert_eq!(instant(&date_time(unix_s, 0, 0), 0), Some(unix_s));
         }
         assert_eq!(month_start(1_795_423_325), 1_793_491_200);
+    }
+
+    #[test]
+    fn summer_begins_and_ends_on_sundays() {
+        // 2026-03-29 and 2026-10-25, 01:00 UTC.
+        for (change, before, after) in [(1_774_746_000, false, true), (1_792_890_000, true, false)] {
+            assert_eq!((is_summer(change - 1), is_summer(change)), (before, after));
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! See `tests/peers/README.md` for what they need.
 
 use plomb_sim::Calendar;
-use plomb_sim::dlms::{Framing, HeldRow, Mechanism, MeterConfig, MeterServer, SerialLine};
+use plomb_sim::dlms::{Framing, HeldRow, Mechanism, MeterConfig, MeterServer, OpeningForm, SerialLine, public_point};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// The meter's time stands still, so that registers can be foretold.
@@ -19,11 +20,12 @@ fn root() -> PathBuf {
 
 /// The Python that has the peers; `None` after saying that it is missing, which is a failure where peers are
 /// required.
-async fn python() -> Option<PathBuf> {
+pub(crate) async fn python() -> Option<PathBuf> {
     let own = root().join("tests/.venv/bin/python3");
     let fallback = if own.exists() { own } else { PathBuf::from("python3") };
     let python = std::env::var_os("PLOMB_PYTHON").map_or(fallback, PathBuf::from);
-    let import = Command::new(&python).args(["-c", "import dlms_cosem, gurux_dlms, serial"]).output().await;
+    let import =
+        Command::new(&python).args(["-c", "import dlms_cosem, gurux_dlms, iec62056_21, serial"]).output().await;
     if import.is_ok_and(|import| import.status.success()) {
         return Some(python);
     }
@@ -41,6 +43,13 @@ enum Line {
     Udp,
     HdlcTcp,
     Pty,
+    ModeE,
+}
+
+/// A line that has to be opened. That mode C client takes its time to change its speed.
+fn opened_line() -> SerialLine {
+    let form = OpeningForm { reaction: Duration::from_millis(1200), ..OpeningForm::default() };
+    SerialLine { opening: Some(form), ..SerialLine::default() }
 }
 
 /// A meter on one line, and what a client needs to know for that.
@@ -54,13 +63,14 @@ async fn serve(mut config: MeterConfig, line: Line) -> (MeterServer, Vec<String>
         Line::HdlcTcp => {
             ["--hdlc-tcp".into(), server.serve_tcp("127.0.0.1:0", Framing::Hdlc).await.unwrap().to_string()]
         }
-        Line::Pty => {
-            let path = server.serve_pty(None, SerialLine::default()).unwrap();
+        Line::Pty | Line::ModeE => {
+            let form = if line == Line::ModeE { opened_line() } else { SerialLine::default() };
+            let path = server.serve_pty(None, form).unwrap();
             ["--serial".into(), path.to_str().unwrap().to_owned()]
         }
     };
     let mut arguments: Vec<String> = place.to_vec();
-    if matches!(line, Line::HdlcTcp | Line::Pty) {
+    if matches!(line, Line::HdlcTcp | Line::Pty | Line::ModeE) {
         arguments.extend(["--physical".into(), told.physical_device.to_string()]);
     }
     let (auth, secret) = match told.mechanism {
@@ -83,18 +93,23 @@ async fn serve(mut config: MeterConfig, line: Line) -> (MeterServer, Vec<String>
         ("--title", hex(&told.client_title)),
         ("--counter", "41".into()),
     ];
+    if told.mechanism == Mechanism::Ecdsa {
+        let keys =
+            [("--meter-key", hex(&public_point(&told.signing_key))), ("--own-key", hex(&told.client_signing_key))];
+        arguments.extend(keys.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
+    }
     arguments.extend(settings.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
     (server, arguments)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs a client to its end; gives what it read.
-async fn run(python: &Path, script: &str, place: &[String], asked: &[String]) -> Value {
+pub(crate) async fn run(python: &Path, script: &str, place: &[String], asked: &[String]) -> Value {
     let script = root().join("tests/peers").join(script);
-    let output = Command::new(python).arg(&script).args(place).args(asked).output().await.unwrap();
+    let output = Command::new(python).env("TZ", "UTC").arg(&script).args(place).args(asked).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     // One of them tells what it does, before its line of JSON.
@@ -189,19 +204,41 @@ async fn both_clients_read_all_over_hdlc() {
 async fn both_clients_read_over_a_paced_line() {
     let Some(python) = python().await else { return };
     for script in [PWITAB, GURUX] {
-        let before = std::time::Instant::now();
+        let before = Instant::now();
         read_all(&python, script, meter(Mechanism::Gmac, 0), Line::Pty, 20, "").await;
         // Nothing but bytes: some 90 short frames there and back of 9600 bits a second.
-        assert!(before.elapsed() > std::time::Duration::from_secs(3), "{:?}", before.elapsed());
+        assert!(before.elapsed() > Duration::from_secs(3), "{:?}", before.elapsed());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gurux_reads_over_datagrams_and_with_each_digest() {
+async fn a_line_is_opened_for_hdlc_and_for_a_readout() {
+    let Some(python) = python().await else { return };
+    let server = read_all(&python, GURUX, meter(Mechanism::Gmac, 0), Line::ModeE, 2, "--mode-e").await;
+    drop(server);
+    let mut server = MeterServer::new(meter(Mechanism::Gmac, 0));
+    let path = server.serve_pty(None, opened_line()).unwrap();
+    let read = run(&python, "iec62056_pwitab.py", &["--serial".into(), path.to_str().unwrap().to_owned()], &[]).await;
+    assert_eq!(read["manufacturer"], "PLM", "{read}");
+    let lines: Vec<String> = read["readout"].as_array().unwrap().iter().map(printed).collect();
+    assert_eq!(lines.concat(), server.with_meter(|meter, at| meter.readout(at)));
+}
+
+/// A data set as a meter prints it.
+fn printed(line: &Value) -> String {
+    let [address, value, unit] = [0, 1, 2].map(|part| line[part].as_str().unwrap_or_default());
+    let unit = if unit.is_empty() { String::new() } else { format!("*{unit}") };
+    format!("{address}({value}{unit})\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gurux_reads_over_datagrams_and_with_each_digest_and_signature() {
     let Some(python) = python().await else { return };
     for mechanism in [Mechanism::Md5, Mechanism::Sha1, Mechanism::Sha256] {
         read_all(&python, GURUX, meter(mechanism, 0), Line::Tcp, 4, "").await;
     }
+    // It cannot sign with P-384.
+    read_all(&python, GURUX, meter(Mechanism::Ecdsa, 1), Line::Tcp, 4, "").await;
     read_all(&python, GURUX, meter(Mechanism::Gmac, 0), Line::Udp, 100, "").await;
 }
 
@@ -256,6 +293,52 @@ async fn both_clients_switch_the_supply_and_one_sets_the_clock() {
     let read = run(&python, GURUX, &place, &words(&format!("--set-clock {wanted}"))).await;
     assert_eq!(read["clock_set"], wanted, "{read}");
     assert_eq!(server.with_meter(|meter, at| meter.clock_s(at)), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gurux_knows_every_attribute_of_every_object_writes_in_blocks_and_transfers_an_image() {
+    let Some(python) = python().await else { return };
+    let mut config = meter(Mechanism::Lls, 0);
+    config.pdu_bytes_max = 300;
+    let (server, place) = serve(config, Line::Tcp).await;
+    let label = "Neue Strasse 12, im Hof ".repeat(20);
+    let mut asked = words("--all --image 600 --write");
+    asked.push(label.clone());
+    let read = run(&python, GURUX, &place, &asked).await;
+    assert_eq!((&read["problems"], &read["error"]), (&serde_json::json!([]), &Value::Null), "{read}");
+    assert!(read["objects"].as_u64().unwrap() > 45, "{read}");
+    assert_eq!(read["image_status"], 3, "verified");
+    let held = server.with_meter(|meter, at| meter.attribute(1, [0, 0, 96, 1, 1, 255], 2, at));
+    assert_eq!(held, Some(plomb_sim::dlms::Value::Octets(label.into_bytes())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_clients_take_zones_and_one_takes_null_data() {
+    let Some(python) = python().await else { return };
+    let mut config = meter(Mechanism::Lls, 0);
+    config.deviation_min = -60;
+    config.profile.clock_column = 2;
+    for script in [PWITAB, GURUX] {
+        read_all(&python, script, config.clone(), Line::Tcp, 30, "").await;
+    }
+    // The hour that local time has twice, at the end of summer.
+    config.summer_time = true;
+    let (server, place) = serve(config.clone(), Line::Tcp).await;
+    let (begin, end) = (1_792_890_000 - 7200, 1_792_890_000 + 7200);
+    let held = server.with_meter(|meter, at| meter.held_rows(begin, end, at));
+    for script in [PWITAB, GURUX] {
+        let asked = words(&format!("--profile 1.0.99.1.0.255 --begin {begin} --end {end}"));
+        let read = run(&python, script, &place, &asked).await;
+        check_rows(&held, &read["rows"]);
+    }
+    // One of them shows null-data for values that stay the same: by day each row has another energy.
+    config.profile.null_compression = true;
+    let (server, place) = serve(config, Line::Tcp).await;
+    let (begin, end, held) = newest(&server, 4);
+    let asked = words(&format!("--profile 1.0.99.1.0.255 --begin {begin} --end {end}"));
+    let read = run(&python, PWITAB, &place, &asked).await;
+    let clocks: Vec<u64> = read["rows"].as_array().unwrap().iter().map(|row| row[0].as_u64().unwrap()).collect();
+    assert_eq!(clocks, held.iter().map(|row| row.unix_s).collect::<Vec<_>>(), "{read}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,3 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod clients;
+mod faults;
+mod general;
+mod hdlc;
+mod objects;
+mod program;
+mod push;
+mod rules;
+mod wire;

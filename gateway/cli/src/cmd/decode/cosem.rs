@@ -196,7 +196,7 @@ impl Cosem {
             }
         };
         let initiate = self.initiate(&apdu);
-        let record = pushed::record(&apdu, clear.title, &clear.apdu);
+        let record = pushed::record(&apdu, clear.title, &[], &clear.apdu);
         let mut said = said::apdu(&apdu, initiate);
         if let (Some(value), Said::Fields(fields)) = (self.answer_in_blocks(way, &apdu), &mut said) {
             fields.push(("value", value.to_string().into()));
@@ -265,7 +265,7 @@ fn spoken(told: Told, said: Said, record: Option<Record>, clear: &Clear) -> Told
 fn begun(told: Told, clear: &Clear) -> Told {
     let Some(push) = beginning(&clear.apdu) else { return told };
     let apdu = Apdu::DataNotification(push);
-    let record = pushed::record(&apdu, clear.title, &clear.apdu);
+    let record = pushed::record(&apdu, clear.title, &[], &clear.apdu);
     spoken(told, said::apdu(&apdu, None), record, clear)
 }
 

@@ -117,10 +117,6 @@ impl Receiver {
         }
     }
 
-    pub(in crate::dlms) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
-    }
-
     pub(in crate::dlms) fn clear(&mut self) {
         self.buffer.clear();
     }

@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, Receiver, parts};
 use super::{Sent, send};
-use crate::dlms::config::HdlcLimits;
+use crate::dlms::config::{HdlcLimits, MeterConfig};
 use crate::dlms::faults::{Turn, meets};
 use crate::dlms::meter::Meter;
 use crate::dlms::session::Session;
@@ -80,9 +80,9 @@ impl Hdlc {
         sent
     }
 
-    /// Whether the line is between two frames.
-    pub(in crate::dlms) fn is_idle(&self) -> bool {
-        self.receiver.is_empty()
+    /// Whether a client is connected.
+    pub(in crate::dlms) fn is_connected(&self) -> bool {
+        !self.connections.is_empty()
     }
 
     fn answer(&mut self, meter: &mut Meter, frame: &Frame, at: Duration) -> Vec<Frame> {
@@ -135,6 +135,22 @@ impl Hdlc {
         });
         Some(Frame { info: agreed.bytes(), ..reply(frame, UA) })
     }
+}
+
+/// A notification in unnumbered information frames, as many as it takes (IEC 62056-46, 6.4.3.5).
+pub(in crate::dlms) fn unnumbered(config: &MeterConfig, notification: &[u8]) -> Vec<Vec<u8>> {
+    let text = [&ANSWER_LLC, notification].concat();
+    let size = usize::from(config.hdlc.info_bytes_max.max(1));
+    let count = text.len().div_ceil(size);
+    let low = |part: u16| u8::try_from(part & 0x7F).unwrap_or_default() << 1;
+    let frame = |(nth, part): (usize, &[u8])| Frame {
+        segmented: nth < count,
+        destination: vec![low(config.push_client) | 1],
+        source: vec![low(config.logical_device), low(config.physical_device) | 1],
+        control: UI | POLL_FINAL,
+        info: part.to_vec(),
+    };
+    (1..).zip(text.chunks(size)).map(frame).map(|frame| frame.bytes()).collect()
 }
 
 fn is_ours(meter: &Meter, address: &[u8]) -> bool {
@@ -209,11 +225,11 @@ impl Connection {
         }
         let request = std::mem::take(&mut self.incoming);
         let Some(apdu) = request.strip_prefix(&REQUEST_LLC) else { return };
-        if let Some(answer) = self.session.apdu(meter, apdu, at) {
+        for answer in self.session.apdus(meter, apdu, at) {
             let text = [&ANSWER_LLC, &answer[..]].concat();
             let size = usize::from(self.info_bytes.max(1));
             let count = text.len().div_ceil(size);
-            self.outgoing = (1..).zip(text.chunks(size)).map(|(nth, part)| (part.to_vec(), nth < count)).collect();
+            self.outgoing.extend((1..).zip(text.chunks(size)).map(|(nth, part)| (part.to_vec(), nth < count)));
         }
     }
 

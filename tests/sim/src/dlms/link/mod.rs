@@ -6,7 +6,7 @@ mod wrapper;
 
 use super::faults::{Faults, Turn, meets};
 use super::meter::Meter;
-pub(super) use hdlc::Hdlc;
+pub(super) use hdlc::{Hdlc, unnumbered};
 use std::time::Duration;
 pub(super) use wrapper::{Wrapper, wrapped};
 
@@ -99,4 +99,81 @@ fn trickled(sent: Sent, apart_ms: u32) -> Vec<Sent> {
         last.close = close;
     }
     single
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Calendar;
+    use crate::dlms::{Mechanism, MeterConfig};
+    use proptest::prelude::*;
+
+    fn meter() -> Meter {
+        let calendar = Calendar { start_unix_s: 1_795_423_325, factor: 0 };
+        let mut config = MeterConfig::new(7, calendar, Mechanism::None, 0);
+        config.profile.rows = 50;
+        Meter::new(config)
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: String = text.split_whitespace().collect();
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// An opening, and requests of all sorts, to be damaged.
+    fn requests() -> Vec<Vec<u8>> {
+        [
+            "60 1D A1 09 06 07 60 85 74 05 08 01 01 BE 10 04 0E 01 00 00 00 06 5F 1F 04 00 60 1E 9F 00 50",
+            "C0 01 C1 00 0F 00 00 28 00 00 FF 02 00",
+            "C0 02 C1 00 00 00 01",
+            "C0 01 C1 00 07 01 00 63 01 00 FF 02 01 02 02 04 06 00 00 00 03 06 00 00 00 04 12 00 02 12 00 03",
+            "C0 03 C1 02 00 03 01 00 0E 07 00 FF 03 00 00 01 09 09 09 09 09 09 02 00",
+            "C1 02 C1 00 01 00 00 60 01 01 FF 02 00 00 00 00 00 01 02 09 14",
+            "C1 04 C1 01 00 46 00 00 60 03 0A FF 04 00 01 16 05",
+            "C3 01 C1 00 0B 00 00 0B 00 00 FF 01 01 02 03 12 00 07 09 05 07 EA 0C 18 FF 11 01",
+            "C3 01 C1 00 40 00 00 2B 00 00 FF 02 01 01 01 02 02 16 00 09 18 00 01 02 03 04 05 06 07",
+            "C3 01 C1 00 12 00 00 2C 00 00 FF 01 01 02 02 09 02 41 42 06 00 00 02 58",
+            "E0 81 00 01 00 00 05 C0 01 C1 00 03",
+            "DB 08 50 4C 43 00 00 00 00 01 08 30 00 00 00 09 01 02 03",
+        ]
+        .iter()
+        .map(|text| hex(text))
+        .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_apdus_are_borne(damages in proptest::collection::vec((0usize..12, 0usize..40, any::<u8>()), 1..30)) {
+            let (mut meter, requests) = (meter(), requests());
+            let mut link = Link::Wrapper(Wrapper::default());
+            for (nth, place, byte) in damages {
+                let mut request = requests[nth].clone();
+                let length = request.len();
+                // A byte changed, or the end missing.
+                if place < length { request[place] = byte } else { request.truncate(usize::from(byte) % length) }
+                for apdu in [&requests[0], &request] {
+                    link.hear(&mut meter, &wrapped(1, 1, apdu), Duration::ZERO);
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_borne(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let mut meter = meter();
+            Link::Wrapper(Wrapper::default()).hear(&mut meter, &bytes, Duration::ZERO);
+            Link::Hdlc(Hdlc::default()).hear(&mut meter, &bytes, Duration::ZERO);
+            let frame = frame::Frame {
+                segmented: bytes.len() % 2 == 1,
+                destination: vec![3],
+                source: vec![0x21],
+                control: bytes.first().copied().unwrap_or(0x93),
+                info: bytes,
+            };
+            let snrm = frame::Frame { segmented: false, control: 0x93, info: Vec::new(), ..frame.clone() };
+            let mut link = Link::Hdlc(Hdlc::default());
+            for frame in [snrm, frame] {
+                link.hear(&mut meter, &frame.bytes(), Duration::ZERO);
+            }
+        }
+    }
 }

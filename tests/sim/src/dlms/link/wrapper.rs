@@ -36,9 +36,9 @@ impl Wrapper {
             }
             let Some(apdu) = rest.get(..length).map(<[u8]>::to_vec) else { return sent };
             let heard: Vec<u8> = self.buffer.drain(..HEADER_BYTES + length).collect();
-            let answer =
-                if device == meter.config.logical_device { self.answer(meter, source, &apdu, at) } else { None };
-            let frames = answer.into_iter().map(|answer| wrapped(device, source, &answer)).collect();
+            let ours = device == meter.config.logical_device;
+            let answers = if ours { self.answer(meter, source, &apdu, at) } else { Vec::new() };
+            let frames = answers.iter().map(|answer| wrapped(device, source, answer)).collect();
             sent.extend(send(frames, &heard, &meter.config.faults, &mut self.turn));
         }
     }
@@ -48,15 +48,15 @@ impl Wrapper {
         self.buffer.clear();
     }
 
-    fn answer(&mut self, meter: &mut Meter, client: u16, apdu: &[u8], at: Duration) -> Option<Vec<u8>> {
+    fn answer(&mut self, meter: &mut Meter, client: u16, apdu: &[u8], at: Duration) -> Vec<Vec<u8>> {
         if !self.sessions.iter().any(|(known, _)| *known == client) {
             if self.sessions.len() >= CLIENTS_MAX {
                 self.sessions.remove(0);
             }
             self.sessions.push((client, Session::new(client)));
         }
-        let (_, session) = self.sessions.iter_mut().find(|(known, _)| *known == client)?;
-        session.apdu(meter, apdu, at)
+        let session = self.sessions.iter_mut().find(|(known, _)| *known == client);
+        session.map(|(_, session)| session.apdus(meter, apdu, at)).unwrap_or_default()
     }
 }
 

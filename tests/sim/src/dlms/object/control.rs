@@ -1,10 +1,12 @@
 //! Disconnect control, limiter, time of use, image transfer, M-Bus client.
 
-use super::{Object, name, octets};
+use super::{Name, Object, name, octets, refusal};
+use crate::dlms::meter::Meter;
 use crate::dlms::value::Value;
+use std::time::Duration;
 
-pub(in crate::dlms) const DISCONNECT: [u8; 6] = [0, 0, 96, 3, 10, 255];
-pub(in crate::dlms) const IMAGE: [u8; 6] = [0, 0, 44, 0, 0, 255];
+pub(in crate::dlms) const DISCONNECT: Name = [0, 0, 96, 3, 10, 255];
+pub(in crate::dlms) const IMAGE: Name = [0, 0, 44, 0, 0, 255];
 
 /// Objects that act on the supply, and on the meter itself.
 pub(in crate::dlms) fn objects() -> Vec<Object> {
@@ -109,4 +111,132 @@ pub(in crate::dlms) fn mbus_reading() -> Object {
         .fixed(Value::U8(0))
         .fixed(octets(&[0; 12]))
         .methods(1)
+}
+
+const CALENDAR: Name = [0, 0, 13, 0, 0, 255];
+const SPECIAL_DAYS: Name = [0, 0, 11, 0, 0, 255];
+/// Image transfer status (IEC 62056-6-2, 4.4.6).
+const INITIATED: u8 = 1;
+const VERIFIED: u8 = 3;
+const VERIFICATION_FAILED: u8 = 4;
+const ACTIVATED: u8 = 6;
+const IMAGE_BLOCK_BYTES: u32 = 256;
+const IMAGE_BYTES_MAX: u32 = 1 << 20;
+
+impl Meter {
+    /// Methods of the disconnect control, as its mode lets them (IEC 62056-6-2, table 17).
+    pub(in crate::dlms) fn control_supply(&mut self, index: i8, at: Duration) -> Result<Option<Value>, u8> {
+        let mode = self.cell(70, DISCONNECT, 4).and_then(Value::number);
+        match (mode, index) {
+            (Some(0) | None, _) => Err(refusal::DENIED),
+            (_, 1) => {
+                self.switch(false, at);
+                Ok(None)
+            }
+            (Some(2 | 4), _) => {
+                self.switch(true, at);
+                Ok(None)
+            }
+            // Ready: a hand at the meter reconnects.
+            _ => {
+                self.put(70, DISCONNECT, 3, Value::Enum(2));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes the passive calendar the active one.
+    pub(in crate::dlms) fn activate_calendar(&mut self) {
+        for index in 2..=5 {
+            if let Some(passive) = self.cell(20, CALENDAR, index + 4).cloned() {
+                self.put(20, CALENDAR, index, passive);
+            }
+        }
+    }
+
+    /// Activates the passive calendar when its time has come.
+    pub(in crate::dlms) fn activate_calendar_in_time(&mut self, at: Duration) {
+        let due = self.cell(20, CALENDAR, 10).and_then(Value::octets);
+        let due = due.and_then(|due| self.config.instant(due));
+        if due.is_some_and(|due| due <= self.clock_s(at)) {
+            self.activate_calendar();
+            self.put(20, CALENDAR, 10, octets(&[0xFF; 12]));
+        }
+    }
+
+    /// Methods of the special days table: insert (over the day of the same number), delete.
+    pub(in crate::dlms) fn change_special_days(
+        &mut self,
+        index: i8,
+        parameter: Option<&Value>,
+    ) -> Result<Option<Value>, u8> {
+        let parameter = parameter.ok_or(refusal::TYPE_UNMATCHED)?;
+        let number = |day: &Value| day.elements().first().and_then(Value::number);
+        let wanted = if index == 1 { number(parameter) } else { parameter.number() }.ok_or(refusal::TYPE_UNMATCHED)?;
+        let mut days = self.cell(11, SPECIAL_DAYS, 2).map(|days| days.elements().to_vec()).unwrap_or_default();
+        let before = days.len();
+        days.retain(|day| number(day) != Some(wanted));
+        match index {
+            1 if parameter.elements().len() == 3 => days.push(parameter.clone()),
+            2 if days.len() < before => {}
+            _ => return Err(refusal::OTHER),
+        }
+        self.put(11, SPECIAL_DAYS, 2, Value::Array(days));
+        Ok(None)
+    }
+
+    /// Methods of the image transfer: initiate, a block, verify, activate. The image is counted, not kept.
+    pub(in crate::dlms) fn transfer_image(
+        &mut self,
+        index: i8,
+        parameter: Option<&Value>,
+    ) -> Result<Option<Value>, u8> {
+        let parameter = parameter.ok_or(refusal::TYPE_UNMATCHED)?;
+        let blocks = match self.cell(18, IMAGE, 3) {
+            Some(Value::Bits(blocks)) => blocks.clone(),
+            _ => Vec::new(),
+        };
+        let missing = blocks.iter().position(|has| !has);
+        match index {
+            1 => self.initiate_image(parameter)?,
+            2 => self.take_image_block(parameter, blocks)?,
+            3 => {
+                let verified = missing.is_none() && !blocks.is_empty();
+                self.put(18, IMAGE, 6, Value::Enum(if verified { VERIFIED } else { VERIFICATION_FAILED }));
+                if !verified {
+                    return Err(refusal::OTHER);
+                }
+            }
+            _ if self.cell(18, IMAGE, 6) == Some(&Value::Enum(VERIFIED)) => {
+                self.put(18, IMAGE, 6, Value::Enum(ACTIVATED));
+            }
+            _ => return Err(refusal::OTHER),
+        }
+        Ok(None)
+    }
+
+    fn initiate_image(&mut self, parameter: &Value) -> Result<(), u8> {
+        let [identifier, size] = parameter.elements() else { return Err(refusal::TYPE_UNMATCHED) };
+        let bytes = size.number().and_then(|size| u32::try_from(size).ok()).ok_or(refusal::TYPE_UNMATCHED)?;
+        if self.cell(18, IMAGE, 5) != Some(&Value::Bool(true)) || bytes == 0 || bytes > IMAGE_BYTES_MAX {
+            return Err(refusal::OTHER);
+        }
+        let count = usize::try_from(bytes.div_ceil(IMAGE_BLOCK_BYTES)).unwrap_or_default();
+        let announced = Value::Structure(vec![Value::U32(bytes), identifier.clone(), octets(&[])]);
+        self.put(18, IMAGE, 3, Value::Bits(vec![false; count]));
+        self.put(18, IMAGE, 4, Value::U32(0));
+        self.put(18, IMAGE, 6, Value::Enum(INITIATED));
+        self.put(18, IMAGE, 7, Value::Array(vec![announced]));
+        Ok(())
+    }
+
+    fn take_image_block(&mut self, parameter: &Value, mut blocks: Vec<bool>) -> Result<(), u8> {
+        let [number, _] = parameter.elements() else { return Err(refusal::TYPE_UNMATCHED) };
+        let number = number.number().and_then(|number| usize::try_from(number).ok()).ok_or(refusal::TYPE_UNMATCHED)?;
+        *blocks.get_mut(number).ok_or(refusal::OTHER)? = true;
+        let next = blocks.iter().position(|has| !has).unwrap_or(blocks.len());
+        self.put(18, IMAGE, 3, Value::Bits(blocks));
+        self.put(18, IMAGE, 4, Value::U32(u32::try_from(next).unwrap_or(u32::MAX)));
+        Ok(())
+    }
 }

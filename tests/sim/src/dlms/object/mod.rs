@@ -11,7 +11,6 @@ use super::value::Value;
 
 /// Data-Access-Result (IEC 62056-5-3, 7.3.3).
 pub(super) mod refusal {
-    pub(in crate::dlms) const TEMPORARY: u8 = 2;
     pub(in crate::dlms) const DENIED: u8 = 3;
     pub(in crate::dlms) const UNDEFINED: u8 = 4;
     pub(in crate::dlms) const CLASS_INCONSISTENT: u8 = 9;

@@ -3,7 +3,7 @@
 use super::{Name, Object, capture, metering, name, octets, refusal};
 use crate::dlms::config::{MeterConfig, ProfileForm};
 use crate::dlms::quantities::{Quantities, quantity_of};
-use crate::dlms::time::{self, month_start};
+use crate::dlms::time::month_start;
 use crate::dlms::value::Value;
 use crate::live::Dice;
 
@@ -133,15 +133,18 @@ impl Profile<'_> {
     }
 
     fn in_gap(&self, row_s: u64) -> bool {
+        if !self.config.profile.gaps {
+            return false;
+        }
         let block = row_s / (GAP_EVERY_DAYS * DAY_S);
         // The whole gap lies within its block.
         let start = Dice(self.config.seed ^ block).roll() % (GAP_EVERY_DAYS * DAY_S - GAP_S);
-        self.config.profile.gaps && (start..start + GAP_S).contains(&(row_s % (GAP_EVERY_DAYS * DAY_S)))
+        (start..start + GAP_S).contains(&(row_s % (GAP_EVERY_DAYS * DAY_S)))
     }
 
     fn content(&self, column: &Column, row_s: u64) -> Value {
         match (column.1, column.2) {
-            (metering::CLOCK, _) => octets(&time::date_time(row_s, self.config.deviation_min, 0)),
+            (metering::CLOCK, _) => octets(&self.config.stamp(row_s)),
             (metering::PROFILE_STATUS, _) => {
                 let period = u64::from(self.config.profile.period_s);
                 Value::U8(if self.in_gap(row_s.saturating_sub(period)) { STATUS_POWER_DOWN } else { 0 })
@@ -153,7 +156,7 @@ impl Profile<'_> {
             // A month's largest demand is that of the month which ended then.
             (_, 5) => {
                 let peak = self.quantities.demand_max(row_s.saturating_sub(1)).1;
-                octets(&time::date_time(peak, self.config.deviation_min, 0))
+                octets(&self.config.stamp(peak))
             }
             (at, _) => {
                 let ended = if column.0 == 4 { row_s.saturating_sub(1) } else { row_s };
@@ -193,7 +196,7 @@ impl Profile<'_> {
         }
         let instant = |value: &Value| {
             let octets = value.octets().ok_or(refusal::TYPE_UNMATCHED)?;
-            time::instant(octets, self.config.deviation_min).ok_or(refusal::OTHER)
+            self.config.instant(octets).ok_or(refusal::OTHER)
         };
         let (from, to) = (instant(from)?, instant(to)?);
         let wanted: Vec<Column> = selected.elements().iter().filter_map(defined).collect();

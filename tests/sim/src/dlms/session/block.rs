@@ -39,8 +39,18 @@ pub(super) struct Incoming {
 
 impl Session {
     /// The first block of a long answer to a GET.
-    pub(super) fn get_answer_in_blocks(&mut self, text: Vec<u8>, invoke: u8, room: usize) -> Option<Vec<u8>> {
+    pub(super) fn get_answer_in_blocks(
+        &mut self,
+        invoke: u8,
+        choice: u8,
+        text: Vec<u8>,
+        room: usize,
+    ) -> Option<Vec<u8>> {
         if self.conformance & conformance::GET_BLOCKS == 0 {
+            if self.in_blocks() {
+                let result: &[u8] = if choice == 1 { &[0] } else { &[] };
+                return Some([&[0xC4, choice, invoke], result, &text[..]].concat());
+            }
             return Some(vec![0xC4, 1, invoke, 1, refusal::OTHER]);
         }
         self.long = Long::Outgoing { text, sent: 0, block: 0, is_get: true };
@@ -66,6 +76,7 @@ impl Session {
 
     /// An action's answer; in blocks when there is no room for it.
     pub(super) fn action_answer(&mut self, invoke: u8, choice: u8, body: Vec<u8>, room: usize) -> Option<Vec<u8>> {
+        // Without blocks it goes as it is, or in general ones.
         if body.len() + 3 <= room || self.conformance & conformance::ACTION_BLOCKS == 0 {
             return Some([&[0xC7, choice, invoke], &body[..]].concat());
         }

@@ -1,6 +1,7 @@
 //! One association of a client: opening it, its protection, its services.
 
 mod block;
+mod general;
 mod opening;
 mod protection;
 mod service;
@@ -11,6 +12,8 @@ use super::crypt::Control;
 use super::meter::{Meter, Standing};
 use super::value::{take_byte, take_octets};
 use block::Long;
+use general::Transfer;
+pub(super) use protection::sealed;
 use std::time::Duration;
 
 /// Exception-response: state-error and service-error (IEC 62056-5-3, 7.3.9).
@@ -49,6 +52,7 @@ pub(super) struct Session {
     /// The counter of the client's opening.
     opening_counter: Option<u32>,
     long: Long,
+    transfer: Transfer,
 }
 
 /// How an APDU came, and how its answer goes.
@@ -85,15 +89,17 @@ impl Session {
             dedicated_counter: None,
             opening_counter: None,
             long: Long::None,
+            transfer: Transfer::default(),
         }
     }
 
     /// Takes a client's APDU; gives the meter's answer, if it answers.
-    pub(super) fn apdu(&mut self, meter: &mut Meter, apdu: &[u8], at: Duration) -> Option<Vec<u8>> {
+    fn apdu(&mut self, meter: &mut Meter, apdu: &[u8], at: Duration) -> Option<Vec<u8>> {
         let mut rest = apdu;
         match take_byte(&mut rest)? {
             0x60 => self.open(meter, rest, at),
             0x62 => {
+                self.count_release(meter, rest);
                 self.close();
                 (!meter.config.faults.no_rlre).then(acse::rlre)
             }
@@ -145,9 +151,8 @@ impl Session {
             return Some(exception(SERVICE_NOT_ALLOWED, OPERATION_NOT_POSSIBLE));
         }
         let room = self.room(meter, wrapping);
-        let answer = match self.service(meter, plain, room, at) {
-            Some(answer) => answer,
-            None => return Some(exception(SERVICE_UNKNOWN, SERVICE_NOT_SUPPORTED)),
+        let Some(answer) = self.service(meter, plain, room, at) else {
+            return Some(exception(SERVICE_UNKNOWN, SERVICE_NOT_SUPPORTED));
         };
         match wrapping {
             // An exception is not ciphered.

@@ -121,6 +121,14 @@ impl Session {
         Ok((Initiate::read(&plain).ok_or(Unread::Broken)?, Some(wrapping)))
     }
 
+    /// A release may have a ciphered initiate-request, whose counter counts.
+    pub(super) fn count_release(&mut self, meter: &mut Meter, rest: &[u8]) {
+        if let Some(release) = Aarq::read(rest) {
+            // Released it is, whatever stands in there.
+            let _counted = self.initiate(meter, &release);
+        }
+    }
+
     /// The client's answer to the challenge, as a method of the association object; and the meter's to the
     /// client's.
     pub(super) fn reply_to_hls(

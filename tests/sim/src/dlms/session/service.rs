@@ -84,7 +84,7 @@ impl Session {
         if value.len() + 4 <= room {
             return Some([&[0xC4, 1, invoke, 0], &value[..]].concat());
         }
-        self.get_answer_in_blocks(value, invoke, room)
+        self.get_answer_in_blocks(invoke, 1, value, room)
     }
 
     fn get_list(&mut self, meter: &Meter, rest: &mut &[u8], invoke: u8, room: usize, at: Duration) -> Option<Vec<u8>> {
@@ -104,7 +104,7 @@ impl Session {
         if body.len() + 3 <= room {
             return Some([&[0xC4, 3, invoke], &body[..]].concat());
         }
-        self.get_answer_in_blocks(body, invoke, room)
+        self.get_answer_in_blocks(invoke, 3, body, room)
     }
 
     pub(super) fn write(&self, meter: &mut Meter, target: &Selected, value: &Value, at: Duration) -> u8 {

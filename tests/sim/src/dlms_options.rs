@@ -1,19 +1,18 @@
 //! The command line of a DLMS meter.
 
-use super::config::{Mechanism, MeterConfig, PUBLIC_CLIENT, ProfileForm, conformance};
-use super::crypt::public_point;
-use super::faults::Faults;
-use super::serial::SerialLine;
-use super::server::{Framing, MeterServer};
-use super::time::DEVIATION_UNKNOWN;
-use crate::{Calendar, LineSpeed, SimError};
 use clap::{Args, ValueEnum};
+use plomb_sim::dlms::{
+    DEVIATION_UNKNOWN, Faults, Framing, Mechanism, MeterConfig, MeterServer, OpeningForm, PUBLIC_CLIENT, ProfileForm,
+    PushRoute, SerialLine, conformance, public_point,
+};
+use plomb_sim::{Calendar, LineSpeed, SimError};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
 
 /// How a client proves itself, as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Auth {
+pub(crate) enum Auth {
     /// Not at all
     None,
     /// Password
@@ -47,75 +46,105 @@ impl From<Auth> for Mechanism {
 /// Options of a DLMS meter.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "DLMS meter")]
-pub struct DlmsOptions {
+pub(crate) struct DlmsOptions {
     /// A DLMS meter at tcp://HOST:PORT, udp://HOST:PORT, hdlc+tcp://HOST:PORT, or on a pseudo-terminal linked at
     /// a path; may be repeated, for one meter on several lines
     #[arg(long, value_name = "PLACE", group = "source")]
-    pub dlms: Vec<String>,
+    pub(crate) dlms: Vec<String>,
     /// How the management client proves itself
     #[arg(long, value_enum, default_value = "none", requires = "dlms")]
-    pub auth: Auth,
+    pub(crate) auth: Auth,
     /// Security suite
     #[arg(long, default_value_t = 0, requires = "dlms", value_parser = clap::value_parser!(u8).range(0..=2))]
-    pub suite: u8,
+    pub(crate) suite: u8,
     /// Security policy, bits of version 1 (default: with GMAC and ECDSA 0x6C, else 0)
     #[arg(long, value_name = "BITS", requires = "dlms")]
-    pub policy: Option<u8>,
+    pub(crate) policy: Option<u8>,
     /// Answers go out as general-glo-ciphering
     #[arg(long, requires = "dlms")]
-    pub general_ciphering: bool,
+    pub(crate) general_ciphering: bool,
+    /// The meter pushes to tcp://HOST:PORT, udp://HOST:PORT, or line (its pseudo-terminals); may be repeated
+    #[arg(long, value_name = "PLACE", requires = "dlms", value_parser = route)]
+    pub(crate) push: Vec<PushRoute>,
+    /// Seconds between two notifications (default: only when asked)
+    #[arg(long, value_name = "SECONDS", requires = "push", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) push_every: Option<u32>,
+    /// Notifications are ciphered
+    #[arg(long, requires = "push")]
+    pub(crate) push_sealed: bool,
+    /// The client to whom the meter pushes
+    #[arg(long, default_value_t = 102, requires = "push")]
+    pub(crate) push_client: u16,
+    /// Clients of a pseudo-terminal have to open it first (IEC 62056-21, modes C and E, from 300 baud)
+    #[arg(long, requires = "dlms")]
+    pub(crate) mode_e: bool,
+    /// The confirmation of mode E comes at 300 baud instead of the new speed
+    #[arg(long, requires = "mode_e")]
+    pub(crate) confirms_at_300: bool,
+    /// How long the meter takes to answer within the opening
+    #[arg(long, default_value_t = 200, value_name = "MS", requires = "mode_e")]
+    pub(crate) reaction: u16,
+    /// Characters of the opening have their parity in the eighth bit
+    #[arg(long, requires = "mode_e")]
+    pub(crate) parity_bits: bool,
     /// The management client's address
     #[arg(long, default_value_t = 1, requires = "dlms")]
-    pub client: u16,
+    pub(crate) client: u16,
     /// The logical device (wrapper port, upper HDLC address)
     #[arg(long, default_value_t = 1, requires = "dlms")]
-    pub logical_device: u16,
+    pub(crate) logical_device: u16,
     /// The lower HDLC address
     #[arg(long, default_value_t = 17, requires = "dlms")]
-    pub physical_device: u16,
+    pub(crate) physical_device: u16,
     /// The last invocation counter that the meter has accepted
     #[arg(long, default_value_t = 0, requires = "dlms")]
-    pub client_counter: u32,
+    pub(crate) client_counter: u32,
     /// Bytes of an APDU that the meter takes, at most
     #[arg(long, default_value_t = 1024, value_name = "BYTES", requires = "dlms")]
-    pub pdu: u16,
+    pub(crate) pdu: u16,
     /// Bytes in an HDLC information field, at most
     #[arg(long, default_value_t = 512, value_name = "BYTES", requires = "dlms")]
-    pub hdlc_info: u16,
+    pub(crate) hdlc_info: u16,
     /// HDLC frames before an acknowledgement, at most
     #[arg(long, default_value_t = 3, value_name = "FRAMES", requires = "dlms")]
-    pub hdlc_window: u8,
+    pub(crate) hdlc_window: u8,
     /// Services that the meter does not know; may be repeated
     #[arg(long, value_name = "SERVICE", requires = "dlms")]
     #[arg(value_parser = ["list", "selective", "get-blocks", "set-blocks", "action-blocks", "gbt", "set", "action"])]
-    pub without: Vec<String>,
+    pub(crate) without: Vec<String>,
     /// Minutes to be added to the meter's local time for UTC, or none
     #[arg(long, default_value = "0", value_name = "MINUTES", requires = "dlms", allow_hyphen_values = true)]
-    pub deviation: String,
+    pub(crate) deviation: String,
+    /// The meter's clock follows Europe's summer time; the deviation is that of winter
+    #[arg(long, requires = "dlms")]
+    pub(crate) summer_time: bool,
+    /// The meter's clock counts deviations the other way
+    #[arg(long, requires = "dlms")]
+    pub(crate) inverted_deviation: bool,
     /// How far the meter's clock is ahead, in seconds
     #[arg(long, default_value_t = 0, value_name = "SECONDS", requires = "dlms", allow_hyphen_values = true)]
-    pub clock_offset: i64,
+    pub(crate) clock_offset: i64,
     /// How much faster the meter's clock runs, in millionths
     #[arg(long, default_value_t = 0, value_name = "PPM", requires = "dlms", allow_hyphen_values = true)]
-    pub drift: i32,
+    pub(crate) drift: i32,
     /// Rows of the load profile
     #[arg(long, default_value_t = 35_040, requires = "dlms")]
-    pub rows: u32,
+    pub(crate) rows: u32,
     /// Seconds between two rows of the load profile
     #[arg(long, default_value_t = 900, value_name = "SECONDS", requires = "dlms")]
-    pub period: u32,
+    pub(crate) period: u32,
     /// Which column of the load profile is the clock, from 0
     #[arg(long, default_value_t = 0, requires = "dlms")]
-    pub clock_column: usize,
+    pub(crate) clock_column: usize,
     /// The load profile has columns 3.8.0 and 32.7.0 too
     #[arg(long, requires = "dlms")]
-    pub wide: bool,
+    pub(crate) wide: bool,
     /// The load profile has gaps
     #[arg(long, requires = "dlms")]
-    pub gaps: bool,
+    pub(crate) gaps: bool,
     /// The load profile has null-data for what follows from the row before
     #[arg(long, requires = "dlms")]
-    pub null_compression: bool,
+    pub(crate) null_compression: bool,
 }
 
 impl DlmsOptions {
@@ -123,10 +152,12 @@ impl DlmsOptions {
     ///
     /// # Errors
     /// What is wrong with an option.
-    pub fn config(&self, seed: u64, calendar: Calendar, faults: &[String]) -> Result<MeterConfig, String> {
+    pub(crate) fn config(&self, seed: u64, calendar: Calendar, faults: &[String]) -> Result<MeterConfig, String> {
         let mut config = MeterConfig::new(seed, calendar, self.auth.into(), self.suite);
         config.policy = self.policy.unwrap_or(config.policy);
         config.general_ciphering = self.general_ciphering;
+        config.push_sealed = self.push_sealed;
+        config.push_client = self.push_client;
         config.client = self.client;
         config.logical_device = self.logical_device;
         config.physical_device = self.physical_device;
@@ -150,6 +181,8 @@ impl DlmsOptions {
             "none" => DEVIATION_UNKNOWN,
             told => told.parse().map_err(|_| format!("--deviation {told}: neither minutes nor none"))?,
         };
+        config.summer_time = self.summer_time;
+        config.inverted_deviation = self.inverted_deviation;
         config.clock_offset_s = self.clock_offset;
         config.drift_ppm = self.drift;
         config.profile = ProfileForm {
@@ -170,7 +203,7 @@ impl DlmsOptions {
     ///
     /// # Errors
     /// [`SimError`] of the first line that cannot be had.
-    pub async fn serve(&self, server: &mut MeterServer, baud: Option<u32>) -> Result<Value, SimError> {
+    pub(crate) async fn serve(&self, server: &mut MeterServer, baud: Option<u32>) -> Result<Value, SimError> {
         let mut lines = Vec::new();
         for place in &self.dlms {
             lines.push(match place.split_once("://") {
@@ -183,13 +216,32 @@ impl DlmsOptions {
                 }
                 _ => {
                     let speed = LineSpeed(baud.unwrap_or(9600));
-                    let line = SerialLine { speed, ..SerialLine::default() };
+                    let form = OpeningForm {
+                        reaction: Duration::from_millis(self.reaction.into()),
+                        confirms_at_300: self.confirms_at_300,
+                        parity_bits: self.parity_bits,
+                    };
+                    let opening = self.mode_e.then_some(form);
+                    let line = SerialLine { speed, opening, ..SerialLine::default() };
                     let path = server.serve_pty(Some(Path::new(place)), line)?;
-                    json!({"path": path, "baud": speed, "framing": "hdlc"})
+                    json!({"path": path, "baud": speed, "framing": "hdlc", "mode_e": self.mode_e})
                 }
             });
         }
+        if !self.push.is_empty() {
+            let every = self.push_every.map(|seconds| Duration::from_secs(seconds.into()));
+            server.push_to(self.push.clone(), every);
+        }
         Ok(server.with_meter(|meter, _| described(&meter.config, &lines)))
+    }
+}
+
+fn route(place: &str) -> Result<PushRoute, String> {
+    match place.split_once("://") {
+        Some(("tcp", address)) => Ok(PushRoute::Tcp(address.to_owned())),
+        Some(("udp", address)) => Ok(PushRoute::Udp(address.to_owned())),
+        None if place == "line" => Ok(PushRoute::Serial),
+        _ => Err("neither tcp://HOST:PORT nor udp://HOST:PORT nor line".to_owned()),
     }
 }
 
@@ -232,7 +284,7 @@ fn described(config: &MeterConfig, lines: &[Value]) -> Value {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn set_fault(faults: &mut Faults, fault: &str) -> Result<(), String> {
+fn set_fault(faults: &mut Faults, fault: &str) -> Result<(), String> {
     let setting = fault.strip_prefix("*:").unwrap_or(fault);
     let setting = if setting.contains('=') { setting.to_owned() } else { format!("{setting}=true") };
     let wrong = |error: &dyn std::fmt::Display| format!("--fault {fault}: {error}");
