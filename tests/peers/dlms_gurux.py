@@ -40,6 +40,11 @@ AUTHENTICATIONS = {
     "hls-gmac": Authentication.HIGH_GMAC,
     "hls-ecdsa": Authentication.HIGH_ECDSA,
 }
+SECURITIES = {
+    "authentication": Security.AUTHENTICATION,
+    "encryption": Security.ENCRYPTION,
+    "both": Security.AUTHENTICATION_ENCRYPTION,
+}
 SUITES = [SecuritySuite.SUITE_0, SecuritySuite.SUITE_1, SecuritySuite.SUITE_2]
 REGISTERS = {3: GXDLMSRegister, 4: GXDLMSExtendedRegister, 5: GXDLMSDemandRegister}
 
@@ -144,7 +149,7 @@ class Reader:
         ciphering = self.client.ciphering
         ciphering.systemTitle = bytes.fromhex(options.title)
         if options.auth in ("hls-gmac", "hls-ecdsa"):
-            ciphering.security = Security.AUTHENTICATION_ENCRYPTION
+            ciphering.security = SECURITIES[options.security]
             ciphering.securitySuite = SUITES[options.suite]
             ciphering.blockCipherKey = bytes.fromhex(options.ek)
             ciphering.authenticationKey = bytes.fromhex(options.ak)
@@ -359,6 +364,7 @@ def main():
     parser.add_argument("--ek", default="00" * 16)
     parser.add_argument("--ak", default="00" * 16)
     parser.add_argument("--title", default="504C430000000001")
+    parser.add_argument("--security", default="both", choices=sorted(SECURITIES))
     parser.add_argument("--meter-key")
     parser.add_argument("--own-key")
     parser.add_argument("--dedicated")

@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 use plomb_sim::dlms::{
-    DEVIATION_UNKNOWN, Faults, Framing, Mechanism, MeterConfig, MeterServer, OpeningForm, PUBLIC_CLIENT, ProfileForm,
-    PushRoute, SerialLine, conformance, public_point,
+    DEVIATION_UNKNOWN, Faults, Framing, Held, Mechanism, MeterConfig, MeterServer, OpeningForm, PUBLIC_CLIENT,
+    ProfileForm, PushRoute, SerialLine, conformance, public_point,
 };
 use plomb_sim::{Calendar, LineSpeed, SimError};
 use serde_json::{Value, json};
@@ -115,6 +115,12 @@ pub(crate) struct DlmsOptions {
     /// Minutes to be added to the meter's local time for UTC, or none
     #[arg(long, default_value = "0", value_name = "MINUTES", requires = "dlms", allow_hyphen_values = true)]
     pub(crate) deviation: String,
+    /// The meter's time at the begin, in seconds since 1970 (default: now)
+    #[arg(long, value_name = "SECONDS", requires = "dlms")]
+    pub(crate) start: Option<u64>,
+    /// How many of the meter's seconds pass in one; 0 stands still
+    #[arg(long, default_value_t = 1, requires = "dlms")]
+    pub(crate) factor: u32,
     /// The meter's clock follows Europe's summer time; the deviation is that of winter
     #[arg(long, requires = "dlms")]
     pub(crate) summer_time: bool,
@@ -152,7 +158,8 @@ impl DlmsOptions {
     ///
     /// # Errors
     /// What is wrong with an option.
-    pub(crate) fn config(&self, seed: u64, calendar: Calendar, faults: &[String]) -> Result<MeterConfig, String> {
+    pub(crate) fn config(&self, seed: u64, now_unix_s: u64, faults: &[String]) -> Result<MeterConfig, String> {
+        let calendar = Calendar { start_unix_s: self.start.unwrap_or(now_unix_s), factor: self.factor };
         let mut config = MeterConfig::new(seed, calendar, self.auth.into(), self.suite);
         config.policy = self.policy.unwrap_or(config.policy);
         config.general_ciphering = self.general_ciphering;
@@ -232,7 +239,7 @@ impl DlmsOptions {
             let every = self.push_every.map(|seconds| Duration::from_secs(seconds.into()));
             server.push_to(self.push.clone(), every);
         }
-        Ok(server.with_meter(|meter, _| described(&meter.config, &lines)))
+        Ok(server.with_meter(|meter, at| described(&meter.config, &lines, &meter.held(at))))
     }
 }
 
@@ -246,7 +253,7 @@ fn route(place: &str) -> Result<PushRoute, String> {
 }
 
 /// What an installer would know; keys are secrets of nobody here.
-fn described(config: &MeterConfig, lines: &[Value]) -> Value {
+fn described(config: &MeterConfig, lines: &[Value], held: &[Held]) -> Value {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     json!({
@@ -264,6 +271,8 @@ fn described(config: &MeterConfig, lines: &[Value]) -> Value {
             "policy": config.policy,
             "counter_object": "0.0.43.1.0.255",
             "client_counter": config.client_counter,
+            "unix_s": config.calendar.start_unix_s,
+            "registers": held,
             "client_title": hex(&config.client_title),
             "password": text(&config.password),
             "hls_secret": text(&config.hls_secret),

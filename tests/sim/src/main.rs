@@ -133,8 +133,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
         return Ok(());
     }
     if !options.dlms.dlms.is_empty() {
-        let calendar = Calendar { start_unix_s: now_unix_s(), factor: 1 };
-        let config = options.dlms.config(options.seed, calendar, &options.fault).map_err(Failure::Fault)?;
+        let config = options.dlms.config(options.seed, now_unix_s(), &options.fault).map_err(Failure::Fault)?;
         let mut server = MeterServer::new(config);
         println!("{}", options.dlms.serve(&mut server, options.baud).await?);
         tokio::select! {

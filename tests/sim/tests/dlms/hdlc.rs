@@ -113,7 +113,7 @@ async fn a_request_comes_in_segments_and_a_broken_frame_is_not_heard() {
     let mut broken = frame(0x32, false, &request[20..]);
     broken[15] ^= 1;
     client.say(&broken).await;
-    assert!(client.hear().await.is_empty());
+    client.hear_nothing().await;
     client.say(&frame(0x32, false, &request[20..])).await;
     let aare = frames(&client.hear().await);
     assert_eq!((aare[0].0, aare[0].2[3]), (0x50, 0x61));
@@ -132,10 +132,27 @@ async fn without_a_connection_the_meter_says_so() {
     let mut elsewhere = hex("A0 08 02 25 03 93");
     elsewhere.extend(fcs(&elsewhere));
     client.say(&[&[0x7E], &elsewhere[..], &[0x7E]].concat()).await;
-    assert!(client.hear().await.is_empty());
+    client.hear_nothing().await;
     // An unknown command of a connected client.
     client.say(&frame(0x93, false, &[])).await;
     client.hear().await;
     client.say(&frame(0xBF, false, &[])).await;
     assert_eq!(frames(&client.hear().await), [(0x97, false, vec![0xBF, 0, 1])]);
+}
+
+#[tokio::test]
+async fn connections_are_forgotten_by_fault_and_after_silence() {
+    let (server, mut client, _) = connect(&[]).await;
+    server.with_meter(|meter, _| meter.config.faults.forget_every = Some(3));
+    assert_eq!(ask(&mut client, 0x10, &aarq(None, 0xFFFF)).await[0].0, 0x30);
+    assert_eq!(ask(&mut client, 0x32, &OBJECTS).await[0].0, 0x1F, "the third frame meets a meter that knows nobody");
+    server.with_meter(|meter, _| {
+        meter.config.faults.forget_every = None;
+        meter.config.hdlc.inactivity_s = 1;
+    });
+    client.say(&frame(0x93, false, &[])).await;
+    client.hear().await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    client.say(&frame(0x11, false, &[])).await;
+    assert_eq!(frames(&client.hear().await)[0].0, 0x1F);
 }

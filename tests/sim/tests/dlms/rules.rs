@@ -139,6 +139,9 @@ async fn lists_are_served_where_they_are_agreed_on() {
 async fn a_counter_that_does_not_rise_is_refused_with_the_one_that_is_expected() {
     let (server, mut client) = Client::connect(config(Mechanism::Gmac), Framing::Wrapper, 1).await;
     server.with_meter(|meter, _| meter.config.client_counter = 0x0A00_0000);
+    // A context without ciphering is none here.
+    let aare = client.associate(None, 0xFFFF).await;
+    assert_eq!((aare[17], aare[24]), (1, 2));
     let opening = |counter: &str| {
         let sealed = format!("21 1F 30 {counter} {}", "00".repeat(26));
         let challenge = "AC 0A 80 08 31 32 33 34 35 36 37 38";
@@ -155,7 +158,7 @@ async fn a_counter_that_does_not_rise_is_refused_with_the_one_that_is_expected()
     server.with_meter(|meter, _| meter.config.faults.counter_silence = true);
     let apdu = opening("0A 00 00 00");
     client.say(&[&[0, 1, 0, 1, 0, 1, 0, u8::try_from(apdu.len()).unwrap()], &apdu[..]].concat()).await;
-    assert!(client.hear().await.is_empty());
+    client.hear_nothing().await;
 }
 
 /// Suite 2's signatures: no foreign client makes them.

@@ -9,8 +9,10 @@ use tokio::time::timeout;
 
 /// The meter's time stands still.
 pub(crate) const NOW: Calendar = Calendar { start_unix_s: 1_795_423_325, factor: 0 };
-/// Longer than any answer takes.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// Longer than any answer takes, on however busy a machine.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// Longer than the parts of one answer are apart.
+pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 
 /// All services, and APDUs of any length: an initiate-request.
 pub(crate) const INITIATE: [u8; 14] = [1, 0, 0, 0, 6, 0x5F, 0x1F, 4, 0, 0x60, 0x1E, 0x9F, 0xFF, 0xFF];
@@ -37,13 +39,19 @@ impl Client {
         (server, Self { stream: TcpStream::connect(address).await.unwrap(), port })
     }
 
-    /// What comes within the patience.
+    /// What comes, up to a pause. Something has to.
     pub(crate) async fn hear(&mut self) -> Vec<u8> {
         let mut heard = Vec::new();
-        while let Ok(Ok(count @ 1..)) = timeout(PATIENCE, self.stream.read_buf(&mut heard)).await {
-            assert!(count > 0);
-        }
+        timeout(ANSWER_MAX, self.stream.read_buf(&mut heard)).await.unwrap().unwrap();
+        while let Ok(Ok(1..)) = timeout(PAUSE, self.stream.read_buf(&mut heard)).await {}
         heard
+    }
+
+    /// Nothing comes.
+    pub(crate) async fn hear_nothing(&mut self) {
+        let mut heard = Vec::new();
+        let came = timeout(PAUSE, self.stream.read_buf(&mut heard)).await;
+        assert!(matches!(came, Err(_) | Ok(Ok(0) | Err(_))), "{heard:02X?}");
     }
 
     pub(crate) async fn say(&mut self, bytes: &[u8]) {
@@ -56,7 +64,7 @@ impl Client {
         let header = [0, 1, 0, u8::try_from(self.port).unwrap(), 0, 1, length[0], length[1]];
         self.say(&[&header, apdu].concat()).await;
         let mut header = [0; 8];
-        timeout(Duration::from_secs(5), self.stream.read_exact(&mut header)).await.unwrap().unwrap();
+        timeout(ANSWER_MAX, self.stream.read_exact(&mut header)).await.unwrap().unwrap();
         assert_eq!(header[..6], [0, 1, 0, 1, 0, u8::try_from(self.port).unwrap()]);
         let mut answer = vec![0; u16::from_be_bytes([header[6], header[7]]).into()];
         self.stream.read_exact(&mut answer).await.unwrap();

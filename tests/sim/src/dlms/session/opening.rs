@@ -27,7 +27,9 @@ impl Session {
         self.client_title.clone_from(&aarq.title);
         self.ciphered = aarq.context == 3;
         let refused = |reason, user| refusal_of(&aarq, reason, user);
-        if !matches!(aarq.context, 1 | 3) {
+        // Where requests must be protected, a context without ciphering is none.
+        let must_cipher = self.client != PUBLIC_CLIENT && meter.config.policy & 0x0C != 0;
+        if !matches!(aarq.context, 1 | 3) || must_cipher && aarq.context != 3 {
             return Some(refused(acse::CONTEXT_NOT_SUPPORTED, Vec::new()));
         }
         if let Err(reason) = self.admit(meter, &aarq) {
