@@ -2,6 +2,7 @@
 
 mod acse;
 mod apdu;
+mod service;
 
 pub use apdu::SECRET;
 
@@ -227,10 +228,52 @@ mod tests {
         assert_eq!(fields(&SNRM[..5]), vec!["not read"]);
         let wrapped = [0, 1, 0, 1, 0, 16, 0, 2, 0xC4, 0];
         let fields: Vec<_> = wrapper(&wrapped).iter().map(|one| one.meaning.clone()).collect();
-        assert_eq!(fields, ["1", "1", "16", "2 bytes", ""]);
+        assert_eq!(fields, ["1", "1", "16", "2 bytes", "get-response", "  0"]);
+    }
+
+    /// A GET with its answer, a push, an association with a password, and what is ciphered.
+    const APDUS: &[&[u8]] = &[
+        &[0xC0, 1, 0xC1, 0, 3, 1, 0, 1, 8, 0, 255, 2, 0],
+        &[0xC4, 1, 0xC1, 0, 2, 2, 6, 0, 1, 0xE2, 0x40, 9, 6, 1, 0, 1, 8, 0, 255],
+        &[0x0F, 0, 0, 0, 1, 0, 1, 2, 0x12, 0, 1, 0x11, 2],
+        &[
+            0x60, 0x1D, 0xA1, 9, 6, 7, 0x60, 0x85, 0x74, 5, 8, 1, 1, 0x8A, 2, 7, 0x80, 0x8B, 7, 0x60, 0x85, 0x74, 5, 8,
+            2, 1, 0xAC, 3, 0x80, 1, 0x41,
+        ],
+        &[0xDB, 8, 0x50, 0x4C, 0x42, 0, 0, 0, 0, 1, 8, 0x20, 0, 0, 0, 5, 1, 2, 3],
+        &[0xC3, 1, 0xC1, 0, 15, 0, 0, 40, 0, 0, 255, 1, 1, 9, 2, 7, 7],
+        &[0xE0, 0x80, 0, 1, 0, 0, 2, 1, 2],
+        &[0xDF, 0, 0, 0, 0, 0, 3, 0xD8, 1, 2, 1, 9],
+        &[0xD8, 1, 2],
+    ];
+
+    #[test]
+    fn apdus_are_taken_apart_and_secrets_are_marked() {
+        for bytes in APDUS {
+            let list = apdu(bytes);
+            assert!(covers(&list, bytes.len()), "{list:?}");
+            assert!(list.iter().all(|one| one.field != "not read"), "{list:?}");
+        }
+        let secrets = |nth: usize| apdu(APDUS[nth]).iter().filter(|one| one.field == SECRET).count();
+        assert_eq!((secrets(3), secrets(5), secrets(1)), (1, 1, 0));
+        let answer: Vec<_> = apdu(APDUS[1]).into_iter().map(|one| (one.field, one.meaning)).collect();
+        assert_eq!(answer[4].0, "structure");
+        assert_eq!(answer[5], ("double-long-unsigned", "    123456".to_string()));
+        assert_eq!(answer[6], ("octet-string", "    1-0:1.8.0*255".to_string()));
     }
 
     proptest! {
+        #[test]
+        fn every_byte_of_an_apdu_is_in_one_annotation(nth in 0..APDUS.len(), at: prop::sample::Index, byte: u8, cut: prop::sample::Index, bytes: Vec<u8>) {
+            prop_assert!(covers(&apdu(&bytes), bytes.len()));
+            let mut changed = APDUS[nth].to_vec();
+            let place = at.index(changed.len());
+            changed[place] = byte;
+            prop_assert!(covers(&apdu(&changed), changed.len()));
+            changed.truncate(cut.index(changed.len()));
+            prop_assert!(covers(&apdu(&changed), changed.len()));
+        }
+
         #[test]
         fn every_byte_is_in_one_annotation(frames in prop::collection::vec(prop::sample::select(PARTS), 0..6), extra: Vec<u8>) {
             let mut bytes = frames.concat();

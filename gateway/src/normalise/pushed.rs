@@ -4,7 +4,7 @@ use plomb_dlms::{
     apdu::{Apdu, DataNotification, EventNotification},
     axdr::DateTime,
     client::Measured,
-    object::{Pushed, class, pushed},
+    object::{Pushed, class, pushed, pushed_as},
     security::SystemTitle,
 };
 use plomb_iec62056::{DataSets, Identification, p1};
@@ -26,9 +26,23 @@ const NAMES: [[u8; 6]; 5] =
     [[0, 0, 96, 1, 0, 255], [0, 0, 42, 0, 0, 255], [1, 1, 0, 0, 0, 255], [1, 1, 0, 0, 1, 255], [0, 0, 96, 1, 1, 255]];
 
 /// What an APDU in clear tells; `None` for one that tells nothing of a meter. `frame` is what was received.
-pub fn record(apdu: &Apdu, title: Option<SystemTitle>, frame: &[u8]) -> Option<Record> {
+///
+/// `names` is what the meter's push setup lists, in its order; without it the push must name its values itself.
+pub fn record(
+    apdu: &Apdu,
+    title: Option<SystemTitle>,
+    names: &[Option<plomb_session::Obis>],
+    frame: &[u8],
+) -> Option<Record> {
+    let mut status = Vec::new();
     let (values, time) = match apdu {
-        Apdu::DataNotification(push) => (pushed(&push.body), sent_at(push)),
+        Apdu::DataNotification(push) => {
+            let named = if names.is_empty() { None } else { pushed_as(&push.body, names) };
+            if named.is_none() && !names.is_empty() {
+                add(&mut status, format!("not the {} elements that are configured as registers", names.len()));
+            }
+            (named.unwrap_or_else(|| pushed(&push.body)), sent_at(push))
+        }
         Apdu::EventNotification(EventNotification { attribute, value, time }) => {
             let one = Pushed {
                 obis: Some(attribute.instance),
@@ -44,7 +58,6 @@ pub fn record(apdu: &Apdu, title: Option<SystemTitle>, frame: &[u8]) -> Option<R
     let is_clock = |one: &&Pushed| one.obis.is_some_and(|code| matches!(code.0, [0, _, 1, 0, 0, 255]));
     let clock = values.iter().find(is_clock).and_then(|one| one.value.as_date_time());
     let time = time.or(clock).or_else(|| values.first().and_then(|one| one.value.as_date_time()));
-    let mut status = Vec::new();
     if let Some(time) = time {
         time.status.words().for_each(|word| add(&mut status, word.into()));
     }

@@ -9,6 +9,7 @@ use plomb_dlms::{
 };
 use plomb_iec62056::p1::Telegram;
 use plomb_seal::{Reason, Record};
+use plomb_session::Obis;
 
 use super::receive::Pushed;
 use crate::{
@@ -35,6 +36,8 @@ pub struct Expected {
     pub interval: Duration,
     /// The last invocation counter that was taken.
     pub counter: Option<u32>,
+    /// What its push setup lists, in its order, for pushes that do not name their values.
+    pub names: Vec<Option<Obis>>,
 }
 
 /// What became of a push.
@@ -194,7 +197,7 @@ impl Meter {
     ) -> Outcome {
         let text = |bytes| Telegram::parse(bytes).ok().flatten();
         let record = match Apdu::parse(plain) {
-            Ok(apdu) => record(&apdu, title.or(self.expected.title), frame),
+            Ok(apdu) => record(&apdu, title.or(self.expected.title), &self.expected.names, frame),
             // Some countries cipher the text of a P1 telegram.
             Err(_) => text(plain).map(|(telegram, _)| p1_record(&telegram, frame)),
         };
@@ -239,7 +242,14 @@ mod tests {
 
     fn judge(keys: Option<Keys>) -> Judge {
         let interval = 10 * SECOND;
-        Judge::new(vec![Expected { title: Some(TITLE), keys, suite: Suite::Zero, interval, counter: None }])
+        Judge::new(vec![Expected {
+            title: Some(TITLE),
+            keys,
+            suite: Suite::Zero,
+            interval,
+            counter: None,
+            names: vec![],
+        }])
     }
 
     fn plain(energy: u32) -> Vec<u8> {
@@ -297,6 +307,7 @@ mod tests {
                 suite: Suite::Zero,
                 interval: SECOND,
                 counter: None,
+                names: vec![],
             })
         };
         let mut judge = Judge::new(two().into());

@@ -307,6 +307,7 @@ fn expected(meter: &config::Meter, knowledge: &Knowledge) -> Result<Expected, St
         suite: Suite::from_number(meter.suite).ok_or_else(|| wrong("suite is 0, 1 or 2".into()))?,
         interval: meter.interval(),
         counter,
+        names: meter.registers.iter().map(|text| text.parse().ok()).collect(),
     })
 }
 

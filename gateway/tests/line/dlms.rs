@@ -14,8 +14,8 @@ use plomb_seal::{Reason, SigningKey, Stamp};
 use plomb_sim::{
     Calendar,
     dlms::{
-        Framing as Frames, Mechanism, MeterConfig, MeterServer, ProfileForm, SerialLine, conformance, public_point,
-        set_fault,
+        Faults, Framing as Frames, Mechanism, MeterConfig, MeterServer, ProfileForm, SerialLine, conformance,
+        public_point,
     },
 };
 
@@ -235,14 +235,25 @@ async fn a_load_profile_is_fetched_whole_and_then_only_what_is_new() {
     }
 }
 
+fn faults() -> [(&'static str, Faults); 7] {
+    let none = Faults::default;
+    [
+        ("each fifth frame is lost", Faults { drop_every: Some(5), ..none() }),
+        ("each fourth frame is damaged", Faults { bad_fcs_every: Some(4), ..none() }),
+        ("byte by byte", Faults { trickle_ms: Some(0), ..none() }),
+        ("no answer to a release", Faults { no_rlre: true, ..none() }),
+        ("short APDUs", Faults { pdu_bytes_max: Some(90), ..none() }),
+        ("forgets its connections", Faults { forget_every: Some(9), ..none() }),
+        ("echo", Faults { echo: true, ..none() }),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disturbances_cost_time_and_nothing_else() {
     for way in [Way::Tcp, Way::HdlcTcp] {
-        for fault in
-            ["drop_every=5", "bad_fcs_every=4", "trickle_ms=0", "no_rlre", "pdu_bytes_max=90", "forget_every=9", "echo"]
-        {
+        for (fault, faults) in faults() {
             let mut config = MeterConfig::new(5, calendar(), Mechanism::Gmac, 0);
-            set_fault(&mut config.faults, fault).unwrap();
+            config.faults = faults;
             let mut site = Site::new(config, way).await;
             site.meter.reply_timeout_ms = Some(500);
             let answer = site.ask().await.unwrap_or_else(|(why, detail)| panic!("{way:?} {fault}: {why:?} {detail}"));
@@ -330,4 +341,94 @@ async fn invocation_counters_are_kept_before_they_are_used() {
             drop(journal);
         }
     }
+}
+
+/// Pushes of the simulated meter, ciphered over TCP and UDP, through the port that plombd keeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pushes_come_over_tcp_and_udp_and_are_recorded_when_due() {
+    use plomb_dlms::security::{Key, Keys, Suite};
+    use plomb_gateway::push::{
+        judge::{Expected, Judge, Outcome},
+        receive::{Pushed, keep},
+    };
+    let config = MeterConfig::new(5, calendar(), Mechanism::Gmac, 0);
+    let expected = |config: &MeterConfig| Expected {
+        title: Some(SystemTitle(config.system_title)),
+        keys: Some(Keys {
+            encryption: Key::new(&config.keys.unicast).unwrap(),
+            authentication: Some(Key::new(&config.keys.authentication).unwrap()),
+            broadcast: None,
+        }),
+        suite: Suite::Zero,
+        interval: Duration::from_secs(1),
+        counter: None,
+        names: ["-", "-", "-", "1-0:1.8.0"].map(|text| text.parse().ok()).to_vec(),
+    };
+    for scheme in ["tcp", "udp"] {
+        let port = free_port();
+        let bus = Bus { port: format!("{scheme}://127.0.0.1:{port}"), ..Bus::new("push", Protocol::DlmsPush) };
+        let (send, mut pushes) = tokio::sync::mpsc::channel(16);
+        let listening = tokio::spawn(keep(bus, send));
+        assert!(matches!(pushes.recv().await, Some(Pushed::Open)));
+        let mut judge = Judge::new(vec![expected(&config)]);
+        let sealed = sealed_push(&config, 41);
+        match scheme {
+            "tcp" => {
+                use tokio::io::AsyncWriteExt;
+                let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                for piece in sealed.chunks(7) {
+                    stream.write_all(piece).await.unwrap();
+                }
+            }
+            _ => {
+                let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                socket.send_to(&sealed, ("127.0.0.1", port)).await.unwrap();
+            }
+        }
+        let pushed = pushes.recv().await.unwrap();
+        let outcome = judge.take(&pushed, Duration::from_secs(1));
+        let Outcome::Good { due: Some(_), record, counter: Some(41), .. } = outcome else {
+            panic!("{scheme}: {outcome:?}")
+        };
+        let energy = record.readings.iter().find(|reading| reading.obis.is_some()).unwrap();
+        assert_eq!(energy.value.to_string(), "4711");
+        assert!(matches!(
+            judge.take(&pushed, Duration::from_secs(2)),
+            Outcome::Refused { kind: "counter repeated", .. }
+        ));
+        listening.abort();
+    }
+}
+
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+/// A push as a meter sends it, in the wrapper.
+fn sealed_push(config: &MeterConfig, counter: u32) -> Vec<u8> {
+    use plomb_dlms::{
+        apdu::{Apdu, DataNotification},
+        axdr::Value,
+        security::{CounterRange, Form, Key, Keys, SecurityContext, Suite},
+        wrapper::Wrapped,
+    };
+    let keys = Keys {
+        encryption: Key::new(&config.keys.unicast).unwrap(),
+        authentication: Some(Key::new(&config.keys.authentication).unwrap()),
+        broadcast: None,
+    };
+    let range = CounterRange { next: counter, end: counter + 1 };
+    let mut meter = SecurityContext::new(Suite::Zero, SystemTitle(config.system_title), keys, range).unwrap();
+    meter.set_form(Form::General);
+    let octets = |bytes: &[u8]| Value::OctetString(bytes.to_vec());
+    let body = Value::Structure(vec![
+        octets(&[0, 0, 25, 9, 0, 255]),
+        octets(b"PLM1"),
+        Value::Null,
+        Value::DoubleLongUnsigned(4711),
+    ]);
+    let plain = Apdu::DataNotification(DataNotification { id: 1, time: Vec::new(), body }).emit();
+    let apdu = meter.protect(&plain).unwrap();
+    Wrapped { source: 1, destination: 102, apdu: &apdu }.emit().unwrap()
 }

@@ -62,7 +62,7 @@ pub use push::{
     CommunicationWindow, PushDestination, PushMessage, PushObject, PushOperation, PushSetup, PushTransport,
     RepetitionDelay,
 };
-pub use pushed::{PUSHED_COUNT_MAX, Pushed, pushed};
+pub use pushed::{PUSHED_COUNT_MAX, Pushed, pushed, pushed_as};
 pub use read::{FromValue, Mismatch, Octets};
 pub use register::{Data, DemandRegister, ExtendedRegister, Register};
 pub use script::{

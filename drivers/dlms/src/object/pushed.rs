@@ -43,6 +43,16 @@ pub fn pushed(body: &Value) -> Vec<Pushed> {
     found
 }
 
+/// The values of a push whose order the push setup's object list gives. `None` where there are more or fewer of them:
+/// then the list has changed.
+#[must_use]
+pub fn pushed_as(body: &Value, names: &[Option<Obis>]) -> Option<Vec<Pushed>> {
+    let elements = body.as_elements().filter(|elements| elements.len() == names.len())?;
+    let named = names.iter().zip(elements);
+    let named = named.map(|(obis, value)| Pushed { obis: *obis, class: None, value: value.clone(), scaler: None });
+    Some(named.take(PUSHED_COUNT_MAX).collect())
+}
+
 fn walk(elements: &[Value], found: &mut Vec<Pushed>) {
     if let Some((columns, values)) = columns(elements) {
         for (column, value) in columns.iter().zip(values) {

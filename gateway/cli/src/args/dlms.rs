@@ -67,8 +67,8 @@ Examples:
   plomb read dlms /dev/ttyUSB0 --auth hls-gmac --secrets secrets --obis 1-0:1.8.0 \\
       --load-profile 1-0:99.1.0 --since 2d
 
-Exit codes: 0 read, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not answer
-rightly, 78 wrong secrets' file.")]
+Exit codes: 0 read, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not
+answer rightly, 78 wrong secrets' file.")]
 pub(crate) struct ReadDlmsArgs {
     #[command(flatten)]
     pub(crate) meter: DlmsMeterArgs,
@@ -121,8 +121,8 @@ Examples:
   plomb operate disconnect tcp://192.0.2.8:4059 --auth hls-gmac --secrets secrets
   plomb operate set-clock /dev/ttyUSB0 --auth lls --secrets secrets
 
-Exit codes: 0 done, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not do it,
-78 wrong secrets' file.")]
+Exit codes: 0 done, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not do
+it, 78 wrong secrets' file.")]
 pub(crate) struct OperateArgs {
     /// What the meter is to do.
     #[arg(value_enum)]

@@ -7,6 +7,7 @@ mod export;
 mod keys;
 mod read;
 mod scan;
+mod scan_dlms;
 mod status;
 mod tail;
 mod verify;

@@ -1,6 +1,6 @@
 //! APDUs out of what carries them: HDLC frames, M-Bus frames, wrappers, blocks. Segments are kept between lines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use plomb_dlms::{
     apdu::{DataBlock, GeneralBlock},
@@ -46,6 +46,8 @@ struct Parts {
     bytes: Vec<u8>,
     /// The number of the next part, where they have numbers.
     next: Option<u32>,
+    /// The sum of a part was wrong.
+    damaged: bool,
 }
 
 /// Segments and blocks of APDUs that are not whole yet.
@@ -54,9 +56,12 @@ pub(super) struct Carrier {
     segments: HashMap<Way, Parts>,
     blocks: HashMap<Way, Parts>,
     answers: HashMap<Way, Parts>,
+    /// Whose segments, up to the next last one, belong to an APDU whose beginning is lost.
+    headless: HashSet<Way>,
 }
 
 const AWAITED: &str = "a segment; the rest is awaited";
+const HEADLESS: &str = "a segment whose beginning is not there";
 
 impl Carrier {
     /// Frames of HDLC. `bytes` begins with a flag.
@@ -69,8 +74,14 @@ impl Carrier {
             }
             at += match Frame::parse_leniently(rest) {
                 Ok(Some((frame, consumed, error))) => {
-                    let wrong = error.map(|error| frame_wrong(error, at));
-                    all.push(Carried { wrong, ..self.hdlc_frame(&frame, at, consumed) });
+                    let mut carried = self.hdlc_frame(&frame, at, consumed);
+                    if let Some(error) = error {
+                        carried.wrong = Some(frame_wrong(error, at));
+                        if let Some(parts) = self.segments.get_mut(&carried.way) {
+                            parts.damaged = true;
+                        }
+                    }
+                    all.push(carried);
                     // Its last flag may be the first of the next.
                     consumed.saturating_sub(1)
                 }
@@ -110,9 +121,10 @@ impl Carrier {
         let apdu = without_llc(information);
         let begins = apdu.len() < information.len();
         let open = self.segments.contains_key(&way);
-        if !begins && segmented && !open {
-            return Carried { said: Some("a segment whose beginning is not there".into()), ..carried };
+        if !begins && !open && (segmented || self.headless.contains(&way)) {
+            return self.headless(carried, !segmented);
         }
+        self.headless.remove(&way);
         if (begins || !open) && !segmented {
             self.segments.remove(&way);
             // Sum and flag stand behind it.
@@ -124,7 +136,27 @@ impl Carrier {
             self.segments.remove(&way);
         }
         let next = number.map(|number| (number, number.wrapping_add(1) & 7));
-        join(&mut self.segments, carried, if begins { apdu } else { information }, next, !segmented, at)
+        let joined = join(&mut self.segments, carried, if begins { apdu } else { information }, next, !segmented, at);
+        if joined.wrong.is_some() && segmented {
+            self.lose(way);
+        }
+        joined
+    }
+
+    fn headless(&mut self, carried: Carried, last: bool) -> Carried {
+        if last {
+            self.headless.remove(&carried.way);
+        } else {
+            self.lose(carried.way.clone());
+        }
+        Carried { said: Some(HEADLESS.into()), ..carried }
+    }
+
+    fn lose(&mut self, way: Way) {
+        if self.headless.len() >= SENDERS_MAX {
+            self.headless.clear();
+        }
+        self.headless.insert(way);
     }
 
     /// Long frames of M-Bus with a transport layer.
@@ -174,7 +206,7 @@ impl Carrier {
                 self.segments.remove(&way);
             }
         } else if !self.segments.contains_key(&way) {
-            return Carried { said: Some("a segment whose beginning is not there".into()), ..carried };
+            return Carried { said: Some(HEADLESS.into()), ..carried };
         }
         if last && !self.segments.contains_key(&way) {
             return Carried { apdu: Some(part.to_vec()), at: Some(at.saturating_add(9)), ..carried };
@@ -278,6 +310,10 @@ fn join(
     open.bytes.extend_from_slice(part);
     open.next = number.map(|(_, next)| next);
     if last {
+        if open.damaged {
+            let what = "a segment of this APDU came in a frame whose checksum was wrong";
+            carried.wrong = Some(Wrong::new("checksum", what, at));
+        }
         carried.apdu = parts.remove(&carried.way).map(|open| open.bytes);
     } else {
         carried.said = Some(AWAITED.into());

@@ -3,6 +3,7 @@
 use plomb_dlms::{
     apdu::{Apdu, ApduError, DataNotification, GetResponse},
     axdr::{Value, parse_length},
+    hdlc::Frame,
     object::PUSHED_COUNT_MAX,
     push::Transported,
     security::SystemTitle,
@@ -49,10 +50,14 @@ enum Closed {
     Wrong(Wrong<'static>),
 }
 
+/// As many bytes have the sum of an HDLC frame's header among them.
+const HDLC_HEAD_BYTES: usize = 14;
+
 /// Whether bytes look like frames that carry DLMS: a wireless telegram never does.
 pub(super) fn is_carried(bytes: &[u8]) -> bool {
     match bytes {
         [0x7E, 0xA0..=0xAF, .., 0x7E] => true,
+        [0x7E, 0xA0..=0xAF, ..] => bytes.len() >= HDLC_HEAD_BYTES && Frame::parse_leniently(bytes).is_ok(),
         [0, 1, ..] => wrapped_whole(bytes),
         [0x68, ..] => matches!(Transported::parse(bytes), Ok(Some(_))),
         _ => false,
@@ -68,6 +73,13 @@ fn wrapped_whole(bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// Whether bytes are a value by themselves. One byte may be anything, and a number may be a wireless telegram that was cut
+/// off: length, and C field of one that a meter sends.
+fn is_value(bytes: &[u8]) -> bool {
+    let telegram_like = matches!(bytes, [_] | [0x0D..=0x21, 0x44 | 0x46, ..]);
+    !telegram_like && Value::parse_whole(bytes).is_ok()
 }
 
 /// Whether bytes begin like an APDU in clear, with a choice that its service has, or the length of an association.
@@ -92,16 +104,9 @@ impl Cosem {
             [0, 1, ..] => self.carrier.wrapper(bytes),
             _ => vec![Carried { apdu: Some(bytes.to_vec()), at: Some(0), ..Carried::default() }],
         };
-        let mut all = frames.into_iter().map(|frame| self.tell_frame(frame));
-        let mut told = all
-            .next()
+        let all = frames.into_iter().map(|frame| self.tell_frame(frame)).collect();
+        let mut told = together(all)
             .unwrap_or_else(|| Told::wrong(Protocol::Dlms, Wrong::new("frame", "no frame is complete", bytes.len())));
-        told.others = all.collect();
-        // The line is as good as all that it holds.
-        if told.wrong.is_none() {
-            told.wrong = told.others.iter_mut().find_map(|other| other.wrong.take());
-        }
-        fold_segments(&mut told);
         if self.annotate {
             notes::of_line(bytes, &mut told);
         }
@@ -114,7 +119,8 @@ impl Cosem {
         let is_apdu = match Apdu::parse(bytes) {
             Ok(Apdu::Ciphered(_)) => is_sealed(bytes),
             Ok(_) => true,
-            Err(_) => Value::parse_whole(bytes).is_ok() || (nothing_else && begins_apdu(bytes)),
+            Err(_) if is_value(bytes) => true,
+            Err(_) => nothing_else && begins_apdu(bytes),
         };
         is_apdu.then(|| self.tell(bytes))
     }
@@ -190,7 +196,7 @@ impl Cosem {
             }
         };
         let initiate = self.initiate(&apdu);
-        let record = pushed::record(&apdu, clear.title, &clear.apdu);
+        let record = pushed::record(&apdu, clear.title, &[], &clear.apdu);
         let mut said = said::apdu(&apdu, initiate);
         if let (Some(value), Said::Fields(fields)) = (self.answer_in_blocks(way, &apdu), &mut said) {
             fields.push(("value", value.to_string().into()));
@@ -259,7 +265,7 @@ fn spoken(told: Told, said: Said, record: Option<Record>, clear: &Clear) -> Told
 fn begun(told: Told, clear: &Clear) -> Told {
     let Some(push) = beginning(&clear.apdu) else { return told };
     let apdu = Apdu::DataNotification(push);
-    let record = pushed::record(&apdu, clear.title, &clear.apdu);
+    let record = pushed::record(&apdu, clear.title, &[], &clear.apdu);
     spoken(told, said::apdu(&apdu, None), record, clear)
 }
 
@@ -280,20 +286,19 @@ fn apdu_wrong(error: &ApduError) -> Wrong<'static> {
     Wrong::new("apdu", error.to_string(), error.offset())
 }
 
-/// Of frames in one line that only carry segments of another, nothing need be told.
-fn fold_segments(told: &mut Told) {
-    let only_segment = |one: &Told| {
-        one.apdu.is_none()
-            && one.record.is_none()
-            && one.wrong.is_none()
-            && one.said.as_deref().is_some_and(|said| said.ends_with("awaited"))
-    };
-    while only_segment(told) && !told.others.is_empty() && told.wrong.is_none() {
-        let others = std::mem::take(&mut told.others);
-        let mut others = others.into_iter();
-        let Some(next) = others.next() else { return };
-        *told = next;
-        told.others = others.collect();
+/// Several frames as one answer: the line is as good as all that it holds, and of segments that were joined nothing need
+/// be told.
+fn together(mut all: Vec<Told>) -> Option<Told> {
+    let wrong = all.iter_mut().find_map(|one| one.wrong.take());
+    let last = all.pop()?;
+    all.retain(|one| !one.is_awaiting() && (one.wrong.is_some() || one.frame.is_some()));
+    // A segment that is the last is told if there is nothing else.
+    if all.is_empty() || !last.is_awaiting() {
+        all.push(last);
     }
-    told.others.retain(|other| !only_segment(other));
+    let mut all = all.into_iter();
+    let mut told = all.next()?;
+    told.wrong = wrong;
+    told.others = all.collect();
+    Some(told)
 }

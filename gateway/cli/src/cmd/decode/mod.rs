@@ -159,7 +159,8 @@ impl Work {
     }
 
     fn answer(&mut self, told: &Told) -> Result<(), Failure> {
-        self.tally.lines += 1;
+        // A part of a telegram is neither decoded nor not.
+        self.tally.lines += u64::from(!told.is_awaiting());
         if let Some(wrong) = &told.wrong {
             self.tally.failed += 1;
             self.tally.for_want_of_key += u64::from(["key missing", "key wrong"].contains(&wrong.kind));
@@ -274,9 +275,6 @@ impl Work {
             for line in show::record(&view::record_fields(record)) {
                 self.out.line(line)?;
             }
-            if told.more {
-                self.out.line("  more records follow in the meter's next telegram")?;
-            }
         } else if let Some(apdu) = &told.apdu {
             let words = told.frame.words();
             if !words.is_empty() {
@@ -296,6 +294,9 @@ impl Work {
                 None => format!(", message counter {counter}"),
             });
             self.out.line(format!("  {}{}", security.protection, counter.unwrap_or_default()))?;
+        }
+        if told.more {
+            self.out.line("  more records follow in the meter's next telegram")?;
         }
         if let Some((bytes, list)) = &told.annotations {
             self.annotations(bytes, list)?;

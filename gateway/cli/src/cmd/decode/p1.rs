@@ -79,11 +79,15 @@ pub(super) fn tell(text: &[u8]) -> Told {
     match Telegram::parse_leniently(text) {
         Ok(Some((telegram, consumed, error))) => {
             let frame = text.get(..consumed).unwrap_or(text);
-            let record = Some(p1_record(&telegram, frame));
+            let mut record = p1_record(&telegram, frame);
+            if error.is_some() {
+                record.status.retain(|word| word != "without a checksum");
+                record.status.push("the checksum is wrong".into());
+            }
             let left = text.len().saturating_sub(consumed);
             let trailing = (left > 0)
                 .then(|| Wrong::new("trailing", format!("{left} bytes follow the telegram at {consumed}"), consumed));
-            Told { record, wrong: error.as_ref().map(wrong).or(trailing), ..told }
+            Told { record: Some(record), wrong: error.as_ref().map(wrong).or(trailing), ..told }
         }
         Ok(None) => {
             let what = "the telegram ends before its line with !";

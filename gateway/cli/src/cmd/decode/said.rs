@@ -17,7 +17,7 @@ const SUMMARY_CHARS_MAX: usize = 160;
 /// Something said.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Said {
-    Number(u64),
+    Number(i64),
     Text(String),
     List(Vec<Self>),
     /// By name, in their order.
@@ -27,7 +27,7 @@ pub(super) enum Said {
 impl Serialize for Said {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Number(number) => serializer.serialize_i64(*number),
             Self::Text(text) => serializer.serialize_str(text),
             Self::List(list) => serializer.collect_seq(list),
             Self::Fields(fields) => serializer.collect_map(fields.iter().map(|(name, said)| (name, said))),
@@ -47,9 +47,14 @@ impl From<&str> for Said {
     }
 }
 
-/// A code of up to 32 bits.
-fn number(code: impl Into<u32>) -> Said {
-    Said::Number(code.into().into())
+/// A code, of up to 32 bits.
+fn number(code: impl Into<i64>) -> Said {
+    Said::Number(code.into())
+}
+
+/// How many bytes.
+fn count(bytes: &[u8]) -> Said {
+    Said::Number(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
 }
 
 impl Said {
@@ -153,7 +158,7 @@ pub(super) fn apdu(apdu: &Apdu, initiate: Option<Said>) -> Said {
         }
         Apdu::GeneralSigning(signed) => fields.push(("originator", hex::encode(&signed.originator).into())),
         Apdu::Ciphered(ciphered) => {
-            fields.push(("bytes", Said::Number(u64::try_from(ciphered.bytes.len()).unwrap_or(u64::MAX))));
+            fields.push(("bytes", count(&ciphered.bytes)));
         }
     }
     fields.extend(initiate.map(|initiate| ("initiate", initiate)));
@@ -227,7 +232,7 @@ fn attribute(attribute: &AttributeDescriptor) -> Said {
     Said::Fields(vec![
         ("class", number(attribute.class)),
         ("obis", attribute.instance.to_string().into()),
-        ("attribute", Said::Text(attribute.attribute.to_string())),
+        ("attribute", number(attribute.attribute)),
     ])
 }
 
@@ -235,7 +240,7 @@ fn method(method: &MethodDescriptor) -> Said {
     Said::Fields(vec![
         ("class", number(method.class)),
         ("obis", method.instance.to_string().into()),
-        ("method", Said::Text(method.method.to_string())),
+        ("method", number(method.method)),
     ])
 }
 
@@ -269,7 +274,7 @@ fn block(block: &DataBlock) -> Said {
     Said::Fields(vec![
         ("number", number(block.number)),
         ("last", if block.last { "yes" } else { "no" }.into()),
-        ("bytes", Said::Number(u64::try_from(block.bytes.len()).unwrap_or(u64::MAX))),
+        ("bytes", count(&block.bytes)),
     ])
 }
 

@@ -69,18 +69,23 @@ impl Seals {
     /// Opens a ciphered APDU with whichever keys fit: first those under the sender's own title. `sender` is who is
     /// known to have sent it.
     pub(super) fn open(&self, bytes: &[u8], sender: Option<SystemTitle>) -> Result<Unsealed, Wrong<'static>> {
-        let named = named_title(bytes);
-        let senders: Vec<SystemTitle> = match named {
+        if let Some(error) = malformed(bytes) {
+            return Err(Wrong::new("apdu", error.to_string(), 0));
+        }
+        let senders = match named_title(bytes) {
             Some(title) => vec![title],
             None => self.senders(bytes, sender),
         };
+        let is_named = named_title(bytes).is_some();
         let of_sender = |ring: &&Ring| ring.title.is_some_and(|title| senders.contains(&title));
         let (own, others): (Vec<&Ring>, Vec<&Ring>) = self.rings.iter().partition(of_sender);
         let mut worst = SecurityError::KeyMissing("encryption");
         for ring in own.into_iter().chain(others) {
-            // A title that is not known is told as such by the APDU's own reader.
-            let tried = senders.iter().copied().map(Some).chain(senders.is_empty().then_some(None));
-            for title in tried {
+            // Where nobody says who sent it, the name may.
+            let by_name = ring.title.filter(|title| !is_named && !senders.contains(title));
+            let tried: Vec<SystemTitle> = senders.iter().copied().chain(by_name).collect();
+            let unknown = tried.is_empty().then_some(None);
+            for title in tried.into_iter().map(Some).chain(unknown) {
                 match with(bytes, title, &ring.keys) {
                     Ok(unsealed) => return Ok(unsealed),
                     Err(error) => worst = graver(worst, error),
@@ -98,8 +103,7 @@ impl Seals {
             _ => [self.meter, self.client],
         };
         let mut senders: Vec<SystemTitle> = Vec::new();
-        let rings = self.rings.iter().filter_map(|ring| ring.title);
-        for title in sender.into_iter().chain(self.title).chain(by_direction.into_iter().flatten()).chain(rings) {
+        for title in sender.into_iter().chain(self.title).chain(by_direction.into_iter().flatten()) {
             if !senders.contains(&title) {
                 senders.push(title);
             }
@@ -187,6 +191,10 @@ fn wrong(error: &SecurityError) -> Wrong<'static> {
             let what = "the encryption key is missing: give a file that has it with --secrets";
             Wrong::new("key missing", what, 0)
         }
+        SecurityError::KeyMissing("dedicated") => {
+            let what = "the APDU is under the association's own key, under which nothing is opened here";
+            Wrong::new("key missing", what, 0)
+        }
         SecurityError::TitleMissing => {
             let what = "the APDU does not name its sender: give the sender's system title with --title";
             Wrong::new("title missing", what, 0)
@@ -197,13 +205,15 @@ fn wrong(error: &SecurityError) -> Wrong<'static> {
 
 /// Whether bytes are a ciphered APDU: its lengths fit.
 pub(super) fn is_sealed(bytes: &[u8]) -> bool {
-    let [tag, ..] = bytes else { return false };
+    matches!(bytes, [tag, ..] if Ciphered::is_ciphered(*tag)) && malformed(bytes).is_none()
+}
+
+/// What is wrong with the lengths of a ciphered APDU.
+fn malformed(bytes: &[u8]) -> Option<SecurityError> {
     // Any key will do to have the lengths read; what comes out is not looked at.
-    let Ok(key) = Key::new(&[0; 16]) else { return false };
-    let title = SystemTitle([0; 8]);
-    Ciphered::is_ciphered(*tag)
-        && !matches!(
-            decipher_unchecked(bytes, Some(title), &key),
-            Err(SecurityError::Malformed(_) | SecurityError::TagWrong)
-        )
+    let key = Key::new(&[0; 16]).ok()?;
+    match decipher_unchecked(bytes, Some(SystemTitle([0; 8])), &key) {
+        Err(error @ (SecurityError::Malformed(_) | SecurityError::TagWrong)) => Some(error),
+        _ => None,
+    }
 }

@@ -79,6 +79,12 @@ impl Told {
         Self { protocol, wrong: Some(wrong), ..Self::default() }
     }
 
+    /// Whether it is a part of something whose rest is awaited, and no more.
+    pub(super) fn is_awaiting(&self) -> bool {
+        let awaited = self.said.as_deref().is_some_and(|said| said.ends_with("the rest is awaited"));
+        awaited && self.wrong.is_none() && self.apdu.is_none() && self.record.is_none()
+    }
+
     /// The answer as a document.
     pub(super) fn answer(&self) -> Answer<'_> {
         Answer {
@@ -142,6 +148,10 @@ pub(super) enum Link {
 }
 
 impl Link {
+    pub(super) const fn is_some(self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     pub(super) fn view(self) -> FrameView {
         match self {
             Self::None => FrameView::default(),

@@ -36,6 +36,8 @@ pub struct Meter {
     /// Keys that hold from the next request on.
     pub(in crate::dlms) new_keys: Option<Keys>,
     pub(in crate::dlms) used_tokens: Vec<&'static str>,
+    /// Requests whose invocation counter was not above the last: repeated ones.
+    pub counters_refused: u32,
 }
 
 /// Who asks: the association's state as its object shows it.
@@ -91,6 +93,7 @@ impl Meter {
             notifications: 0,
             new_keys: None,
             used_tokens: Vec::new(),
+            counters_refused: 0,
             config,
         }
     }

@@ -54,6 +54,7 @@ impl Session {
         if let Some(last) = last
             && counter <= last
         {
+            meter.counters_refused = meter.counters_refused.saturating_add(1);
             return Err(Unread::Counter(last.saturating_add(1)));
         }
         let title = &self.client_title;
