@@ -519,7 +519,7 @@ fn reason_of(failure: &ClientFailure) -> Reason {
             _ => Reason::Malformed,
         },
         ClientFailure::Security(error) => reason_of_security(error),
-        ClientFailure::MeterNotProven | ClientFailure::ProofRefused => Reason::Key,
+        ClientFailure::MeterNotProven | ClientFailure::ProofRefused | ClientFailure::KeysRefused => Reason::Key,
         ClientFailure::Dropped => Reason::Timeout,
         ClientFailure::Refused { .. }
         | ClientFailure::Initiation(_)

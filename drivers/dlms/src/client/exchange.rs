@@ -116,6 +116,9 @@ impl Exchange {
                 }),
                 _,
             ) => Err(ClientFailure::CounterOutOfStep { expected: Some(counter) }),
+            (Apdu::ExceptionResponse(ExceptionResponse { service: ServiceException::Reason(5), .. }), _) => {
+                Err(ClientFailure::KeysRefused)
+            }
             // A question that the meter does not serve is no reason to give the association up.
             (Apdu::ExceptionResponse(ExceptionResponse { service: ServiceException::Reason(1..=3), .. }), _)
             | (Apdu::ConfirmedServiceError(_), _) => Ok(Some(Step::Done(Answer::NotServed))),

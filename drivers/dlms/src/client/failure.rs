@@ -12,7 +12,7 @@ pub enum ClientFailure {
     #[error("{0}")]
     Link(#[from] LinkFailure),
     /// The link went down while an answer was due.
-    #[error("the meter ended the connection: check client address and authentication; try again later")]
+    #[error("the meter ended the connection: check framing, client address and authentication; try again later")]
     Dropped,
     /// The meter refuses the association.
     #[error("{}", refused(*diagnostic, *passing, *password))]
@@ -44,6 +44,11 @@ pub enum ClientFailure {
         "the meter's proof is wrong: it does not know the secret, or another device answers; nothing of it is taken"
     )]
     MeterNotProven,
+    /// The meter can't open what the client sends.
+    #[error(
+        "the meter can't decipher the request: encryption key, authentication key, suite or the client's system title is not the one that it knows"
+    )]
+    KeysRefused,
     /// The meter refuses the client's proof.
     #[error("the meter does not take the proof: check the keys and the system title")]
     ProofRefused,
@@ -114,6 +119,7 @@ impl ClientFailure {
             Self::Exception(_) => "exception",
             Self::Security(error) => error.kind(),
             Self::MeterNotProven => "meter not proven",
+            Self::KeysRefused => "key wrong",
             Self::ProofRefused => "proof refused",
             Self::Malformed(_) => "malformed",
             Self::Unexpected { .. } | Self::Block { .. } => "unexpected",

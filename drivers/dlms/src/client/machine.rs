@@ -382,6 +382,7 @@ impl<C: Conversation> Client<C> {
                     ClientFailure::CounterOutOfStep { expected: Some(counter) }
                 }
                 ServiceException::Reason(6) => ClientFailure::CounterOutOfStep { expected: None },
+                ServiceException::Reason(5) => ClientFailure::KeysRefused,
                 ServiceException::Reason(_) => ClientFailure::Exception(exception),
             }),
             (State::Aare, Apdu::ConfirmedServiceError(error)) => Err(ClientFailure::Initiation(error)),
