@@ -120,7 +120,7 @@ impl Exchange {
                 Err(ClientFailure::KeysRefused)
             }
             // A question that the meter does not serve is no reason to give the association up.
-            (Apdu::ExceptionResponse(ExceptionResponse { service: ServiceException::Reason(1..=3), .. }), _)
+            (Apdu::ExceptionResponse(ExceptionResponse { service: ServiceException::Reason(1..=4), .. }), _)
             | (Apdu::ConfirmedServiceError(_), _) => Ok(Some(Step::Done(Answer::NotServed))),
             (Apdu::ExceptionResponse(exception), _) => Err(ClientFailure::Exception(exception)),
             (other, request) => Err(ClientFailure::Unexpected { got: other.name(), expected: request.expected() }),
