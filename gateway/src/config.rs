@@ -169,7 +169,8 @@ fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Str
 impl Config {
     /// Reads a configuration file and checks what it means.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
+        let mut config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
+        config.bus.iter_mut().for_each(Bus::settle);
         config.check().map_err(|what| SettingsError::Whole { path: path.into(), what })?;
         Ok(config)
     }
@@ -303,6 +304,10 @@ mod default {
     }
     pub(super) fn baud() -> u32 {
         2400
+    }
+    /// None that a line could have.
+    pub(super) fn baud_of_protocol() -> u32 {
+        u32::MAX
     }
     pub(super) fn interval_s() -> f64 {
         900.0

@@ -52,6 +52,8 @@ pub fn usual_latency(port: &str) -> Duration {
 impl Link {
     /// Opens `tcp://host:port` or `udp://host:port`, or else a serial port.
     pub async fn open(port: &str, baud: u32, parity: Parity) -> io::Result<Self> {
+        // HDLC through a serial server is named so, where it is named.
+        let port = port.strip_prefix("hdlc+").unwrap_or(port);
         let wire = if let Some(address) = port.strip_prefix("tcp://") {
             let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
             stream.set_nodelay(true)?;
@@ -227,7 +229,7 @@ fn open_serial(port: &str, baud: u32, parity: Parity) -> io::Result<SerialStream
     let builder = tokio_serial::new(port, baud).data_bits(DataBits::Eight).stop_bits(StopBits::One);
     let parity = match parity {
         Parity::Even => tokio_serial::Parity::Even,
-        Parity::None => tokio_serial::Parity::None,
+        Parity::None | Parity::OfProtocol => tokio_serial::Parity::None,
         Parity::Odd => tokio_serial::Parity::Odd,
     };
     // A pseudo-terminal can't keep a parity; what it says about that is not worth losing the line for.

@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use plomb_dlms::{
-    apdu::{AttributeDescriptor, Mechanism},
+    apdu::{AssociateDiagnostic, AttributeDescriptor, Mechanism},
     axdr::Value,
     client::{
         Answer as Told, AssociationConfig, Client, ClientEvent, ClientFailure, Conversation, MeterModel, Once,
@@ -137,11 +137,10 @@ impl DlmsMeter {
     pub fn new(meter: &config::Meter, bus: &config::Bus, knowledge: &Knowledge) -> Result<Self, String> {
         let wrong = |what: &str| format!("meter \"{}\": {what}", meter.point);
         let obis = |text: &String| text.parse::<Obis>().map_err(|error| wrong(&format!("\"{text}\": {error}")));
-        let network = bus.port.starts_with("tcp://") || bus.port.starts_with("udp://");
         let public = meter.authentication == Authentication::None;
         let timing = meter.timing(bus);
         let place = Place {
-            framing: bus.framing.unwrap_or(if network { Framing::Wrapper } else { Framing::Hdlc }),
+            framing: bus.framing(),
             udp: bus.port.starts_with("udp://"),
             client: meter.client.unwrap_or(if public { PUBLIC_CLIENT } else { MANAGEMENT_CLIENT }),
             server: meter.server.unwrap_or(MANAGEMENT_DEVICE),
@@ -235,7 +234,7 @@ impl DlmsMeter {
                 Ok(Some(count)) => drop(self.counter.resync(count)),
                 // A meter without such an object counts from where we begin.
                 Ok(None) => {}
-                Err(Trouble::Client(failure @ ClientFailure::Link(_))) => {
+                Err(Trouble::Client(failure @ (ClientFailure::Link(_) | ClientFailure::NoAnswer))) => {
                     return Err((reason_of(&failure), failure.to_string()));
                 }
                 Err(Trouble::Other(reason, detail)) => return Err((reason, detail)),
@@ -521,6 +520,8 @@ fn reason_of(failure: &ClientFailure) -> Reason {
         ClientFailure::Security(error) => reason_of_security(error),
         ClientFailure::MeterNotProven | ClientFailure::ProofRefused | ClientFailure::KeysRefused => Reason::Key,
         ClientFailure::Dropped => Reason::Timeout,
+        ClientFailure::Refused { diagnostic: AssociateDiagnostic::User(13), .. } => Reason::Key,
+        ClientFailure::NoAnswer => Reason::Timeout,
         ClientFailure::Refused { .. }
         | ClientFailure::Initiation(_)
         | ClientFailure::CounterOutOfStep { .. }

@@ -13,11 +13,11 @@ pub struct Bus {
     pub protocol: Protocol,
     /// A serial port (`/dev/serial/by-id/…`), `tcp://host:port` or `udp://host:port`.
     pub port: String,
-    /// Line speed, in bits a second.
-    #[serde(default = "default::baud")]
+    /// Line speed, in bits a second. Default by the protocol: 2400 for M-Bus, 9600 for DLMS and Modbus, 115200 for P1.
+    #[serde(default = "default::baud_of_protocol")]
     pub baud: u32,
-    /// Parity.
-    #[serde(default)]
+    /// Parity. Default by the protocol: even for M-Bus, else none.
+    #[serde(default = "Parity::of_protocol")]
     pub parity: Parity,
     /// How long an answer may take to begin, in milliseconds; default by the standard and the line speed.
     pub reply_timeout_ms: Option<u32>,
@@ -72,7 +72,7 @@ pub enum Protocol {
 
 /// What frames DLMS APDUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Framing {
     /// HDLC (IEC 62056-46).
     Hdlc,
@@ -84,6 +84,21 @@ impl Protocol {
     /// The word for it.
     pub fn name(self) -> &'static str {
         PROTOCOLS.iter().find(|(_, protocol)| *protocol == self).map_or("", |(word, _)| word)
+    }
+
+    fn usual_baud(self) -> u32 {
+        match self {
+            Self::Mbus | Self::Wmbus => default::baud(),
+            Self::P1 => 115_200,
+            Self::Dlms | Self::DlmsPush | Self::Modbus | Self::Iec62056 => 9600,
+        }
+    }
+
+    fn usual_parity(self) -> Parity {
+        match self {
+            Self::Mbus | Self::Wmbus => Parity::Even,
+            _ => Parity::None,
+        }
     }
 
     /// Whether meters on such a line speak by themselves.
@@ -113,6 +128,14 @@ pub enum Parity {
     None,
     /// Odd.
     Odd,
+    /// As the protocol has it; never after a configuration was read.
+    OfProtocol,
+}
+
+impl Parity {
+    fn of_protocol() -> Self {
+        Self::OfProtocol
+    }
 }
 
 /// The control byte of a selection.
@@ -145,6 +168,14 @@ impl TryFrom<String> for Protocol {
     }
 }
 
+impl TryFrom<String> for Framing {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_of(&text, "framings", &[("hdlc", Self::Hdlc), ("wrapper", Self::Wrapper)])
+    }
+}
+
 impl TryFrom<String> for Parity {
     type Error = String;
 
@@ -168,8 +199,8 @@ impl Bus {
             name: name.into(),
             protocol,
             port: String::new(),
-            baud: default::baud(),
-            parity: Parity::default(),
+            baud: protocol.usual_baud(),
+            parity: protocol.usual_parity(),
             reply_timeout_ms: None,
             gap_timeout_ms: None,
             latency_ms: None,
@@ -190,6 +221,22 @@ impl Bus {
     pub fn receiver_kind(&self) -> Result<Option<plomb_receivers::Kind>, String> {
         let Some(name) = &self.receiver else { return Ok(None) };
         name.parse().map(Some).map_err(|error| format!("bus \"{}\": receiver: {error}", self.name))
+    }
+
+    /// What the file left open, as the protocol has it.
+    pub(super) fn settle(&mut self) {
+        if self.baud == default::baud_of_protocol() {
+            self.baud = self.protocol.usual_baud();
+        }
+        if self.parity == Parity::OfProtocol {
+            self.parity = self.protocol.usual_parity();
+        }
+    }
+
+    /// What frames DLMS APDUs on this line.
+    pub fn framing(&self) -> Framing {
+        let network = self.port.starts_with("tcp://") || self.port.starts_with("udp://");
+        self.framing.unwrap_or(if network { Framing::Wrapper } else { Framing::Hdlc })
     }
 
     pub(super) fn check(&self) -> Result<(), String> {

@@ -179,7 +179,7 @@ fn drift(clock: DateTime, asked_ms: i64) -> Option<Reading> {
     let ahead_ms = clock.unix_ms()?.checked_sub(asked_ms)?;
     Some(Reading {
         obis: None,
-        value: Value::Number(Decimal { mantissa: ahead_ms.div_euclid(1000), exponent: 0 }),
+        value: Value::Number(Decimal { mantissa: ahead_ms.saturating_add(500).div_euclid(1000), exponent: 0 }),
         unit: "s".into(),
         quantity: "clock drift".into(),
         function: Function::Instantaneous,

@@ -73,8 +73,7 @@ pub async fn dlms(
     mut found: impl FnMut(FoundDlms),
     mut progress: impl FnMut(DlmsProgress),
 ) -> io::Result<()> {
-    let network = bus.port.starts_with("tcp://") || bus.port.starts_with("udp://");
-    let framing = bus.framing.unwrap_or(if network { Framing::Wrapper } else { Framing::Hdlc });
+    let framing = bus.framing();
     let places = match framing {
         Framing::Wrapper => vec![None],
         Framing::Hdlc => places(&physical),
@@ -136,7 +135,10 @@ async fn ask(bus: &Bus, framing: Framing, physical: Option<u16>) -> io::Result<O
     })
     .await?;
     match failure {
-        Some(ClientFailure::Link(LinkFailure::Silence { .. } | LinkFailure::WrongAddress { .. })) => return Ok(None),
+        Some(
+            ClientFailure::NoAnswer
+            | ClientFailure::Link(LinkFailure::Silence { .. } | LinkFailure::WrongAddress { .. }),
+        ) => return Ok(None),
         Some(why) => meter.refusal = Some(why.to_string()),
         None => {}
     }

@@ -285,7 +285,7 @@ async fn each_trouble_has_its_own_name_and_says_what_to_do() {
     wrong.secrets = Arc::new(Secrets::parse("secrets", "flat password nonsense\n").unwrap());
     let mut meter = LineMeter::new(&site.meter, &site.bus, &wrong).unwrap();
     let (reason, detail) = told(meter.ask(&mut Port::new(&site.bus, None), false).await);
-    assert_eq!(reason, Reason::Refused);
+    assert_eq!(reason, Reason::Key);
     assert!(detail.contains("password is wrong"), "{detail}");
     // Another logical or physical device.
     let mut site = Site::new(MeterConfig::new(5, calendar(), Mechanism::None, 0), Way::HdlcTcp).await;
@@ -431,4 +431,60 @@ fn sealed_push(config: &MeterConfig, counter: u32) -> Vec<u8> {
     let plain = Apdu::DataNotification(DataNotification { id: 1, time: Vec::new(), body }).emit();
     let apdu = meter.protect(&plain).unwrap();
     Wrapped { source: 1, destination: 102, apdu: &apdu }.emit().unwrap()
+}
+
+/// A P1 port behind a serial server: telegrams between noise, one of them damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p1_telegrams_are_taken_whole_and_damaged_ones_are_not() {
+    use plomb_gateway::push::{
+        judge::{Expected, Judge, Outcome},
+        receive::{Pushed, keep},
+    };
+    use tokio::io::AsyncWriteExt;
+    let body = "/PLM5\\2simulated\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0(261125120000W)\r\n\
+                0-0:96.1.1(3132333435363738)\r\n1-0:1.8.1(001234.567*kWh)\r\n1-0:2.7.0(00.123*kW)\r\n!";
+    let telegram = format!("{body}{:04X}\r\n", plomb_iec62056::p1::crc16(body.as_bytes()));
+    let damaged = telegram.replace("001234", "001235");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bus = Bus { port: format!("tcp://{}", listener.local_addr().unwrap()), ..Bus::new("p1", Protocol::P1) };
+    let (send, mut pushes) = tokio::sync::mpsc::channel(16);
+    let listening = tokio::spawn(keep(bus, send));
+    let (mut server, _) = listener.accept().await.unwrap();
+    assert!(matches!(pushes.recv().await, Some(Pushed::Open)));
+    for text in ["noise!", &damaged, "\0\0", &telegram] {
+        server.write_all(text.as_bytes()).await.unwrap();
+    }
+    let interval = Duration::from_secs(1);
+    let suite = plomb_dlms::security::Suite::Zero;
+    let mut judge =
+        Judge::new(vec![Expected { title: None, keys: None, suite, interval, counter: None, names: vec![] }]);
+    let mut good = None;
+    while good.is_none() {
+        let pushed = pushes.recv().await.unwrap();
+        match judge.take(&pushed, interval) {
+            Outcome::Good { record, .. } => good = Some(record),
+            Outcome::Noise(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let record = good.unwrap();
+    let import = record.readings.iter().find(|reading| reading.obis.is_some_and(|obis| obis.0[2..5] == [1, 8, 1]));
+    let import = import.unwrap();
+    assert_eq!((import.value.to_string().as_str(), import.unit.as_str()), ("1234.567", "kWh"));
+    assert_eq!((record.meter.protocol.as_str(), record.meter.id.as_str()), ("p1", "12345678"));
+    listening.abort();
+}
+
+/// Through an optical head: the meter opens at 300 baud as mode E, then speaks HDLC at 9600.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_optical_head_is_opened_before_each_association() {
+    use plomb_sim::dlms::OpeningForm;
+    let config = MeterConfig::new(5, calendar(), Mechanism::Lls, 0);
+    let mut site = Site::new(config, Way::Tcp).await;
+    let line = SerialLine { opening: Some(OpeningForm::default()), ..SerialLine::default() };
+    site.bus.port = site.server.serve_pty(None, line).unwrap().to_str().unwrap().into();
+    (site.bus.baud, site.bus.framing, site.bus.mode_e) = (9600, None, true);
+    site.meter.physical = Some(17);
+    let answer = site.ask().await.unwrap_or_else(|(reason, detail)| panic!("{reason:?} {detail}"));
+    site.check_registers(&answer, "mode E");
 }

@@ -11,6 +11,9 @@ pub enum ClientFailure {
     /// The link failed.
     #[error("{0}")]
     Link(#[from] LinkFailure),
+    /// Nothing came back to the request for an association.
+    #[error("no answer to the association request: check framing (HDLC or wrapper), client and server address")]
+    NoAnswer,
     /// The link went down while an answer was due.
     #[error("the meter ended the connection: check framing, client address and authentication; try again later")]
     Dropped,
@@ -113,6 +116,7 @@ impl ClientFailure {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Link(failure) => failure.kind(),
+            Self::NoAnswer => "silence",
             Self::Dropped => "dropped",
             Self::Refused { .. } | Self::Initiation(_) => "association refused",
             Self::CounterOutOfStep { .. } => "counter out of step",
@@ -153,7 +157,7 @@ impl ClientFailure {
     /// Whether the meter's count may be ahead of ours: then its counter object tells.
     #[must_use]
     pub const fn may_be_counter(&self) -> bool {
-        matches!(self, Self::CounterOutOfStep { .. } | Self::Dropped | Self::ProofRefused)
+        matches!(self, Self::CounterOutOfStep { .. } | Self::Dropped | Self::NoAnswer | Self::ProofRefused)
             || matches!(self, Self::Refused { password: false, .. } | Self::Exception(_) | Self::Initiation(_))
             || matches!(
                 self,

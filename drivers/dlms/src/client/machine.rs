@@ -9,7 +9,7 @@ use crate::apdu::{
     InitiateRequest, InvokeId, Mechanism, MethodDescriptor, Release, ReleaseKind, ServiceException,
 };
 use crate::axdr::Value;
-use crate::link::{DataLink, LinkEvent};
+use crate::link::{DataLink, LinkEvent, LinkFailure, Stage};
 use crate::security::signing::proof_text;
 use crate::security::{Opened, Protection, SecurityContext, SecurityError, SystemTitle, hls};
 use alloc::boxed::Box;
@@ -139,6 +139,10 @@ impl<C: Conversation> Client<C> {
             // A meter that hangs up instead of answering a release has let go, too.
             (LinkEvent::Disconnected | LinkEvent::Failed(_), State::Rlre | State::LinkDown) => {
                 self.end(ClientEvent::Done);
+                Ok(())
+            }
+            (LinkEvent::Failed(LinkFailure::Silence { stage: Stage::Exchange, .. }), State::Aare) => {
+                self.end(ClientEvent::Failed(ClientFailure::NoAnswer));
                 Ok(())
             }
             (LinkEvent::Failed(failure), State::LinkUp | State::Aare | State::MeterProof | State::Answer) => {

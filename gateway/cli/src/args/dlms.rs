@@ -14,6 +14,9 @@ pub(crate) struct DlmsMeterArgs {
     /// What frames APDUs [default: the wrapper on the network, HDLC on a serial port].
     #[arg(long, value_enum)]
     pub(crate) framing: Option<Framing>,
+    /// The line is an optical head's, and opened as IEC 62056-21 mode E first.
+    #[arg(long)]
+    pub(crate) mode_e: bool,
     /// Line speed, in bits a second.
     #[arg(long, default_value_t = 9600, value_parser = clap::value_parser!(u32).range(300..=115_200))]
     pub(crate) baud: u32,
@@ -67,8 +70,8 @@ Examples:
   plomb read dlms /dev/ttyUSB0 --auth hls-gmac --secrets secrets --obis 1-0:1.8.0 \\
       --load-profile 1-0:99.1.0 --since 2d
 
-Exit codes: 0 read, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not
-answer rightly, 78 wrong secrets' file.")]
+Exit codes: 0 read, 64 wrong usage, 66 a key or a password is wrong, 69 the meter did not
+answer rightly, 78 wrong secrets, or some are missing.")]
 pub(crate) struct ReadDlmsArgs {
     #[command(flatten)]
     pub(crate) meter: DlmsMeterArgs,
@@ -121,8 +124,8 @@ Examples:
   plomb operate disconnect tcp://192.0.2.8:4059 --auth hls-gmac --secrets secrets
   plomb operate set-clock /dev/ttyUSB0 --auth lls --secrets secrets
 
-Exit codes: 0 done, 64 wrong usage, 66 a key is wrong or missing, 69 the meter did not do
-it, 78 wrong secrets' file.")]
+Exit codes: 0 done, 64 wrong usage, 66 a key or a password is wrong, 69 the meter did not do
+it, 78 wrong secrets, or some are missing.")]
 pub(crate) struct OperateArgs {
     /// What the meter is to do.
     #[arg(value_enum)]

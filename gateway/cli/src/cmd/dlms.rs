@@ -27,6 +27,8 @@ use crate::{
 
 /// The schema of what `operate` answers.
 const OPERATE_SCHEMA: &str = "plomb.operate/1";
+/// How long somebody waits for an answer who sits in front of it.
+const REPLY_TIMEOUT_MS: u32 = 6000;
 /// The clock of nearly every meter.
 const CLOCK: Obis = Obis([0, 0, 1, 0, 0, 255]);
 
@@ -98,7 +100,8 @@ pub(super) fn operate(args: &OperateArgs, show: &Show) -> Result<u8, Failure> {
         _ => Some("the meter does not serve this".into()),
     };
     if let Some(refused) = refused {
-        return Err(Failure::Unavailable(format!("the meter did not do it: {refused}")));
+        let hint = "may this client do it? Check --client, --auth and --object";
+        return Err(Failure::Unavailable(format!("the meter did not do it ({refused}): {hint}")));
     }
     let connected = connected.and_then(|told| match told {
         Told::Values(values) => values.into_iter().next()?.ok()?.as_unsigned().map(|on| on != 0),
@@ -135,7 +138,8 @@ fn known(args: &DlmsMeterArgs) -> Result<(Bus, Meter, Knowledge), Failure> {
             args::Parity::None => Parity::None,
             args::Parity::Odd => Parity::Odd,
         },
-        reply_timeout_ms: args.timeout_ms,
+        reply_timeout_ms: Some(args.timeout_ms.unwrap_or(REPLY_TIMEOUT_MS)),
+        mode_e: args.mode_e,
         framing: args.framing.map(|framing| match framing {
             args::Framing::Hdlc => Framing::Hdlc,
             args::Framing::Wrapper => Framing::Wrapper,
@@ -159,6 +163,10 @@ fn known(args: &DlmsMeterArgs) -> Result<(Bus, Meter, Knowledge), Failure> {
         counter_object: args.counter_object.clone(),
         ..Meter::new(&args.name, &bus.name)
     };
+    if args.secrets.is_none() && args.auth != Auth::None {
+        let what = format!("--auth needs --secrets FILE, with lines `{} password …` or `{0} encryption …`", args.name);
+        return Err(Failure::Usage(what));
+    }
     let secrets = match &args.secrets {
         Some(path) => Secrets::load(path).map_err(Failure::Config)?,
         None => Secrets::default(),

@@ -31,7 +31,15 @@ pub(super) fn read(args: ReadArgs, show: &Show) -> Result<u8, Failure> {
             let (bus, meter) = of_line(&line);
             tell(&directly(&meter, &bus, &known(line.keys.as_deref(), None)?, None, line.raw)?, &show)
         }),
-        (Some(ReadLine::Dlms(line)), None) => interruptible(move || tell(&super::dlms::read(&line)?, &show)),
+        (Some(ReadLine::Dlms(line)), None) => interruptible(move || {
+            let document = super::dlms::read(&line)?;
+            let code = tell(&document, &show)?;
+            let status = document.get("status").and_then(Value::as_array).into_iter().flatten();
+            match status.filter_map(Value::as_str).find(|word| word.starts_with("load profile: ")) {
+                Some(why) => Err(Failure::Unavailable(why.into())),
+                None => Ok(code),
+            }
+        }),
         (None, Some(point)) => {
             let place = Place::find(&args.daemon)?;
             interruptible(move || tell(&of_point(&place, &point)?, &show))

@@ -66,7 +66,7 @@ pub(super) fn scan(args: &ScanArgs, show: &Show) -> Result<u8, Failure> {
     scanned.map_err(|error| Failure::Unavailable(explain(&bus.port, &error)))?;
     if found.is_empty() {
         eprintln!(
-            "plomb: nobody answers as a DLMS meter: check wiring, --baud and --parity; an optical head may need mode E"
+            "plomb: nobody answers as a DLMS meter: check wiring, --baud and --parity; HDLC through a serial server is hdlc+tcp://HOST:PORT; an optical head is not searched: `plomb read dlms --mode-e`"
         );
         return Ok(NONE_FOUND);
     }
@@ -130,7 +130,7 @@ fn block(bus: &Bus, found: &[FoundDlms]) -> Vec<String> {
         lines.push(format!("server = {}", meter.server));
         lines.extend(meter.physical.map(|physical| format!("physical = {physical}")));
         lines.push(match meter.ciphers {
-            true => "authentication = \"hls-gmac\"   # keys into the file of meter_secrets".into(),
+            true => "authentication = \"hls-gmac\"   # as its owner says: keys into the file of meter_secrets".into(),
             false => "# authentication = \"lls\"         # password into the file of meter_secrets".into(),
         });
         lines.push("registers = [\"1-0:1.8.0\", \"1-0:2.8.0\"]".into());
