@@ -113,7 +113,8 @@ impl Attempt<'_> {
             mode == SecurityMode::AES_CCM || afl.and_then(|afl| afl.mac).is_some_and(|mac| mac.len() >= MAC_BYTES_MIN);
         let found = match (encrypted, authenticated) {
             (_, true) if strong => Protection::Authenticated,
-            (0, false) => Protection::Plain,
+            // Behind a MAC that can be guessed, what nobody encrypted is worth no more than without it.
+            (0, _) => Protection::Plain,
             _ => Protection::Encrypted,
         };
         let expected = self.state.security.minimum;
@@ -123,7 +124,7 @@ impl Attempt<'_> {
                 _ => OpenError::Weaker { expected, found: found.max(link) },
             });
         }
-        if found == Protection::Plain {
+        if encrypted == 0 && !authenticated {
             return Ok(Body::PLAIN);
         }
         let clear = CHECK_BYTES == *transport.payload.first_chunk().unwrap_or(&[0; 2]) && encrypted > 0;
