@@ -118,6 +118,23 @@ fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
     assert_eq!(refused, [("counter repeated", 1), ("key wrong", 1), ("mac failed", 1), ("weaker than expected", 2)]);
 }
 
+/// Some meters send a part in clear behind the encrypted one; so can whoever hears any meter of mode 5.
+#[test]
+fn what_stands_in_clear_behind_an_encrypted_part_is_flagged() {
+    let mut bytes = telegram(METER, 5, 1, 0, Some(&key(7)));
+    // A volume, and the date of the encrypted one.
+    bytes.extend([0x0C, 0x13, 0x99, 0x99, 0x99, 0x99, 0x04, 0x6D, 0x1E, 0x0B, 0x59, 0x2B]);
+    bytes[0] += 12;
+    let mut listener = listener(Some(7), Protection::Encrypted, BTreeMap::new());
+    let Outcome::Due(told) = listener.hear(&bytes, None, Duration::ZERO) else { panic!("it is opened") };
+    let record = told.record.unwrap();
+    assert_eq!(record.status, ["partly in clear"]);
+    let said: Vec<_> = record.readings.iter().map(|one| (one.value.to_string(), one.flags.concat())).collect();
+    assert_eq!(said[0], ("54.321".into(), "time in clear".into()));
+    assert_eq!(said[1], ("99999.999".into(), "in clear".into()));
+    assert_eq!(said[2].1, "in clear");
+}
+
 /// What the journal kept holds after a restart: an old telegram is not taken again.
 #[test]
 fn a_message_counter_holds_over_a_restart() {

@@ -231,7 +231,14 @@ fn what_mode_5_leaves_in_clear_is_told() {
     let mut frame = emit(&draft(5), Some(&key()));
     frame.extend([0x01, 0x13, 0x07]);
     frame[0] += 3;
-    assert_eq!(opened(&frame, &encrypted(), |opened| opened.clear_bytes), Ok(3));
+    let clear = |opened: &Opened<'_>| (opened.clear_bytes, opened.clear_at);
+    assert_eq!(opened(&frame, &encrypted(), clear), Ok((3, Some(15 + 16))));
+    // Filler says nothing, and behind a MAC nobody can put anything.
+    let end = frame.len() - 3;
+    frame[end..].fill(0x2F);
+    assert_eq!(opened(&frame, &encrypted(), clear), Ok((3, None)));
+    let whole = emit(&draft(7), Some(&key()));
+    assert_eq!(opened(&whole, &encrypted(), clear), Ok((0, None)));
 }
 
 #[test]
