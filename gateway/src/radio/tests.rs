@@ -203,3 +203,39 @@ fn identities_that_collide_are_told_apart_by_the_rest() {
     let third = MeterId { version: 2, ..METER };
     assert_eq!(kind(&listener.hear(&telegram(third, 5, 1, 0, Some(&key(1))), None, Duration::ZERO)), "stranger");
 }
+
+/// The configuration names digits, the key's line a manufacturer too: who sends the digits under another
+/// manufacturer is not taken as a plain meter.
+#[test]
+fn digits_alone_under_another_manufacturer_are_not_taken_in_clear() {
+    let wanted = Wanted { address: SecondaryAddress::from_id(METER.id), minimum: None, interval: INTERVAL };
+    let line = format!("12345678 {} {}", METER.manufacturer, hex::encode([7; 16]));
+    let mut listener = listener_for(vec![wanted], &line, BTreeMap::new());
+    let forged = MeterId { manufacturer: Manufacturer(0x4024), ..METER };
+    let outcome = listener.hear(&telegram(forged, 0, 1, 0, None), None, Duration::ZERO);
+    assert_eq!(kind(&outcome), "weaker than expected");
+    let honest = telegram(METER, 5, 1, 0, Some(&key(7)));
+    assert_eq!(kind(&listener.hear(&honest, None, MINUTE)), "due");
+    // Where the configuration says all of it, another meter's key says nothing of this one.
+    let wanted = Wanted { address: forged.into(), minimum: None, interval: INTERVAL };
+    let mut listener = listener_for(vec![wanted], &line, BTreeMap::new());
+    assert_eq!(kind(&listener.hear(&telegram(forged, 0, 1, 0, None), None, Duration::ZERO)), "due");
+}
+
+#[test]
+fn identities_that_give_way_leave_their_message_counters() {
+    let wanted =
+        Wanted { address: SecondaryAddress::from_id(METER.id), minimum: Some(Protection::Plain), interval: INTERVAL };
+    let keys = format!("12345678 {}", hex::encode([7; 16]));
+    let mut listener = listener_for(vec![wanted], &keys, BTreeMap::new());
+    let accepted = telegram(METER, 7, 1, 1000, Some(&key(7)));
+    assert_eq!(kind(&listener.hear(&accepted, None, Duration::ZERO)), "due");
+    // Plain ones first, then those that hold the key: none of them makes it forget.
+    for number in 1..=12u8 {
+        let other = MeterId { version: METER.version + number, ..METER };
+        let (mode, secret) = if number > 6 { (7, Some(key(7))) } else { (0, None) };
+        let bytes = telegram(other, mode, 1, 5, secret.as_ref());
+        assert_eq!(kind(&listener.hear(&bytes, None, MINUTE * number.into())), "heard");
+    }
+    assert_eq!(kind(&listener.hear(&accepted, None, INTERVAL)), "counter repeated");
+}
