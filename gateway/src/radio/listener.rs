@@ -192,16 +192,19 @@ impl Listener {
         let key = keys.find(&id).or_else(|| keys.find(&sent));
         let known = meter.states.iter().position(|(known, _)| *known == id);
         let fresh = if known.is_some() { None } else { Some(meter.fresh(id, key, (keys, library), stored)) };
-        let telegram = match telegram.upper {
-            Upper::Fragment { .. } => match meter.reassembly.add(&telegram, instant(now)) {
-                Ok(Some(whole)) => whole,
-                Ok(None) | Err(FragmentError::Repeated { .. }) => return Outcome::Fragment(index),
-                Err(error) => return meter.reception.refuse(index, "fragment", error.to_string()),
-            },
-            _ => telegram,
-        };
         let state = known.and_then(|known| meter.states.get(known)).map(|(_, state)| state);
         let Some(state) = state.or(fresh.as_ref()) else { return Outcome::Stranger };
+        let telegram = match telegram.upper {
+            Upper::Fragment { .. } => {
+                let opens = |whole: &Telegram<'_>| opener.open(whole, state).is_ok();
+                match meter.reassembly.add_where(&telegram, instant(now), opens) {
+                    Ok(Some(whole)) => whole,
+                    Ok(None) | Err(FragmentError::Repeated { .. }) => return Outcome::Fragment(index),
+                    Err(error) => return meter.reception.refuse(index, "fragment", error.to_string()),
+                }
+            }
+            _ => telegram,
+        };
         match opener.open(&telegram, state) {
             Ok(opened) => {
                 let heard = Heard {
