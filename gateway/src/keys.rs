@@ -44,6 +44,20 @@ impl Keys {
     pub fn has(&self, id: Identification) -> bool {
         self.file.iter().any(|(selector, _, _)| selector.id == id)
     }
+
+    /// Whether there is a key for a meter that this address could mean. Where it leaves parts open, as digits
+    /// alone do, the key's line may name them: then whoever sends these digits must show that key.
+    pub fn has_for(&self, address: &SecondaryAddress) -> bool {
+        fn agree<T: PartialEq>(wanted: Option<T>, named: Option<T>) -> bool {
+            wanted.is_none() || named.is_none() || wanted == named
+        }
+        self.file.iter().any(|(selector, _, _)| {
+            selector.id == address.id
+                && agree(address.manufacturer, selector.manufacturer)
+                && agree(address.version, selector.version)
+                && agree(address.medium, selector.medium)
+        })
+    }
 }
 
 /// The text of a file that must be its owner's alone.

@@ -15,16 +15,27 @@ pub const MESSAGE_BYTES_MAX: usize = 2048;
 /// How long a message may take, from its first fragment on.
 pub const MESSAGE_SECONDS_MAX: u64 = 60;
 
+/// The most beginnings of a message that are kept at once. The oldest gives way.
+pub const BEGINNING_COUNT_MAX: usize = 4;
+
 /// One meter's message in the making. Kept by the caller.
 ///
-/// Nothing is known of a fragment's origin until the message's MAC is checked. A forged fragment can
-/// spoil the message that is in the making, as noise can; it touches nothing else, and the next first
-/// fragment begins anew.
+/// Nothing is known of a fragment's origin until the message's MAC is checked. So a fragment never spoils what
+/// came before: each beginning that it may belong to is kept with it and without it. Only
+/// [`BEGINNING_COUNT_MAX`] forged ones between two honest fragments make a message lost, and no other one.
 #[derive(Clone, Debug, Default)]
 pub struct Reassembly {
+    beginnings: Vec<Beginning>,
+    /// The message that was handed out.
+    whole: Beginning,
+}
+
+/// The first fragments of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Beginning {
     message: Vec<u8>,
     last: u8,
-    began: Option<Instant>,
+    began: Instant,
     message_control: Option<MessageControl>,
     key: Option<KeyInformation>,
     counter: Option<u32>,
@@ -39,7 +50,7 @@ pub enum FragmentError {
     /// The telegram is no fragment: open it as it is.
     #[error("the telegram is not a fragment")]
     NotFragment,
-    /// A fragment before this one is missing; the message is dropped.
+    /// A fragment before this one is missing.
     #[error("fragment {received} came where {expected} was expected: a fragment is missing")]
     Missing {
         /// The fragment that was expected.
@@ -56,7 +67,7 @@ pub enum FragmentError {
     /// The message took too long; it is dropped.
     #[error("the message was not complete after {MESSAGE_SECONDS_MAX} s")]
     Late,
-    /// The message is longer than is taken.
+    /// The message would be longer than is taken.
     #[error("a message of more than {MESSAGE_BYTES_MAX} bytes or {FRAGMENT_COUNT_MAX} fragments")]
     TooLong,
     /// The message's length is not what its first fragment said.
@@ -77,46 +88,86 @@ impl Reassembly {
     /// own [`meter`](Telegram::meter); offsets in it count from the message's first byte.
     ///
     /// # Errors
-    /// [`FragmentError`]; the fragment, or the message where the error says so, is dropped.
+    /// [`FragmentError`]; the fragment is dropped.
     pub fn add(&mut self, telegram: &Telegram<'_>, now: Instant) -> Result<Option<Telegram<'_>>, FragmentError> {
-        let Upper::Fragment { afl, bytes } = telegram.upper else { return Err(FragmentError::NotFragment) };
-        let received = afl.control.fragment();
-        if received <= 1 {
-            self.begin(now);
-        }
-        let Some(began) = self.began else {
-            return Err(FragmentError::Missing { expected: 1, received });
-        };
-        if now - began > Duration::from_secs(MESSAGE_SECONDS_MAX) {
-            self.began = None;
-            return Err(FragmentError::Late);
-        }
-        if received > 1 && received == self.last {
-            return Err(FragmentError::Repeated { fragment: received });
-        }
-        let expected = self.last.saturating_add(1);
-        if received.max(1) != expected {
-            self.began = None;
-            return Err(FragmentError::Missing { expected, received });
-        }
-        self.last = expected;
-        if self.message.len().saturating_add(bytes.len()) > MESSAGE_BYTES_MAX || expected > FRAGMENT_COUNT_MAX {
-            self.began = None;
-            return Err(FragmentError::TooLong);
-        }
-        self.message.extend(bytes);
-        self.merge(&afl);
-        if afl.control.more_follow() {
-            return Ok(None);
-        }
-        self.began = None;
-        self.finish(telegram).map(Some)
+        self.add_where(telegram, now, |_| true)
     }
 
-    fn begin(&mut self, now: Instant) {
-        let mut message = core::mem::take(&mut self.message);
-        message.clear();
-        *self = Self { message, began: Some(now), ..Self::default() };
+    /// The same where forged fragments are about: of the messages that this fragment completes, the one that
+    /// `opens`. If none does, the latest is given, to be refused, and the honest one can still be completed.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_where(
+        &mut self,
+        telegram: &Telegram<'_>,
+        now: Instant,
+        mut opens: impl FnMut(&Telegram<'_>) -> bool,
+    ) -> Result<Option<Telegram<'_>>, FragmentError> {
+        let Upper::Fragment { afl, bytes } = telegram.upper else { return Err(FragmentError::NotFragment) };
+        let received = afl.control.fragment().max(1);
+        let mut wrong = self.missing(received);
+        let late = |beginning: &Beginning| now - beginning.began > Duration::from_secs(MESSAGE_SECONDS_MAX);
+        if self.beginnings.extract_if(.., |beginning| late(beginning)).any(|old| old.last.saturating_add(1) == received)
+        {
+            wrong = FragmentError::Late;
+        }
+        let first = Beginning { began: now, ..Beginning::default() };
+        let before = self.beginnings.iter().filter(|beginning| beginning.last.saturating_add(1) == received);
+        let mut longer = Vec::new();
+        for before in before.chain((received == 1).then_some(&first)) {
+            match before.with(&afl, bytes) {
+                Ok(again) if received > 1 && self.beginnings.contains(&again) => {
+                    wrong = FragmentError::Repeated { fragment: received };
+                }
+                Ok(beginning) => longer.push(beginning),
+                Err(error) => wrong = error,
+            }
+        }
+        if longer.is_empty() {
+            return Err(wrong);
+        }
+        if afl.control.more_follow() {
+            if received == 1 {
+                // A repetition begins the message's time anew.
+                self.beginnings.retain(|known| !longer.iter().any(|new| known.says_the_same(new)));
+            }
+            self.beginnings.extend(longer);
+            let over = self.beginnings.len().saturating_sub(BEGINNING_COUNT_MAX);
+            self.beginnings.drain(..over);
+            return Ok(None);
+        }
+        let good = longer.iter().rposition(|whole| whole.finish(telegram).is_ok_and(|whole| opens(&whole)));
+        if good.is_some() {
+            self.beginnings.clear();
+        }
+        let at = good.unwrap_or(longer.len().saturating_sub(1));
+        self.whole = longer.into_iter().nth(at).unwrap_or_default();
+        self.whole.finish(telegram).map(Some)
+    }
+
+    fn missing(&self, received: u8) -> FragmentError {
+        let expected = self.beginnings.last().map_or(1, |latest| latest.last.saturating_add(1));
+        FragmentError::Missing { expected, received }
+    }
+}
+
+impl Beginning {
+    /// Whether only the time differs.
+    fn says_the_same(&self, other: &Self) -> bool {
+        *self == Self { began: self.began, ..other.clone() }
+    }
+
+    /// This with one fragment more.
+    fn with(&self, afl: &Afl<'_>, bytes: &[u8]) -> Result<Self, FragmentError> {
+        let last = self.last.saturating_add(1);
+        if self.message.len().saturating_add(bytes.len()) > MESSAGE_BYTES_MAX || last > FRAGMENT_COUNT_MAX {
+            return Err(FragmentError::TooLong);
+        }
+        let mut longer = Self { last, ..self.clone() };
+        longer.message.extend(bytes);
+        longer.merge(afl);
+        Ok(longer)
     }
 
     /// Fields come with the first fragment, the MAC with the last.

@@ -103,7 +103,9 @@ pub use compact::{Compact, CompactError, FORMAT_BYTES_MAX, FORMAT_COUNT_MAX, For
 pub use crc::crc;
 pub use draft::{Draft, DraftError};
 pub use ell::{Ell, SessionNumber};
-pub use fragments::{FRAGMENT_COUNT_MAX, FragmentError, MESSAGE_BYTES_MAX, MESSAGE_SECONDS_MAX, Reassembly};
+pub use fragments::{
+    BEGINNING_COUNT_MAX, FRAGMENT_COUNT_MAX, FragmentError, MESSAGE_BYTES_MAX, MESSAGE_SECONDS_MAX, Reassembly,
+};
 pub use key::{KEY_BYTES, Key, KeyError, KeyTag};
 pub use link::{FRAME_BYTES_MAX, Format, Link, LinkControl, LinkError, LinkFrame, PAYLOAD_BYTES_MAX};
 pub use open::{Content, MeterState, OpenError, OpenOptions, Opened, Opener};

@@ -6,7 +6,8 @@ use crate::key::{Key, KeyTag};
 pub const COUNTER_COUNT_MAX: usize = 4;
 
 /// The shortest MAC that makes a telegram [`Protection::Authenticated`]: that of OMS profiles B and D.
-/// A shorter one is checked all the same; it can be guessed in the time that a radio has.
+/// A shorter one is checked all the same; it can be guessed in the time that a radio has, so that it adds
+/// nothing to what is sent in clear.
 pub const MAC_BYTES_MIN: usize = 8;
 
 /// How well a telegram is protected, least first.
@@ -15,8 +16,8 @@ pub enum Protection {
     /// Not at all: anyone can send it.
     #[default]
     Plain,
-    /// Encrypted, with a check of a few bytes: mode 5, the extended link layer, or a MAC shorter than
-    /// [`MAC_BYTES_MIN`]. Who recorded such telegrams can send them again, unless there is a MAC.
+    /// Encrypted, with a check of a few bytes: mode 5, the extended link layer, or encrypted and with a MAC
+    /// shorter than [`MAC_BYTES_MIN`]. Who recorded such telegrams can send them again, unless there is a MAC.
     Encrypted,
     /// Authenticated under a message counter that only grows: modes 7 and 10.
     Authenticated,

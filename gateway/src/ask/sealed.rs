@@ -49,7 +49,12 @@ impl Unsealer {
 
     /// Whether a plain telegram of this meter is to be refused.
     pub fn expects_more_than_plain(&self, meter: &MeterId) -> bool {
-        self.minimum.map_or_else(|| self.keys.find(meter).is_some(), |minimum| minimum > Protection::Plain)
+        self.minimum.unwrap_or_else(|| self.usual(meter)) > Protection::Plain
+    }
+
+    /// A key for these digits is one for whoever answers under them, whatever else its line names.
+    fn usual(&self, meter: &MeterId) -> Protection {
+        if self.keys.has(meter.id) { Protection::Encrypted } else { Protection::Plain }
     }
 
     /// Opens a telegram. The message counter is accepted; the caller keeps the one handed out.
@@ -68,8 +73,7 @@ impl Unsealer {
         }
         let key = self.keys.find(&id);
         if !self.states.iter().any(|(known, _)| *known == id) {
-            let usual = if key.is_some() { Protection::Encrypted } else { Protection::Plain };
-            let minimum = self.minimum.unwrap_or(usual);
+            let minimum = self.minimum.unwrap_or_else(|| self.usual(&id));
             let mut state = MeterState::new(Security { key: key.cloned(), minimum });
             if let Some(tag) = key.map(plomb_wmbus::Key::tag)
                 && let Some(value) =
@@ -77,9 +81,7 @@ impl Unsealer {
             {
                 state.counters.accept(MessageCounter { key: tag, value });
             }
-            if self.states.len() >= IDENTITIES_MAX {
-                self.states.remove(0);
-            }
+            make_room(&mut self.states, IDENTITIES_MAX, &mut self.stored);
             self.states.push((id, state));
         }
         let Some((_, state)) = self.states.iter_mut().find(|(known, _)| *known == id) else {
@@ -93,6 +95,21 @@ impl Unsealer {
         let counter = opened.counter.map(|counter| (counter_name(id, counter.key), counter.value.into()));
         state.accept(&opened);
         Ok((record, counter))
+    }
+}
+
+/// Makes room for one more identity of a measuring point. The first without a message counter gives way, else the
+/// first; its counters go back among the stored ones, so that nothing it accepted is ever taken again. Those grow
+/// only by who holds a key.
+pub(crate) fn make_room(states: &mut Vec<(MeterId, MeterState)>, max: usize, stored: &mut BTreeMap<String, u64>) {
+    if states.len() < max || states.is_empty() {
+        return;
+    }
+    let uncounted = states.iter().position(|(_, state)| state.counters.iter().next().is_none());
+    let (id, state) = states.remove(uncounted.unwrap_or(0));
+    for counter in state.counters.iter() {
+        let last = stored.entry(counter_name(id, counter.key)).or_default();
+        *last = u64::from(counter.value).max(*last);
     }
 }
 

@@ -101,7 +101,7 @@ pub fn record_of(decoded: &Decoded<'_>, frame: &[u8]) -> Result<Record, Normalis
     if let Some(error) = decoded.error {
         add(&mut status, format!("telegram incomplete: {error}"));
     }
-    let Told { readings, meter_time, .. } = readings(&decoded.records, medium);
+    let Told { readings, meter_time, .. } = readings(&decoded.records, medium, None);
     Ok(Record {
         meter,
         readings,

@@ -1,11 +1,16 @@
 //! Records of EN 13757-3 as readings, whether they came by wire or by air.
 
-use plomb_mbus::{Function as Special, Medium, Quantity, Record as MbusRecord, Status, Value as Said};
+use plomb_mbus::{DataField, Function as Special, Medium, Quantity, Record as MbusRecord, Status, Value as Said};
 use plomb_profiles::{Named, NamedValue};
 use plomb_seal::{
     Decimal, Function, Obis, Reading, Value,
     reading::{FLAGS_MAX, TEXT_BYTES_MAX},
 };
+
+/// Flag of a reading that nothing protected on its way, though the telegram is encrypted.
+pub(super) const IN_CLEAR: &str = "in clear";
+/// The same of a reading's time only.
+const TIME_IN_CLEAR: &str = "time in clear";
 
 /// What the records of one telegram say.
 pub(super) struct Told {
@@ -14,11 +19,14 @@ pub(super) struct Told {
     pub(super) meter_time: Option<String>,
     /// Where in the telegram each reading begins, if that was asked for.
     offsets: Vec<usize>,
+    /// Whether a part of the telegram came in clear behind an encrypted one.
+    partly_clear: bool,
 }
 
 impl Told {
-    pub(super) fn nothing() -> Self {
-        Self { readings: Vec::new(), meter_time: None, offsets: Vec::new() }
+    /// `clear_at` as [`readings`] has it.
+    pub(super) fn nothing(clear_at: Option<usize>) -> Self {
+        Self { readings: Vec::new(), meter_time: None, offsets: Vec::new(), partly_clear: clear_at.is_some() }
     }
 
     /// Remembers where each reading begins, for [`name`](Self::name). `records` are those that it was made from.
@@ -32,14 +40,24 @@ impl Told {
     pub(super) fn name(&mut self, named: &Named<'_>) {
         let known = self.offsets.iter().position(|offset| *offset == named.offset);
         let Some(reading) = known.and_then(|at| self.readings.get_mut(at)) else {
-            self.readings.push(named_reading(named));
+            let mut reading = named_reading(named);
+            // Where a profile has its values from is not always known: none of them counts as sealed.
+            if self.partly_clear {
+                flag_first(&mut reading, IN_CLEAR);
+            }
+            self.readings.push(reading);
             // No later name may hit it.
             self.offsets.push(usize::MAX);
             return;
         };
         if matches!(reading.value, Value::Bytes(_) | Value::Invalid(_)) || !is_standard(&reading.quantity) {
             let time = reading.time.take();
+            let clear =
+                [IN_CLEAR, TIME_IN_CLEAR].map(|flag| reading.flags.iter().any(|has| has == flag).then_some(flag));
             *reading = Reading { time, ..named_reading(named) };
+            for flag in clear.into_iter().flatten() {
+                flag_first(reading, flag);
+            }
         } else if reading.quantity != named.name && reading.flags.len() < FLAGS_MAX {
             reading.flags.push(cut(named.name.into()));
         }
@@ -92,18 +110,39 @@ fn named_reading(named: &Named<'_>) -> Reading {
     }
 }
 
-/// The readings of one telegram, and the meter's own time.
-pub(super) fn readings(records: &[MbusRecord<'_>], medium: Medium) -> Told {
+/// Before the meter's own flags, so that no number of those pushes it out.
+fn flag_first(reading: &mut Reading, flag: &str) {
+    reading.flags.insert(0, flag.into());
+    reading.flags.truncate(FLAGS_MAX);
+}
+
+/// Whether a record reaches into what came in clear behind an encrypted part.
+fn is_clear(record: &MbusRecord<'_>, clear_at: Option<usize>) -> bool {
+    let length_byte = usize::from(record.field == DataField::Variable);
+    let parts = [record.dib.len(), record.vib.len(), length_byte, record.data.len()];
+    clear_at.is_some_and(|clear_at| parts.into_iter().fold(record.offset, usize::saturating_add) > clear_at)
+}
+
+/// The readings of one telegram, and the meter's own time. What reaches behind `clear_at` came in clear though
+/// the telegram is encrypted; it is flagged.
+pub(super) fn readings(records: &[MbusRecord<'_>], medium: Medium, clear_at: Option<usize>) -> Told {
     let times = times(records);
     let said = records.iter().filter(|record| carries(record));
     let mut readings = Vec::with_capacity(records.len());
     readings.extend(said.map(|record| {
-        let time = times.iter().find(|(storage, _)| *storage == record.storage).map(|(_, time)| time);
         let dates_itself = matches!(record.value, Said::DateTime(_));
-        reading(record, record.obis(medium).map(|code| Obis(code.0)), time.filter(|_| !dates_itself).cloned())
+        let time = times.iter().find(|(dated, _)| dated.storage == record.storage).filter(|_| !dates_itself);
+        let obis = record.obis(medium).map(|code| Obis(code.0));
+        let mut reading = reading(record, obis, time.map(|(_, time)| time.clone()));
+        if is_clear(record, clear_at) {
+            flag_first(&mut reading, IN_CLEAR);
+        } else if time.is_some_and(|(dated, _)| is_clear(dated, clear_at)) {
+            flag_first(&mut reading, TIME_IN_CLEAR);
+        }
+        reading
     }));
-    let meter_time = times.into_iter().find(|(storage, _)| *storage == 0).map(|(_, time)| time);
-    Told { readings, meter_time, offsets: Vec::new() }
+    let meter_time = times.into_iter().find(|(dated, _)| dated.storage == 0).map(|(_, time)| time);
+    Told { readings, meter_time, offsets: Vec::new(), partly_clear: clear_at.is_some() }
 }
 
 /// Fillers and the announcement of a further telegram say nothing about the meter.
@@ -116,8 +155,8 @@ fn carries(record: &MbusRecord<'_>) -> bool {
 }
 
 /// The date that belongs to each storage number: one date record of it, and no more than one.
-fn times(records: &[MbusRecord<'_>]) -> Vec<(u64, String)> {
-    let mut found: Vec<(u64, String)> = Vec::new();
+fn times<'r>(records: &'r [MbusRecord<'r>]) -> Vec<(&'r MbusRecord<'r>, String)> {
+    let mut found: Vec<(&MbusRecord<'_>, String)> = Vec::new();
     let dated = |record: &&MbusRecord<'_>| {
         matches!(record.quantity, Quantity::Date | Quantity::DateTime)
             && record.function == Special::Instantaneous
@@ -127,9 +166,9 @@ fn times(records: &[MbusRecord<'_>]) -> Vec<(u64, String)> {
     for record in records.iter().filter(dated) {
         if let Said::DateTime(time) = record.value
             && time.is_exact()
-            && !found.iter().any(|(storage, _)| *storage == record.storage)
+            && !found.iter().any(|(dated, _)| dated.storage == record.storage)
         {
-            found.push((record.storage, time.to_string()));
+            found.push((record, time.to_string()));
         }
     }
     found

@@ -78,7 +78,9 @@ pub fn record(
     aids: Aids<'_>,
 ) -> Result<(Record, Option<RecordError>), NormaliseError> {
     let (mut told, error) = match opened.content {
-        Content::Records(records) if replaced(aids.library, opened.meter, records) => (Told::nothing(), None),
+        Content::Records(records) if replaced(aids.library, opened.meter, records) => {
+            (Told::nothing(opened.clear_at), None)
+        }
         Content::Records(records) => {
             let (mut good, mut error) = (Vec::new(), None);
             for one in records {
@@ -87,9 +89,9 @@ pub fn record(
                     Err(why) => error = Some(why),
                 }
             }
-            (readings(&good, opened.meter.medium).with_places(&good), error)
+            (readings(&good, opened.meter.medium, opened.clear_at).with_places(&good), error)
         }
-        Content::Manufacturer(_) => (Told::nothing(), None),
+        Content::Manufacturer(_) => (Told::nothing(opened.clear_at), None),
         Content::Compact(_, error) => return Err(NormaliseError::Compact(error)),
         Content::Format(_) => return Err(NormaliseError::NoValues("a format frame")),
         Content::Empty => return Err(NormaliseError::NoValues("the meter only shows that it is there")),
@@ -97,6 +99,9 @@ pub fn record(
     };
     let own = if let Content::Manufacturer(payload) = opened.content { Some(payload.ci) } else { None };
     let mut status = words(opened.status);
+    if opened.clear_at.is_some() {
+        add(&mut status, "partly in clear".into());
+    }
     let Aids { library, key, memory } = aids;
     let profile = match library.apply(opened.meter, &opened.content, key, memory, |named| told.name(named)) {
         Ok(profile) => profile.map(|profile| format!("{} {}", profile.name, profile.version)),

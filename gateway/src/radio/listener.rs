@@ -28,7 +28,7 @@ use super::{
     strangers::{Stranger, Strangers},
 };
 use crate::{
-    ask::sealed::{counter_name, reason_of},
+    ask::sealed::{counter_name, make_room, reason_of},
     keys::Keys,
     normalise::wmbus::{Aids, NormaliseError, own_ci, record},
 };
@@ -113,7 +113,7 @@ pub struct Missing {
 pub struct Listener {
     meters: Vec<Meter>,
     by_id: HashMap<Identification, Vec<usize>>,
-    /// Counters as the journal had them, until their meter is heard.
+    /// Counters as the journal had them, until their meter is heard; and those of identities that gave way.
     stored: BTreeMap<String, u64>,
     keys: Arc<Keys>,
     library: Arc<Library>,
@@ -191,17 +191,20 @@ impl Listener {
         }
         let key = keys.find(&id).or_else(|| keys.find(&sent));
         let known = meter.states.iter().position(|(known, _)| *known == id);
-        let fresh = if known.is_some() { None } else { Some(meter.fresh(id, key, library, stored)) };
-        let telegram = match telegram.upper {
-            Upper::Fragment { .. } => match meter.reassembly.add(&telegram, instant(now)) {
-                Ok(Some(whole)) => whole,
-                Ok(None) | Err(FragmentError::Repeated { .. }) => return Outcome::Fragment(index),
-                Err(error) => return meter.reception.refuse(index, "fragment", error.to_string()),
-            },
-            _ => telegram,
-        };
+        let fresh = if known.is_some() { None } else { Some(meter.fresh(id, key, (keys, library), stored)) };
         let state = known.and_then(|known| meter.states.get(known)).map(|(_, state)| state);
         let Some(state) = state.or(fresh.as_ref()) else { return Outcome::Stranger };
+        let telegram = match telegram.upper {
+            Upper::Fragment { .. } => {
+                let opens = |whole: &Telegram<'_>| opener.open(whole, state).is_ok();
+                match meter.reassembly.add_where(&telegram, instant(now), opens) {
+                    Ok(Some(whole)) => whole,
+                    Ok(None) | Err(FragmentError::Repeated { .. }) => return Outcome::Fragment(index),
+                    Err(error) => return meter.reception.refuse(index, "fragment", error.to_string()),
+                }
+            }
+            _ => telegram,
+        };
         match opener.open(&telegram, state) {
             Ok(opened) => {
                 let heard = Heard {
@@ -213,9 +216,7 @@ impl Listener {
                 };
                 // Only who passed every check gets a place among the states.
                 if let Some(fresh) = fresh {
-                    if meter.states.len() >= STATES_MAX {
-                        meter.states.remove(0);
-                    }
+                    make_room(&mut meter.states, STATES_MAX, stored);
                     meter.states.push((id, fresh));
                 }
                 let known = known.unwrap_or(meter.states.len().saturating_sub(1));
@@ -289,9 +290,17 @@ impl Meter {
     }
 
     /// The state of an identity that was not heard before, with the counter that the journal has for it.
-    fn fresh(&self, id: MeterId, key: Option<&Key>, library: &Library, stored: &BTreeMap<String, u64>) -> MeterState {
+    fn fresh(
+        &self,
+        id: MeterId,
+        key: Option<&Key>,
+        (keys, library): (&Keys, &Library),
+        stored: &BTreeMap<String, u64>,
+    ) -> MeterState {
         let usual = || {
-            let by_key = if key.is_some() { Protection::Encrypted } else { Protection::Plain };
+            // Digits alone are anybody's: a key that is not the sender's may be the meter's.
+            let keyed = key.is_some() || keys.has_for(&self.address);
+            let by_key = if keyed { Protection::Encrypted } else { Protection::Plain };
             library.find(id, None).map_or(by_key, |profile| profile.security.max(by_key))
         };
         let minimum = self.minimum.unwrap_or_else(usual);

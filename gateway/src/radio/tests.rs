@@ -118,6 +118,23 @@ fn each_wrong_telegram_is_refused_by_its_kind_and_the_next_good_one_is_taken() {
     assert_eq!(refused, [("counter repeated", 1), ("key wrong", 1), ("mac failed", 1), ("weaker than expected", 2)]);
 }
 
+/// Some meters send a part in clear behind the encrypted one; so can whoever hears any meter of mode 5.
+#[test]
+fn what_stands_in_clear_behind_an_encrypted_part_is_flagged() {
+    let mut bytes = telegram(METER, 5, 1, 0, Some(&key(7)));
+    // A volume, and the date of the encrypted one.
+    bytes.extend([0x0C, 0x13, 0x99, 0x99, 0x99, 0x99, 0x04, 0x6D, 0x1E, 0x0B, 0x59, 0x2B]);
+    bytes[0] += 12;
+    let mut listener = listener(Some(7), Protection::Encrypted, BTreeMap::new());
+    let Outcome::Due(told) = listener.hear(&bytes, None, Duration::ZERO) else { panic!("it is opened") };
+    let record = told.record.unwrap();
+    assert_eq!(record.status, ["partly in clear"]);
+    let said: Vec<_> = record.readings.iter().map(|one| (one.value.to_string(), one.flags.concat())).collect();
+    assert_eq!(said[0], ("54.321".into(), "time in clear".into()));
+    assert_eq!(said[1], ("99999.999".into(), "in clear".into()));
+    assert_eq!(said[2].1, "in clear");
+}
+
 /// What the journal kept holds after a restart: an old telegram is not taken again.
 #[test]
 fn a_message_counter_holds_over_a_restart() {
@@ -185,4 +202,40 @@ fn identities_that_collide_are_told_apart_by_the_rest() {
     }
     let third = MeterId { version: 2, ..METER };
     assert_eq!(kind(&listener.hear(&telegram(third, 5, 1, 0, Some(&key(1))), None, Duration::ZERO)), "stranger");
+}
+
+/// The configuration names digits, the key's line a manufacturer too: who sends the digits under another
+/// manufacturer is not taken as a plain meter.
+#[test]
+fn digits_alone_under_another_manufacturer_are_not_taken_in_clear() {
+    let wanted = Wanted { address: SecondaryAddress::from_id(METER.id), minimum: None, interval: INTERVAL };
+    let line = format!("12345678 {} {}", METER.manufacturer, hex::encode([7; 16]));
+    let mut listener = listener_for(vec![wanted], &line, BTreeMap::new());
+    let forged = MeterId { manufacturer: Manufacturer(0x4024), ..METER };
+    let outcome = listener.hear(&telegram(forged, 0, 1, 0, None), None, Duration::ZERO);
+    assert_eq!(kind(&outcome), "weaker than expected");
+    let honest = telegram(METER, 5, 1, 0, Some(&key(7)));
+    assert_eq!(kind(&listener.hear(&honest, None, MINUTE)), "due");
+    // Where the configuration says all of it, another meter's key says nothing of this one.
+    let wanted = Wanted { address: forged.into(), minimum: None, interval: INTERVAL };
+    let mut listener = listener_for(vec![wanted], &line, BTreeMap::new());
+    assert_eq!(kind(&listener.hear(&telegram(forged, 0, 1, 0, None), None, Duration::ZERO)), "due");
+}
+
+#[test]
+fn identities_that_give_way_leave_their_message_counters() {
+    let wanted =
+        Wanted { address: SecondaryAddress::from_id(METER.id), minimum: Some(Protection::Plain), interval: INTERVAL };
+    let keys = format!("12345678 {}", hex::encode([7; 16]));
+    let mut listener = listener_for(vec![wanted], &keys, BTreeMap::new());
+    let accepted = telegram(METER, 7, 1, 1000, Some(&key(7)));
+    assert_eq!(kind(&listener.hear(&accepted, None, Duration::ZERO)), "due");
+    // Plain ones first, then those that hold the key: none of them makes it forget.
+    for number in 1..=12u8 {
+        let other = MeterId { version: METER.version + number, ..METER };
+        let (mode, secret) = if number > 6 { (7, Some(key(7))) } else { (0, None) };
+        let bytes = telegram(other, mode, 1, 5, secret.as_ref());
+        assert_eq!(kind(&listener.hear(&bytes, None, MINUTE * number.into())), "heard");
+    }
+    assert_eq!(kind(&listener.hear(&accepted, None, INTERVAL)), "counter repeated");
 }

@@ -17,6 +17,9 @@ use plomb_mbus::{MeterId, Records};
 /// Security modes from here on have no meaning in the standard.
 const RESERVED_MODES_FROM: u8 = 16;
 
+/// What stands between records and says nothing.
+const FILLER: u8 = 0x2F;
+
 /// CRC of the extended link layer.
 pub(super) const PAYLOAD_CRC_BYTES: usize = 2;
 
@@ -88,6 +91,7 @@ impl Attempt<'_> {
                 seal => body.protection.max(seal.protection()),
             },
             clear_bytes: body.clear_bytes,
+            clear_at: body.clear_at(transport, plain, seal),
             sample: body.sample || matches!(seal, LinkSeal::Sample),
             counter: body.counter,
             session: if let LinkSeal::Opened(session) = seal { Some(session) } else { None },
@@ -113,7 +117,8 @@ impl Attempt<'_> {
             mode == SecurityMode::AES_CCM || afl.and_then(|afl| afl.mac).is_some_and(|mac| mac.len() >= MAC_BYTES_MIN);
         let found = match (encrypted, authenticated) {
             (_, true) if strong => Protection::Authenticated,
-            (0, false) => Protection::Plain,
+            // Behind a MAC that can be guessed, what nobody encrypted is worth no more than without it.
+            (0, _) => Protection::Plain,
             _ => Protection::Encrypted,
         };
         let expected = self.state.security.minimum;
@@ -123,7 +128,7 @@ impl Attempt<'_> {
                 _ => OpenError::Weaker { expected, found: found.max(link) },
             });
         }
-        if found == Protection::Plain {
+        if encrypted == 0 && !authenticated {
             return Ok(Body::PLAIN);
         }
         let clear = CHECK_BYTES == *transport.payload.first_chunk().unwrap_or(&[0; 2]) && encrypted > 0;
@@ -199,6 +204,19 @@ struct Body {
 impl Body {
     const PLAIN: Self =
         Self { protection: Protection::Plain, clear_bytes: 0, counter: None, copied: false, sample: false };
+
+    /// Where what nothing covers begins, if it says anything.
+    fn clear_at(&self, transport: &Transport<'_>, plain: &[u8], seal: LinkSeal) -> Option<usize> {
+        if self.protection != Protection::Encrypted || !matches!(seal, LinkSeal::None) {
+            return None;
+        }
+        let sealed = plain.len().saturating_sub(self.clear_bytes);
+        let clear = plain.get(sealed..).unwrap_or_default();
+        clear.iter().any(|byte| *byte != FILLER).then(|| match transport.application() {
+            Application::Full => transport.payload_at.saturating_add(sealed),
+            _ => 0,
+        })
+    }
 }
 
 /// What the extended link layer's encryption was.

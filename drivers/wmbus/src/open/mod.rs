@@ -62,6 +62,11 @@ pub struct Opened<'a> {
     /// Bytes at the end of the payload that mode 5 or 7 left in clear, though the rest is encrypted.
     /// In mode 7 the MAC covers them.
     pub clear_bytes: usize,
+    /// From where on, counted as the content's offsets are, nothing protects what the telegram says, though
+    /// the rest of it is encrypted: some meters send so, and who hears a telegram can put records there.
+    /// 0 where the content cannot be told apart; `None` where those bytes are filler, or a MAC of
+    /// [`MAC_BYTES_MIN`](crate::MAC_BYTES_MIN) or the extended link layer covers them.
+    pub clear_at: Option<usize>,
     /// The payload came in clear under an encrypting header, and
     /// [`accept_decrypted_samples`](OpenOptions::accept_decrypted_samples) let it pass.
     pub sample: bool,

@@ -92,8 +92,7 @@ fn gaps_repetitions_and_delays_are_told() {
     assert_eq!(feed(&mut reassembly, &frames[1], now), missing(1, 2));
     assert_eq!(feed(&mut reassembly, &frames[0], now), Ok(None));
     assert_eq!(feed(&mut reassembly, &frames[2], now), missing(2, 3));
-    // The message was dropped; the next one begins with its first fragment.
-    assert_eq!(feed(&mut reassembly, &frames[1], now), missing(1, 2));
+    // The third may be anybody's: the message goes on, or begins anew.
     assert_eq!(feed(&mut reassembly, &frames[0], now), Ok(None));
     assert_eq!(feed(&mut reassembly, &frames[1], now), Ok(None));
     assert_eq!(feed(&mut reassembly, &frames[1], now), Err(FragmentError::Repeated { fragment: 2 }));
@@ -101,6 +100,50 @@ fn gaps_repetitions_and_delays_are_told() {
     assert_eq!(feed(&mut reassembly, &frames[0], now), Ok(None));
     let late = now + Duration::from_secs(MESSAGE_SECONDS_MAX + 1);
     assert_eq!(feed(&mut reassembly, &frames[1], late), Err(FragmentError::Late));
+}
+
+/// Whoever hears the first fragment can send others; the honest message is put together all the same.
+#[test]
+fn forged_fragments_do_not_spoil_a_message() {
+    let honest = frames(3);
+    let forged = |fragment: u8, bits: u8, byte: u8| {
+        LINK.emit(Format::A, &[&[0x90, 2, fragment, bits][..], &[byte; 8]].concat()).unwrap()
+    };
+    let (first, middle) = (forged(1, 0x40, 0xAA), forged(2, 0x40, 0xBB));
+    let (last, lone) = (forged(3, 0x00, 0xCC), forged(2, 0x00, 0xDD));
+    // As the honest ones but for the counter, or the flags.
+    let link = |frame: &[u8], change: fn(&mut [u8])| {
+        let mut buffer = Vec::new();
+        let mut payload = plomb_wmbus::LinkFrame::parse(frame, &mut buffer).unwrap().payload.to_vec();
+        change(&mut payload);
+        LINK.emit(Format::A, &payload).unwrap()
+    };
+    let other_counter = link(&honest[0], |payload| payload[5] ^= 1);
+    let other_flags = link(&honest[1], |payload| payload[3] ^= 0x40);
+    for between in [
+        vec![&other_counter],
+        vec![&other_flags],
+        vec![&first],
+        vec![&middle],
+        vec![&lone, &last],
+        vec![&last, &first],
+        vec![&middle, &last],
+    ] {
+        let mut reassembly = Reassembly::default();
+        let state = MeterState::new(Security::authenticated(key()));
+        let mut taken = 0;
+        for frame in
+            [&honest[0]].into_iter().chain(between.clone()).chain([&honest[1]]).chain(between).chain([&honest[2]])
+        {
+            let (mut buffer, mut opener) = (Vec::new(), Opener::new());
+            let telegram = Telegram::parse(frame, &mut buffer).unwrap();
+            let opens = |whole: &Telegram<'_>| Opener::new().open(whole, &state).is_ok();
+            if let Ok(Some(whole)) = reassembly.add_where(&telegram, Instant::ORIGIN, opens) {
+                taken += usize::from(opener.open(&whole, &state).is_ok());
+            }
+        }
+        assert_eq!(taken, 1);
+    }
 }
 
 #[test]

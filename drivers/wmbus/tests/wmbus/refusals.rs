@@ -60,6 +60,25 @@ fn every_length_of_mac_is_checked_in_every_bit() {
 }
 
 #[test]
+fn what_only_a_short_mac_protects_counts_as_plain() {
+    for (code, mac_bytes) in [(3, 2), (4, 4), (5, 8), (6, 12), (7, 16)] {
+        // FCL, MCL, KI with derivation 1, MCR and a MAC that is guessed, before a message in clear.
+        let mut upper = vec![0x90, 9 + mac_bytes, 0x00, 0x2E, 0x20 | code, 0x10, 0x00];
+        upper.extend(2000u32.to_le_bytes());
+        upper.extend(vec![0x5A; mac_bytes.into()]);
+        upper.extend([0x7A, 0x2A, 0, 0, 0]);
+        upper.extend(RECORDS);
+        let frame = crate::LINK.emit(Format::Stripped, &upper).unwrap();
+        let mac_failed = Err(OpenError::MacFailed { key_fits: None });
+        let weaker = Err(OpenError::Weaker { expected: Protection::Encrypted, found: Protection::Plain });
+        assert_eq!(open(&frame, &encrypted()), if mac_bytes < 8 { weaker } else { mac_failed }, "{mac_bytes}");
+        // Where plain telegrams are taken, a MAC that is there is checked all the same.
+        let plain = MeterState::new(Security { key: Some(key()), minimum: Protection::Plain });
+        assert_eq!(open(&frame, &plain), mac_failed, "{mac_bytes}");
+    }
+}
+
+#[test]
 fn no_bit_of_an_authenticated_telegram_can_be_changed() {
     for mode in [7, 10] {
         let frame = emit(&draft(mode), Some(&key()));
@@ -212,7 +231,14 @@ fn what_mode_5_leaves_in_clear_is_told() {
     let mut frame = emit(&draft(5), Some(&key()));
     frame.extend([0x01, 0x13, 0x07]);
     frame[0] += 3;
-    assert_eq!(opened(&frame, &encrypted(), |opened| opened.clear_bytes), Ok(3));
+    let clear = |opened: &Opened<'_>| (opened.clear_bytes, opened.clear_at);
+    assert_eq!(opened(&frame, &encrypted(), clear), Ok((3, Some(15 + 16))));
+    // Filler says nothing, and behind a MAC nobody can put anything.
+    let end = frame.len() - 3;
+    frame[end..].fill(0x2F);
+    assert_eq!(opened(&frame, &encrypted(), clear), Ok((3, None)));
+    let whole = emit(&draft(7), Some(&key()));
+    assert_eq!(opened(&whole, &encrypted(), clear), Ok((0, None)));
 }
 
 #[test]
