@@ -7,7 +7,7 @@ use plomb_profiles::{Library, Memory};
 use plomb_receivers::{Modes, Receiver, ReceiverEvent};
 use plomb_wmbus::{MeterState, Opener, Security, Telegram};
 
-use super::{Found, ScanLine};
+use super::{Found, STOPPED, ScanLine};
 use crate::{
     ask::port::advice,
     config,
@@ -125,6 +125,8 @@ impl Ear {
                 "nothing was heard: check the antenna and the modes; many meters send only every few minutes"
             }
             ("complete", _) => "heard for as long as asked; meters that send rarely may be missing: listen longer",
+            // Only plombd's own receiver ends so.
+            ("failed", _) => STOPPED,
             _ => "ended early: there may be more meters",
         };
         let detail = match modes {

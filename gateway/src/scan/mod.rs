@@ -1,11 +1,14 @@
 //! Finding meters: on a wire by asking, in the air by listening. What is found is told at once, a line each.
 
 mod air;
+mod total;
 mod wired;
+mod wish;
 
 pub(crate) use air::Ear;
 pub use air::air;
 pub use wired::{wired, wired_on};
+pub use wish::Wish;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -14,6 +17,9 @@ use tokio::sync::mpsc;
 pub const SCHEMA: &str = "plomb.scan/1";
 /// How long the air is listened to unless told otherwise, in seconds.
 pub const AIR_SECONDS_DEFAULT: u64 = 120;
+
+/// What a scan through a daemon that stops tells at its end.
+pub(crate) const STOPPED: &str = "plombd stopped: there may be more meters; search again when it runs, or without it";
 
 /// The most lines of a scan that wait to be taken; progress is left out when nobody takes it. The other half holds
 /// each meter that the air can give, and the end.
@@ -37,6 +43,8 @@ pub struct ScanOptions {
     pub speeds: bool,
     /// In the air: for how long, in seconds.
     pub lasts_s: u64,
+    /// What the line must be, where somebody else has configured it.
+    pub wish: Wish,
 }
 
 /// How a wire is searched.
