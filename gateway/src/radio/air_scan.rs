@@ -65,7 +65,8 @@ mod tests {
     #[test]
     fn a_silent_air_is_told_of_and_a_slow_reader_misses_no_end() {
         let (lines, mut told) = mpsc::channel(LINES_MAX);
-        let options = ScanOptions { how: How::Secondary { mask: None }, speeds: false, lasts_s: 60, wish: Wish::default() };
+        let options =
+            ScanOptions { how: How::Secondary { mask: None }, speeds: false, lasts_s: 60, wish: Wish::default() };
         let scan = AirScan::begin(ScanOrder { options, lines }, Arc::new(Library::empty()));
         (0..2 * LINES_MAX).for_each(|_| scan.tick());
         scan.end("cancelled");

@@ -8,7 +8,7 @@ mod wish;
 pub(crate) use air::Ear;
 pub use air::air;
 pub use wired::{wired, wired_on};
-pub use wish::Wish;
+pub use wish::{Wish, check_modes, check_receiver};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -138,4 +138,11 @@ pub struct Found {
     pub rssi_dbm: Option<i16>,
     /// The measuring point that is configured for it.
     pub point: Option<String>,
+}
+
+impl Found {
+    /// Whether its telegrams can be read only with its key.
+    pub fn needs_key(&self) -> bool {
+        self.protection.as_ref().is_some_and(|how| *how != plomb_wmbus::SecurityMode::PLAIN.to_string())
+    }
 }

@@ -131,9 +131,8 @@ impl Branch {
         // What was told without its identity leaves its mark in what was heard, and nobody knows which.
         let several = shared.iter().filter(within).count();
         let named = usize::try_from(self.told).is_ok_and(|told| told <= 2 * several);
-        let unexplained = self.heard.is_some_and(|heard| {
-            named && !heard.is_explained_by(found.iter().chain(shared).filter(within))
-        });
+        let unexplained =
+            self.heard.is_some_and(|heard| named && !heard.is_explained_by(found.iter().chain(shared).filter(within)));
         Standing { known, lacking: known < self.least || unexplained }
     }
 
