@@ -26,6 +26,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
+    config,
     export::{self, ExportError, Selection},
     groups::Group,
     journal::{Journal, JournalError, Position},
@@ -152,7 +153,7 @@ pub struct Desk {
     /// The lines by their points.
     pub questions: Vec<(Name, mpsc::Sender<Question>)>,
     /// The ports, and who scans them.
-    pub scanners: Vec<(String, mpsc::Sender<ScanOrder>)>,
+    pub scanners: Vec<(config::Bus, mpsc::Sender<ScanOrder>)>,
     /// For exports; without it there are none.
     pub credential: Option<Credential>,
     /// Who may have meters read, beside root and the daemon's own user.
@@ -354,9 +355,13 @@ async fn scan(
 ) -> io::Result<()> {
     let real = |port: &str| fs::canonicalize(port).unwrap_or_else(|_| port.into());
     let wanted = real(port);
-    let Some((_, scanner)) = desk.scanners.iter().find(|(known, _)| known == port || real(known) == wanted) else {
+    let known = desk.scanners.iter().find(|(bus, _)| bus.port == port || real(&bus.port) == wanted);
+    let Some((bus, scanner)) = known else {
         return refuse(write, Refusal::Usage, "not a port of this gateway").await;
     };
+    if let Err(differs) = options.wish.check(bus) {
+        return refuse(write, Refusal::Usage, &differs).await;
+    }
     let (lines, mut scanned) = mpsc::channel(LINES_MAX);
     if scanner.try_send(ScanOrder { options, lines }).is_err() {
         return refuse(write, Refusal::Unavailable, "another scan of this port is under way; try again later").await;

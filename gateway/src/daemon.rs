@@ -125,7 +125,7 @@ impl Applied {
 /// Ways to ask the tasks that hold the ports.
 struct Lines {
     questions: Vec<(Name, mpsc::Sender<Question>)>,
-    scanners: Vec<(String, mpsc::Sender<ScanOrder>)>,
+    scanners: Vec<(crate::config::Bus, mpsc::Sender<ScanOrder>)>,
 }
 
 struct Daemon {
@@ -309,7 +309,7 @@ impl Daemon {
                 questions.push((point, ask.clone()));
             }
             let (order, ordered) = mpsc::channel(SCANS_MAX);
-            scanners.push((bus.port.clone(), order));
+            scanners.push((bus.clone(), order));
             let (meters, journal, board, stop) = (&self.config.meter, journal.clone(), board.clone(), stop.clone());
             match bus.protocol {
                 protocol if !protocol.is_listened_to() => {

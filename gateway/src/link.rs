@@ -69,17 +69,24 @@ impl Link {
     /// Opens a wireless receiver's port: `tcp://host:port`, a named pipe, `-` for standard input, or else a
     /// serial port at 8N1. A receiver without a speed is a program that writes to a pipe.
     pub async fn open_receiver(port: &str, baud: Option<u32>) -> io::Result<Self> {
-        let is_pipe = std::fs::metadata(port).is_ok_and(|file| file.file_type().is_fifo());
         let wire = match baud {
             _ if port == "-" => Wire::Stdin(tokio::io::stdin()),
-            _ if is_pipe => Wire::Pipe(pipe::OpenOptions::new().open_receiver(port)?),
+            _ if Self::is_pipe(port) => Wire::Pipe(pipe::OpenOptions::new().open_receiver(port)?),
             _ if port.starts_with("tcp://") => return Self::open(port, baud.unwrap_or(NO_SPEED), Parity::None).await,
             Some(baud) => return Self::open(port, baud, Parity::None).await,
             None => {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no pipe, and this receiver is a program"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "is no pipe, and this receiver is a program that writes to one (mkfifo)",
+                ));
             }
         };
         Ok(Self { wire, bits_per_second: NO_SPEED })
+    }
+
+    /// Whether a port is standard input or a named pipe: another program writes to it, and it can end.
+    pub fn is_pipe(port: &str) -> bool {
+        port == "-" || std::fs::metadata(port).is_ok_and(|file| file.file_type().is_fifo())
     }
 
     /// Changes the speed of a serial port.
@@ -100,8 +107,11 @@ impl Link {
         Ok(())
     }
 
-    /// Throws away what came while nobody had asked.
+    /// Throws away what came while nobody had asked. What waits in a pipe was meant for whoever opens it.
     pub async fn drop_stale(&mut self) -> io::Result<()> {
+        if matches!(self.wire, Wire::Pipe(_) | Wire::Stdin(_)) {
+            return Ok(());
+        }
         let mut stale = [0; READ_BYTES];
         for _ in 0..STALE_READS_MAX {
             match timeout(Duration::from_millis(1), self.read(&mut stale)).await {
@@ -136,7 +146,8 @@ impl Link {
             Wire::Serial(port) => timeout(WRITE_TIMEOUT, port.write_all(bytes)).await??,
             Wire::Tcp(stream) => timeout(WRITE_TIMEOUT, stream.write_all(bytes)).await??,
             Wire::Pipe(_) | Wire::Stdin(_) => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "a pipe can't be written to"));
+                let what = "a pipe can't be written to: only rtl_wmbus can be its receiver";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, what));
             }
             // A datagram goes whole or not at all.
             Wire::Udp(socket) => {

@@ -20,7 +20,7 @@ use crate::{
     exchange::Exchanges,
     journal::{Journal, JournalError},
     outage::{Outage, Range},
-    scan::{ScanLine, ScanOrder, wired_on},
+    scan::{STOPPED, ScanLine, ScanOrder, wired_on},
     schedule::{Elapsed, Schedule, Skipped, Turn},
     silence::{Silence, Turned},
     status::{Board, Bus as BusStatus, Point, rfc3339},
@@ -277,9 +277,10 @@ impl BusTask {
             }
         };
         let mut told = Vec::new();
-        let scanned = wired_on(link, &self.config, &options, given_up, |line| match line {
+        let daemon = self.stop.clone();
+        let scanned = wired_on(link, &self.config, &options, given_up, |line| match stopped(line, *daemon.borrow()) {
             // Whoever is slow misses progress, never a meter.
-            ScanLine::Progress { .. } => drop(lines.try_send(line)),
+            line @ ScanLine::Progress { .. } => drop(lines.try_send(line)),
             line => {
                 if let Err(mpsc::error::TrySendError::Full(line)) = lines.try_send(self_named(line, &self.meters)) {
                     told.push(line);
@@ -357,6 +358,16 @@ impl BusTask {
 pub(crate) fn unix_ms_at(at: Elapsed, now: Elapsed) -> i64 {
     let ago = i64::try_from(now.saturating_sub(at).as_millis()).unwrap_or(0);
     unix_ms().saturating_sub(ago)
+}
+
+/// The end of a search that plombd itself broke off: nobody cancelled it.
+fn stopped(line: ScanLine, stopping: bool) -> ScanLine {
+    match line {
+        ScanLine::Done { end, frames, found, took_s, .. } if stopping && end == "cancelled" => {
+            ScanLine::Done { end: "failed".into(), detail: STOPPED.into(), frames, found, took_s }
+        }
+        line => line,
+    }
 }
 
 /// Names the measuring point that a found meter is configured for.

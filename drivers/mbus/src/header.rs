@@ -88,6 +88,19 @@ impl Manufacturer {
         Some(Self(code))
     }
 
+    /// Whether a selection with this code means `other`: FF stands for any, in each of the two bytes (EN 13757-7,
+    /// clause 8). Some meters know it only in both.
+    #[must_use]
+    pub fn includes(self, other: Self) -> bool {
+        self.0.to_le_bytes().into_iter().zip(other.0.to_le_bytes()).all(|(own, its)| own == u8::MAX || own == its)
+    }
+
+    /// Whether a byte is FF, which no manufacturer's code has.
+    #[must_use]
+    pub fn has_wild_byte(self) -> bool {
+        self.0.to_le_bytes().contains(&u8::MAX)
+    }
+
     /// The three letters; `None` when the code names none.
     #[must_use]
     pub fn letters(self) -> Option<[char; 3]> {

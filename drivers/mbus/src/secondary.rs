@@ -47,7 +47,7 @@ impl SecondaryAddress {
     #[must_use]
     pub fn matches(&self, meter: &MeterId) -> bool {
         self.matches_id(meter.id)
-            && self.manufacturer.is_none_or(|manufacturer| manufacturer == meter.manufacturer)
+            && self.manufacturer.is_none_or(|manufacturer| manufacturer.includes(meter.manufacturer))
             && self.version.is_none_or(|version| version == meter.version)
             && self.medium.is_none_or(|medium| medium == meter.medium)
     }
@@ -65,6 +65,27 @@ impl SecondaryAddress {
     #[must_use]
     pub fn has_wild_digit(&self) -> bool {
         (0..8).any(|digit| self.id.0 >> (4 * digit) & WILDCARD_NIBBLE == WILDCARD_NIBBLE)
+    }
+
+    /// Whether each of the eight bytes is given: who shares this address can be told apart only by a fabrication
+    /// number, if at all.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.has_wild_digit()
+            && self.manufacturer.is_some_and(|manufacturer| !manufacturer.has_wild_byte())
+            && self.version.is_some()
+            && self.medium.is_some()
+    }
+
+    /// Whether a meter's telegram may name `identity` when this is selected. The fixed structure tells only digits.
+    pub(crate) fn includes(&self, identity: &Self) -> bool {
+        let numbers = self.fabrication.zip(identity.fabrication);
+        let fits = |asked: Option<u8>, got: Option<u8>| asked.zip(got).is_none_or(|(asked, got)| asked == got);
+        self.matches_id(identity.id)
+            && numbers.is_none_or(|(asked, got)| Self::from_id(asked).matches_id(got))
+            && self.manufacturer.zip(identity.manufacturer).is_none_or(|(asked, got)| asked.includes(got))
+            && fits(self.version, identity.version)
+            && fits(self.medium.map(|it| it.0), identity.medium.map(|it| it.0))
     }
 
     /// The eight bytes that follow CI 52, without the fabrication number.

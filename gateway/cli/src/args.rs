@@ -1,13 +1,16 @@
 //! What the command line takes.
 
 mod dlms;
+mod scan;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use plomb_dlms::security::SystemTitle;
+use plomb_gateway::config::bounds::TIMEOUT_MS_MAX;
 
 pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
+pub(crate) use scan::ScanArgs;
 
 /// Where the daemon's configuration is by default.
 pub(crate) const CONFIG_DEFAULT: &str = "/etc/plomb/plombd.toml";
@@ -321,7 +324,7 @@ pub(crate) enum ReadLine {
 
 Exit codes: 0 read, 64 wrong usage, 69 the meter did not answer rightly.")]
 pub(crate) struct ReadMbusArgs {
-    /// A serial port, or tcp://host:port.
+    /// A serial port, tcp://host:port or udp://host:port.
     pub(crate) port: String,
     /// The primary address, 0 to 250; 254 reads whichever meter is alone on the line.
     #[arg(long, value_name = "N", required_unless_present = "secondary", conflicts_with = "secondary",
@@ -337,7 +340,7 @@ pub(crate) struct ReadMbusArgs {
     #[arg(long, value_enum, default_value = "even")]
     pub(crate) parity: Parity,
     /// How long an answer may take to begin, in milliseconds [default: by the standard and the line speed].
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", value_parser = timeout_ms)]
     pub(crate) timeout_ms: Option<u32>,
     /// Meters' keys, for one that encrypts. See `plomb keys --help`.
     #[arg(long, value_name = "FILE")]
@@ -358,68 +361,15 @@ pub(crate) enum Parity {
     Odd,
 }
 
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "On a wire the meters are asked for by identity, digit by digit where several answer. In
-the air whoever sends is heard; meters send every few seconds to every few minutes. If
-plombd uses the port, it stops polling there, scans, and goes on; that is for its
-administrators.
-
-Examples:
-  plomb scan /dev/ttyUSB0                       a wire at 2400 baud
-  plomb scan /dev/ttyUSB0 --speeds              at all speeds
-  plomb scan /dev/ttyUSB0 --primary 1-20        by primary address
-  plomb scan tcp://192.0.2.7:10001 --mask 21FFFFFF
-  plomb scan /dev/ttyUSB1 --wmbus --for 5m      in the air
-  rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
-  plomb scan tcp://192.0.2.8:4059 --dlms        a DLMS meter on the network
-  plomb scan /dev/ttyUSB0 --dlms --baud 9600    DLMS meters on a serial line
-
-Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the
-line fails, 130 ended by ctrl-C (what was found before is told).")]
-pub(crate) struct ScanArgs {
-    /// A serial port, `tcp://host:port`, `udp://host:port`; in the air also a named pipe, or `-`.
-    pub(crate) port: String,
-    /// Listen to the air through the wireless M-Bus receiver on this port.
-    #[arg(long)]
-    pub(crate) wmbus: bool,
-    /// Search for DLMS meters: over HDLC by physical device, over the network by what the meter says of itself.
-    #[arg(long, conflicts_with_all = ["wmbus", "primary", "mask", "speeds"])]
-    pub(crate) dlms: bool,
-    /// With --dlms over HDLC: which physical devices to try.
-    #[arg(long, value_name = "FROM-TO", value_parser = physical_range, default_value = "0-127", requires = "dlms")]
-    pub(crate) physical: (u16, u16),
-    /// How long to listen to the air.
-    #[arg(long = "for", value_name = "TIME", value_parser = crate::show::duration, default_value = "2m")]
-    pub(crate) lasts: std::time::Duration,
-    /// The receiver: im871a, amb8465, amb3665, cul, rc1180, rtl_wmbus [default: found out].
-    #[arg(long, value_name = "NAME")]
-    pub(crate) receiver: Option<String>,
-    /// The radio modes to hear, as T+C [default: what the receiver can].
-    #[arg(long, value_name = "MODES")]
-    pub(crate) modes: Option<String>,
-    /// Line speed of a wire, in bits a second.
-    #[arg(long, default_value_t = 2400)]
-    pub(crate) baud: u32,
-    /// Parity of a wire.
-    #[arg(long, value_name = "PARITY", default_value = "even")]
-    pub(crate) parity: Parity,
-    /// Try a wire at all speeds.
-    #[arg(long, conflicts_with = "wmbus")]
-    pub(crate) speeds: bool,
-    /// Search a wire by primary address, as 1-20, or 0-250 for all.
-    #[arg(long, value_name = "RANGE", value_parser = address_range, conflicts_with_all = ["wmbus", "mask"])]
-    pub(crate) primary: Option<(u8, u8)>,
-    /// Search a wire for these identities only: eight digits with F for any, manufacturer, version and medium.
-    #[arg(long, value_name = "MASK", conflicts_with = "wmbus")]
-    pub(crate) mask: Option<String>,
-    /// How long an answer may take to begin, in milliseconds [default: by the standard and the speed].
-    #[arg(long, value_name = "MS")]
-    pub(crate) timeout_ms: Option<u32>,
-    /// Select with control byte 73 first; without it 53 comes first.
-    #[arg(long)]
-    pub(crate) select_73: bool,
-    #[command(flatten)]
-    pub(crate) daemon: DaemonArgs,
+impl Parity {
+    /// The word for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Even => "even",
+            Self::None => "none",
+            Self::Odd => "odd",
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -468,13 +418,6 @@ pub(crate) struct KeysImportArgs {
     pub(crate) password_file: Option<PathBuf>,
 }
 
-impl ScanArgs {
-    /// Whether the air is meant: only a receiver can be a pipe.
-    pub(crate) fn wireless(&self) -> bool {
-        self.wmbus || self.receiver.is_some() || self.port == "-"
-    }
-}
-
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Simulated M-Bus meters on a pseudo-terminal at 2400 baud and true timing, a dozen radio
 meters around a simulated receiver on another, a real plombd, a real plomb-hub with its
@@ -517,19 +460,17 @@ fn system_title(text: &str) -> Result<SystemTitle, String> {
     bytes.and_then(|bytes| SystemTitle::from_slice(&bytes)).ok_or_else(|| "write 16 hexadecimal digits".into())
 }
 
-fn physical_range(text: &str) -> Result<(u16, u16), String> {
-    let wrong = || "write one address or a range, 0 to 16383, as 16-40".to_string();
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.parse::<u16>().ok().filter(|number| *number <= 0x3FFF).ok_or_else(wrong);
-    let range = (number(first)?, number(last)?);
-    if range.0 <= range.1 { Ok(range) } else { Err(wrong()) }
-}
-
 fn primary(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(address @ (0..=250 | 254)) => Ok(address),
         _ => Err("a primary address is 0 to 250, or 254 for the only meter on a line".into()),
     }
+}
+
+/// How long an answer may take to begin, as the configuration bounds it.
+fn timeout_ms(text: &str) -> Result<u32, String> {
+    let known = text.parse().ok().filter(|ms| (1..=TIMEOUT_MS_MAX).contains(ms));
+    known.ok_or_else(|| format!("1 to {TIMEOUT_MS_MAX} milliseconds"))
 }
 
 /// Checked here, kept as it is written.
@@ -541,15 +482,6 @@ fn place(text: &str) -> Result<(u32, u64), String> {
     match open_place(text)? {
         (Some(epoch), seq) => Ok((epoch, seq)),
         (None, _) => Err("write EPOCH:SEQ, like 0:1999".into()),
-    }
-}
-
-fn address_range(text: &str) -> Result<(u8, u8), String> {
-    let number = |text: &str| text.trim().parse().ok().filter(|address: &u8| *address <= 250);
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (number(first), number(last)) {
-        (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        _ => Err("write FIRST-LAST, like 1-20; primary addresses are 0 to 250".into()),
     }
 }
 

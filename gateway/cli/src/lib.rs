@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if let Some(message) = failure.message() {
-                eprintln!("plomb: {}", show::escaped(&message));
+                show::tell(format_args!("plomb: {}", show::escaped(&message)));
                 if document {
                     tell(&failure);
                 }

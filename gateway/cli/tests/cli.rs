@@ -423,3 +423,59 @@ fn every_verb_has_help_with_examples() {
         assert!(text.contains("Example"), "{verb}: {text}");
     }
 }
+
+#[test]
+fn a_scan_refuses_what_it_would_not_do_before_it_opens_anything() {
+    for (arguments, what) in [
+        (["scan", "/dev/nix", "--mask", "123"].as_slice(), "no secondary address"),
+        (&["scan", "/dev/nix", "--wmbus", "--receiver", "foo"], "no receiver of this name"),
+        (&["scan", "/dev/nix", "--wmbus", "--modes", "X"], "--modes"),
+        (&["scan", "/dev/nix", "--modes", "C"], "add --wmbus"),
+        (&["scan", "/dev/nix", "--for", "3s"], "add --wmbus"),
+        (&["scan", "/dev/nix", "--receiver", "cul", "--primary", "1-2"], "add --wmbus"),
+        (&["scan", "/dev/nix", "--wmbus", "--primary", "1-2"], "for a wire"),
+        (&["scan", "/dev/nix", "--wmbus", "--for", "0s"], "no time"),
+        (&["scan", "/dev/nix", "--baud", "1"], "300..=115200"),
+        (&["scan", "/dev/nix", "--timeout-ms", "70000"], "1 to 60000"),
+        (&["scan", "tcp://192.0.2.1:1", "--speeds"], "serial server sets the speed"),
+    ] {
+        let output = plomb(arguments, b"");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {told}");
+        assert!(told.contains(what) && !told.contains("bus \"scan\""), "{arguments:?}: {told}");
+    }
+}
+
+/// Two telegrams of one meter and one of another, as rtl_wmbus prints them.
+fn heard() -> String {
+    let line = |id: u32| {
+        let mut frame = vec![0x44, 0x93, 0x15];
+        frame.extend(id.to_le_bytes());
+        frame.extend([0x33, 0x07, 0x7A, 0x01, 0x00, 0x00, 0x00, 0x0C, 0x13, 0x65, 0x25, 0x01, 0x00]);
+        frame.insert(0, u8::try_from(frame.len()).unwrap());
+        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("T1;1;1;2026-11-25 09:00:00.000;50;60;{id:08X};0x{hex}\n")
+    };
+    [line(0x1234_5678), line(0x1234_5678), line(0x1234_5679)].concat()
+}
+
+#[test]
+fn a_scan_of_a_pipe_ends_with_it_and_misses_nothing() {
+    let output = plomb(&["scan", "-", "--wmbus", "--for", "30s"], heard().as_bytes());
+    let (out, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{out}{told}");
+    assert!(out.contains("id = \"12345678") && out.contains("id = \"12345679"), "{out}");
+    assert!(told.contains("2 meters found; heard to the end of the input"), "{told}");
+    let done = lines(&plomb(&["scan", "-", "--wmbus", "--json"], heard().as_bytes())).pop().unwrap();
+    assert_eq!((done["event"].as_str(), done["end"].as_str()), (Some("done"), Some("complete")), "{done}");
+    assert_eq!(plomb(&["scan", "-", "--wmbus"], b"").status.code(), Some(4));
+}
+
+#[test]
+fn a_closed_standard_error_is_no_reason_to_die() {
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plomb"));
+    let status = command.args(["decode", "zz"]).stdout(Stdio::null()).stderr(write).status().unwrap();
+    assert_eq!(status.code(), Some(65));
+}

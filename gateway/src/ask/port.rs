@@ -112,8 +112,14 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "is the adapter plugged in? Use its name under /dev/serial/by-id",
         io::ErrorKind::PermissionDenied => "add the user to the group that owns the port (often dialout)",
-        io::ErrorKind::UnexpectedEof => "the adapter was unplugged; it is opened again when it is back",
+        io::ErrorKind::UnexpectedEof => "the adapter was unplugged, or the other end hung up",
         io::ErrorKind::ResourceBusy => "another program has the port open",
-        _ => "it is tried again",
+        io::ErrorKind::ConnectionRefused => "does the serial server run, and is the port's number right?",
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "is the address right, and the serial server on?"
+        }
+        _ if error.to_string().contains("typewriter") => "this is no serial port",
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => "check the port and the options",
+        _ => "check the port and its cable",
     }
 }

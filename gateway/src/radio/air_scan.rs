@@ -44,7 +44,7 @@ impl AirScan {
         self.begun.elapsed() >= self.lasts() || self.order.lines.is_closed()
     }
 
-    /// Tells the end: `complete`, or `cancelled`.
+    /// Tells the end: `complete`, or `failed` when plombd stops.
     pub(super) fn end(self, end: &str) {
         let _ = self.order.lines.try_send(self.ear.done(end, self.begun.elapsed(), None));
     }
@@ -59,13 +59,14 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::scan::{How, ScanOptions};
+    use crate::scan::{How, ScanOptions, Wish};
 
     /// Whoever asked would take a long silence for a daemon that hangs.
     #[test]
     fn a_silent_air_is_told_of_and_a_slow_reader_misses_no_end() {
         let (lines, mut told) = mpsc::channel(LINES_MAX);
-        let options = ScanOptions { how: How::Secondary { mask: None }, speeds: false, lasts_s: 60 };
+        let options =
+            ScanOptions { how: How::Secondary { mask: None }, speeds: false, lasts_s: 60, wish: Wish::default() };
         let scan = AirScan::begin(ScanOrder { options, lines }, Arc::new(Library::empty()));
         (0..2 * LINES_MAX).for_each(|_| scan.tick());
         scan.end("cancelled");

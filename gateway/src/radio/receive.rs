@@ -87,8 +87,11 @@ async fn listen(bus: &config::Bus, events: &mpsc::Sender<FromReceiver>, heard: &
     }
 }
 
-/// Finds out which receiver is on a port, in an order that does no harm.
+/// Finds out which receiver is on a port, in an order that does no harm. Into a pipe only a program writes.
 pub async fn find(port: &str) -> Result<Kind, String> {
+    if Link::is_pipe(port) {
+        return Ok(Kind::RtlWmbus);
+    }
     let mut reasons = Vec::new();
     for kind in PROBE_ORDER {
         let opened = Link::open_receiver(port, kind.bits_per_second()).await;
@@ -105,7 +108,8 @@ pub async fn find(port: &str) -> Result<Kind, String> {
         }
         sleep(PROBE_PAUSE).await;
     }
-    Err(format!("{port}: no known receiver answers; name it with `receiver` ({})", reasons.join("; ")))
+    reasons.dedup();
+    Err(format!("{port}: no known receiver answers; if it is one, name it with `receiver` ({})", reasons.join("; ")))
 }
 
 /// How the receiver of a bus is to listen. Without configured modes: T and C where it can hear both.

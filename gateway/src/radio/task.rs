@@ -131,7 +131,7 @@ impl RadioTask {
             self.tell_held(index).await?;
         }
         if let Some(scan) = self.scan.take() {
-            scan.end("cancelled");
+            scan.end("failed");
         }
         if self.journal.has_unwritten_counters() {
             self.journal.flush().await?;

@@ -1,13 +1,13 @@
 //! Listening for whoever sends.
 
-use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, io, sync::Arc, time::Duration};
 
 use plomb_mbus::{MeterId, SecondaryAddress};
 use plomb_profiles::{Library, Memory};
 use plomb_receivers::{Modes, Receiver, ReceiverEvent};
 use plomb_wmbus::{MeterState, Opener, Security, Telegram};
 
-use super::{Found, ScanLine};
+use super::{Found, STOPPED, ScanLine};
 use crate::{
     ask::port::advice,
     config,
@@ -27,7 +27,7 @@ pub async fn air(
     stop: impl Future<Output = ()>,
     mut tell: impl FnMut(ScanLine),
 ) -> Result<(), String> {
-    let port = |error: std::io::Error| format!("{}: {error}; {}", bus.port, advice(&error));
+    let port = |error: io::Error| format!("{}: {error}; {}", bus.port, advice(&error));
     let kind = match bus.receiver_kind()? {
         Some(kind) => kind,
         None => find(&bus.port).await?,
@@ -51,10 +51,13 @@ pub async fn air(
         _ => {}
     });
     let end = tokio::select! {
-        driven = driven => {
-            driven.map_err(port)?;
-            "failed"
-        }
+        driven = driven => match driven {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && Link::is_pipe(&bus.port) => "ended",
+            driven => {
+                driven.map_err(port)?;
+                "failed"
+            }
+        },
         () = tokio::time::sleep(lasts) => "complete",
         () = stop => "cancelled",
     };
@@ -124,7 +127,11 @@ impl Ear {
             ("complete", 0) => {
                 "nothing was heard: check the antenna and the modes; many meters send only every few minutes"
             }
+            ("ended", 0) => "the input ended, and no telegram was in it: see whether rtl_wmbus says why",
+            ("ended", _) => "heard to the end of the input",
             ("complete", _) => "heard for as long as asked; meters that send rarely may be missing: listen longer",
+            // Only plombd's own receiver ends so.
+            ("failed", _) => STOPPED,
             _ => "ended early: there may be more meters",
         };
         let detail = match modes {
@@ -132,7 +139,11 @@ impl Ear {
             None => what.to_string(),
         };
         ScanLine::Done {
-            end: if self.known.is_empty() && end == "complete" { "nobody-answers".into() } else { end.into() },
+            end: match (end, self.known.is_empty()) {
+                ("complete" | "ended", true) => "nobody-answers".into(),
+                ("ended", false) => "complete".into(),
+                _ => end.into(),
+            },
             detail,
             frames: self.telegrams,
             found: self.known.len() as u64,

@@ -2,11 +2,14 @@
 
 mod air;
 pub mod dlms;
+mod total;
 mod wired;
+mod wish;
 
 pub(crate) use air::Ear;
 pub use air::air;
 pub use wired::{wired, wired_on};
+pub use wish::{Wish, check_modes, check_receiver};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -15,6 +18,9 @@ use tokio::sync::mpsc;
 pub const SCHEMA: &str = "plomb.scan/1";
 /// How long the air is listened to unless told otherwise, in seconds.
 pub const AIR_SECONDS_DEFAULT: u64 = 120;
+
+/// What a scan through a daemon that stops tells at its end.
+pub(crate) const STOPPED: &str = "plombd stopped: there may be more meters; search again when it runs, or without it";
 
 /// The most lines of a scan that wait to be taken; progress is left out when nobody takes it. The other half holds
 /// each meter that the air can give, and the end.
@@ -38,6 +44,8 @@ pub struct ScanOptions {
     pub speeds: bool,
     /// In the air: for how long, in seconds.
     pub lasts_s: u64,
+    /// What the line must be, where somebody else has configured it.
+    pub wish: Wish,
 }
 
 /// How a wire is searched.
@@ -131,4 +139,11 @@ pub struct Found {
     pub rssi_dbm: Option<i16>,
     /// The measuring point that is configured for it.
     pub point: Option<String>,
+}
+
+impl Found {
+    /// Whether its telegrams can be read only with its key.
+    pub fn needs_key(&self) -> bool {
+        self.protection.as_ref().is_some_and(|how| *how != plomb_wmbus::SecurityMode::PLAIN.to_string())
+    }
 }

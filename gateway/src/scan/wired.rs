@@ -2,9 +2,9 @@
 
 use std::{future::Future, io, pin::Pin, time::Duration};
 
-use plomb_mbus::{Address, FoundMeter, Place, SPEEDS, Scan, ScanConfig, ScanEnd, ScanEvent, SpeedAnswer};
+use plomb_mbus::{Address, FoundMeter, SPEEDS, Scan, ScanConfig, ScanEvent, SpeedAnswer};
 
-use super::{Found, How, ScanLine, ScanOptions};
+use super::{Found, How, ScanLine, ScanOptions, total::Total};
 use crate::{
     ask::mbus::{line_timing, secondary},
     config,
@@ -36,7 +36,7 @@ pub async fn wired_on(
     mut tell: impl FnMut(ScanLine),
 ) -> io::Result<()> {
     let mut stop = Stop { coming: Box::pin(stop), came: false };
-    let mut total = Total::default();
+    let mut total = Total::new(options, bus.port.contains("://"));
     let speeds = match options.speeds {
         false => vec![bus.baud],
         true => {
@@ -109,82 +109,7 @@ fn search(options: &ScanOptions, config: ScanConfig) -> io::Result<Scan> {
     })
 }
 
-/// What several searches gave together.
-#[derive(Default)]
-struct Total {
-    frames: u64,
-    found: u64,
-    took: Duration,
-    end: Option<ScanEnd>,
-}
-
-impl Total {
-    fn take(&mut self, event: ScanEvent, baud: u32, tell: &mut impl FnMut(ScanLine)) {
-        match event {
-            ScanEvent::Found(meter) => tell(ScanLine::Found(found(&meter, baud))),
-            ScanEvent::Collision { place } => {
-                let what = match place {
-                    Place::Primary(_) => "several meters share this address: search by identity, or readdress one",
-                    Place::Selection(_) => "several meters answer and no question tells them apart",
-                };
-                tell(ScanLine::Trouble { place: place.to_string(), what: what.into() });
-            }
-            ScanEvent::Unfit { place, got, address } => {
-                let says = got.map_or_else(|| address.to_string(), |got| got.to_string());
-                let what = format!("the answer is of another meter, {says}: it is not counted");
-                tell(ScanLine::Trouble { place: place.to_string(), what });
-            }
-            ScanEvent::Mute { place } => {
-                let what = "it acknowledges and sends no telegram: try `plomb read mbus` with a longer --timeout-ms";
-                tell(ScanLine::Trouble { place: place.to_string(), what: what.into() });
-            }
-            ScanEvent::Progress(progress) => tell(ScanLine::Progress {
-                frames: self.frames + u64::from(progress.frames),
-                found: self.found + u64::from(progress.found),
-                done_per_mille: progress.done_per_mille,
-                remaining_s: progress.remaining.map(|remaining| remaining.as_secs_f64()),
-            }),
-            ScanEvent::Speed { .. } => {}
-            ScanEvent::Done { end, frames, found, took } => {
-                self.frames += u64::from(frames);
-                self.found += u64::from(found);
-                self.took += took;
-                // A search that found something outweighs a silent one at another speed.
-                let weighs = self.end.is_none() || !matches!(end, ScanEnd::NobodyAnswers);
-                if weighs {
-                    self.end = Some(end);
-                }
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.end, Some(ScanEnd::Cancelled))
-    }
-
-    fn done(&self) -> ScanLine {
-        let (end, detail) = match self.end {
-            Some(ScanEnd::Complete) if self.found > 0 => ("complete", "every identity was asked for".to_string()),
-            Some(ScanEnd::Complete | ScanEnd::NobodyAnswers) | None => (
-                "nobody-answers",
-                "nobody answers: check power, wiring and polarity of the level converter; try --speeds".into(),
-            ),
-            Some(ScanEnd::Noise { bytes }) => (
-                "noise",
-                format!(
-                    "{bytes} bytes of noise came back whatever was asked: check polarity, speed, parity, and whether \
-                     the adapter echoes"
-                ),
-            ),
-            Some(ScanEnd::FrameLimit) => ("frame-limit", "too many frames: narrow the search with --mask".into()),
-            Some(ScanEnd::Cancelled) => ("cancelled", "cancelled before the end: there may be more meters".into()),
-        };
-        let took_s = self.took.as_secs_f64();
-        ScanLine::Done { end: end.into(), detail, frames: self.frames, found: self.found, took_s }
-    }
-}
-
-fn found(meter: &FoundMeter, baud: u32) -> Found {
+pub(super) fn found(meter: &FoundMeter, baud: u32) -> Found {
     let Address(address) = meter.address;
     let mut found = Found {
         protocol: "mbus".into(),

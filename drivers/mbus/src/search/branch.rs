@@ -1,6 +1,6 @@
 //! Where a branch of the tree forks, and whether its count fits.
 
-use super::likely::{MEDIA, manufacturers};
+use super::likely::{MEDIA, codes, halves, manufacturers};
 use super::overlay::Overlay;
 use crate::header::{Identification, Manufacturer, Medium};
 use crate::secondary::SecondaryAddress;
@@ -16,6 +16,12 @@ const DECIMAL_DIGITS: [u16; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 /// F is the wildcard and cannot be asked for.
 const HEX_DIGITS: [u16; 5] = [0xA, 0xB, 0xC, 0xD, 0xE];
 const VERSION_MAX: u16 = 0xFE;
+const MEDIUM_MAX: u16 = 0xFE;
+/// Manufacturers' codes that are asked for one by one, where what was heard leaves no more. At 2400 baud
+/// they cost some five minutes.
+const CODE_COUNT_MAX: usize = 1200;
+/// Silent questions of one branch that may be put again.
+const SILENT_COUNT_MAX: usize = 512;
 
 /// A part of the secondary address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +29,7 @@ pub(super) enum Part {
     /// A digit; 0 is the last.
     Digit(u8),
     Medium,
+    /// Two bytes; FF stands for any, in each of them.
     Manufacturer,
     Version,
     /// A digit of the fabrication number; 0 is the last.
@@ -46,8 +53,10 @@ pub(super) struct Branch {
     pub(super) least: u32,
     /// Not asked itself: all its siblings are silent.
     pub(super) implied: bool,
-    /// Meters in it so far, found or told otherwise.
-    pub(super) known: u32,
+    /// Meters in it that were told otherwise than as found.
+    pub(super) told: u32,
+    /// The identity heard of all its meters in step.
+    heard: Option<Overlay>,
     /// Where its share of the whole begins, and how large it is.
     pub(super) begins: u64,
     pub(super) share: u64,
@@ -59,6 +68,15 @@ pub(super) struct Branch {
     /// The silence that was doubted last.
     doubted: Option<(Part, u16)>,
     tried_again: bool,
+}
+
+/// How much of a branch is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Meters in it so far, found or told otherwise.
+    pub(super) known: u32,
+    /// There must be more.
+    pub(super) lacking: bool,
 }
 
 /// What to ask next in a branch.
@@ -80,16 +98,19 @@ impl Branch {
         found: &[SecondaryAddress],
         hex_digits: bool,
     ) -> Self {
-        let rounds = match best_digit(&selection, overlay, found) {
+        let place = best_digit(&selection, overlay, found);
+        let heard = overlay.filter(|overlay| place.is_none() && overlay.is_in_step(&selection));
+        let rounds = match place {
             Some(place) => digit_rounds(place, hex_digits),
-            None => part_rounds(&selection, overlay.filter(|overlay| overlay.is_in_step(&selection)), found),
+            None => part_rounds(&selection, heard, found),
         };
         let first = rounds.front().map_or(0, |round| round.values.len());
         Self {
             selection,
             least,
             implied: false,
-            known: 0,
+            told: 0,
+            heard,
             begins: 0,
             share: 0,
             rounds,
@@ -101,11 +122,25 @@ impl Branch {
         }
     }
 
+    /// How much is known of it, where the line's meters are those in `found`, and those in `shared` are
+    /// identities of several meters each.
+    pub(super) fn standing(&self, found: &[SecondaryAddress], shared: &[SecondaryAddress]) -> Standing {
+        let within = |identity: &&SecondaryAddress| self.selection.includes(identity);
+        let single = found.iter().filter(within).count();
+        let known = self.told.saturating_add(u32::try_from(single).unwrap_or(u32::MAX));
+        // What was told without its identity leaves its mark in what was heard, and nobody knows which.
+        let several = shared.iter().filter(within).count();
+        let named = usize::try_from(self.told).is_ok_and(|told| told <= 2 * several);
+        let unexplained =
+            self.heard.is_some_and(|heard| named && !heard.is_explained_by(found.iter().chain(shared).filter(within)));
+        Standing { known, lacking: known < self.least || unexplained }
+    }
+
     /// The next twig. The first round is tried to its end; the others only while fewer meters are
     /// known than there must be.
-    pub(super) fn next(&mut self) -> Option<Twig> {
+    pub(super) fn next(&mut self, standing: Standing) -> Option<Twig> {
         loop {
-            let lacking = self.known < self.least && !self.implied;
+            let lacking = standing.lacking && !self.implied;
             let Some(round) = self.rounds.front_mut() else {
                 if !lacking || self.tried_again || self.silent.is_empty() {
                     return None;
@@ -119,7 +154,7 @@ impl Branch {
             }
             let Some(value) = round.values.pop_front() else {
                 self.rounds.pop_front();
-                if self.known >= self.least || self.implied {
+                if !lacking {
                     self.rounds.clear();
                 }
                 continue;
@@ -130,7 +165,7 @@ impl Branch {
                 && last
                 && self.least > 1
                 && !self.implied
-                && self.known == 0
+                && standing.known == 0
                 && self.taken == self.first
                 && matches!(part, Part::Digit(_));
             return Some(Twig { selection: with(self.selection, part, value), part, value, implied });
@@ -138,7 +173,7 @@ impl Branch {
     }
 
     pub(super) fn was_silent(&mut self, twig: &Twig) {
-        if !self.tried_again {
+        if !self.tried_again && self.silent.len() < SILENT_COUNT_MAX {
             self.silent.push((twig.part, twig.value));
         }
     }
@@ -148,7 +183,7 @@ impl Branch {
     pub(super) fn doubt_silence(&mut self) -> Option<SecondaryAddress> {
         let &(part, value) = self.silent.last()?;
         if self.doubted == Some((part, value)) {
-            self.known = self.known.saturating_add(1);
+            self.told = self.told.saturating_add(1);
             self.doubted = None;
             self.silent.pop();
             return Some(with(self.selection, part, value));
@@ -218,18 +253,28 @@ fn digit_rounds(place: u8, hex_digits: bool) -> VecDeque<Round> {
 
 /// What to try where all digits are given: first what two answers in step leave possible, the
 /// shortest list first; then everything else.
-fn part_rounds(selection: &SecondaryAddress, overlay: Option<Overlay>, found: &[SecondaryAddress]) -> VecDeque<Round> {
+fn part_rounds(selection: &SecondaryAddress, heard: Option<Overlay>, found: &[SecondaryAddress]) -> VecDeque<Round> {
     let mut possible = Vec::new();
     let mut others = Vec::new();
-    for (part, values) in open_parts(selection, found) {
+    for (part, values) in open_parts(selection, heard, found) {
         let (fits, unfits): (VecDeque<u16>, VecDeque<u16>) =
-            values.into_iter().partition(|value| overlay.is_none_or(|overlay| may_be(overlay, part, *value)));
+            values.into_iter().partition(|value| heard.is_none_or(|heard| may_be(heard, part, *value)));
         possible.push(Round { part, values: fits, again: false });
         others.push(Round { part, values: unfits, again: false });
     }
     possible.sort_by_key(|round| round.values.len());
-    let last = fabrication_round(selection);
+    let last = code_round(selection, heard, found).into_iter().chain(fabrication_round(selection));
     possible.into_iter().chain(others).chain(last).filter(|round| !round.values.is_empty()).collect()
+}
+
+/// Every manufacturer's code that what was heard leaves possible, unless they are too many: some meters know only
+/// the wildcard of both bytes.
+fn code_round(selection: &SecondaryAddress, heard: Option<Overlay>, found: &[SecondaryAddress]) -> Option<Round> {
+    let heard = heard.filter(|_| selection.manufacturer.is_none())?;
+    let likely = likely_manufacturers(Some(heard), found);
+    let left = |code: &u16| heard.manufacturer_possible(*code) && !likely.contains(code);
+    let values: VecDeque<u16> = codes().filter(left).collect();
+    (values.len() <= CODE_COUNT_MAX).then_some(Round { part: Part::Manufacturer, values, again: false })
 }
 
 /// The first digit of the fabrication number that is not given. It is the last resort: many meters do
@@ -252,21 +297,46 @@ fn may_be(overlay: Overlay, part: Part, value: u16) -> bool {
 }
 
 /// The parts that are not given, each with the values to try: what the line's meters have, first.
-fn open_parts(selection: &SecondaryAddress, found: &[SecondaryAddress]) -> Vec<(Part, Vec<u16>)> {
+///
+/// Where nothing was heard clearly, nothing tells whether all manufacturers were among the likely ones. So all the
+/// codes' lower bytes follow those.
+fn open_parts(
+    selection: &SecondaryAddress,
+    heard: Option<Overlay>,
+    found: &[SecondaryAddress],
+) -> Vec<(Part, Vec<u16>)> {
     let mut parts = Vec::new();
     if selection.medium.is_none() {
         let seen = found.iter().filter_map(|meter| meter.medium.map(|medium| u16::from(medium.0)));
-        parts.push((Part::Medium, without_repeats(seen.chain(MEDIA.map(u16::from)))));
+        parts.push((Part::Medium, without_repeats(seen.chain(MEDIA.map(u16::from)).chain(0..=MEDIUM_MAX))));
     }
-    if selection.manufacturer.is_none() {
-        let seen = found.iter().filter_map(|meter| meter.manufacturer.map(|manufacturer| manufacturer.0));
-        parts.push((Part::Manufacturer, without_repeats(seen.chain(manufacturers()))));
+    match selection.manufacturer {
+        None if heard.is_some() => {
+            parts.push((Part::Manufacturer, likely_manufacturers(heard, found)));
+            parts.push((Part::Manufacturer, halves().collect()));
+        }
+        None => {
+            let likely = likely_manufacturers(None, found);
+            parts.push((Part::Manufacturer, likely.into_iter().chain(halves()).collect()));
+        }
+        Some(given) if given.has_wild_byte() => {
+            let fitting = codes().filter(|code| given.includes(Manufacturer(*code)));
+            parts.push((Part::Manufacturer, fitting.collect()));
+        }
+        Some(_) => {}
     }
     if selection.version.is_none() {
         let seen = found.iter().filter_map(|meter| meter.version.map(u16::from));
         parts.push((Part::Version, without_repeats(seen.chain(0..=VERSION_MAX))));
     }
     parts
+}
+
+/// Meters with one identity are heard as one of them.
+fn likely_manufacturers(heard: Option<Overlay>, found: &[SecondaryAddress]) -> Vec<u16> {
+    let alone = heard.map(Overlay::manufacturer).filter(|code| code.letters().is_some());
+    let seen = found.iter().filter_map(|meter| meter.manufacturer);
+    without_repeats(alone.into_iter().chain(seen).map(|code| code.0).chain(manufacturers()))
 }
 
 fn without_repeats(values: impl Iterator<Item = u16>) -> Vec<u16> {

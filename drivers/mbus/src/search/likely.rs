@@ -24,3 +24,19 @@ pub(super) const MEDIA: [u8; 49] = [
 pub(super) fn manufacturers() -> Vec<u16> {
     LETTERS.iter().filter_map(|letters| Manufacturer::from_letters(*letters)).map(|code| code.0).collect()
 }
+
+/// The letter A as a part of a code.
+const LETTER_FIRST: u16 = 1;
+const LETTER_LAST: u16 = 26;
+
+/// The codes of three letters.
+pub(super) fn codes() -> impl Iterator<Item = u16> {
+    let letters = || LETTER_FIRST..=LETTER_LAST;
+    letters().flat_map(move |a| letters().flat_map(move |b| letters().map(move |c| a << 10 | b << 5 | c)))
+}
+
+/// The lower bytes that codes have, each with any upper one: the last letter, and what reaches into this byte of
+/// the second one.
+pub(super) fn halves() -> impl Iterator<Item = u16> {
+    (0..8u16).flat_map(|middle| (LETTER_FIRST..=LETTER_LAST).map(move |last| 0xFF00 | middle << 5 | last))
+}

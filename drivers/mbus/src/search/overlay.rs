@@ -4,6 +4,7 @@
 //! answer in the same instant; of their telegrams the bitwise AND arrives. Where its frame is whole
 //! enough to be trusted, each slave's byte has at least the bits of the heard one.
 
+use crate::header::Manufacturer;
 use crate::secondary::SecondaryAddress;
 
 const LONG_START: u8 = 0x68;
@@ -38,10 +39,32 @@ impl Overlay {
         (0..10u32).filter(|digit| digit & heard == heard).count()
     }
 
-    pub(super) fn manufacturer_possible(&self, code: u16) -> bool {
+    pub(super) fn manufacturer(self) -> Manufacturer {
         let [_, _, _, _, m, n, ..] = self.0;
-        let heard = u16::from_le_bytes([m, n]);
+        Manufacturer(u16::from_le_bytes([m, n]))
+    }
+
+    /// `code` may have FF for any byte.
+    pub(super) fn manufacturer_possible(&self, code: u16) -> bool {
+        let heard = self.manufacturer().0;
         code & heard == heard
+    }
+
+    /// Whether meters with these identities, in step, are heard so. An identity that is not told whole explains
+    /// anything.
+    pub(super) fn is_explained_by<'a>(&self, identities: impl Iterator<Item = &'a SecondaryAddress>) -> bool {
+        let [.., low, high, version, medium] = self.0;
+        let mut together = [u8::MAX; 4];
+        for identity in identities {
+            if !identity.is_whole() {
+                return true;
+            }
+            let [.., m, n, v, d] = identity.to_bytes();
+            for (all, one) in together.iter_mut().zip([m, n, v, d]) {
+                *all &= one;
+            }
+        }
+        together == [low, high, version, medium]
     }
 
     pub(super) fn version_possible(&self, version: u8) -> bool {

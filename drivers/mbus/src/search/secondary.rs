@@ -34,6 +34,8 @@ pub(super) struct Secondary {
     twig: Option<Twig>,
     branches: Vec<Branch>,
     found: Vec<SecondaryAddress>,
+    /// Identities that several meters have.
+    shared: Vec<SecondaryAddress>,
     /// Identities that a telegram told and nobody answers to.
     refuted: Vec<SecondaryAddress>,
     crowds: [Crowd; DEPTH_COUNT],
@@ -95,6 +97,7 @@ impl Secondary {
             twig: None,
             branches: Vec::new(),
             found: Vec::new(),
+            shared: Vec::new(),
             refuted: Vec::new(),
             crowds: [Crowd::default(); DEPTH_COUNT],
             garbled: 0,
@@ -176,7 +179,7 @@ impl Secondary {
             }
             Heard::Silence | Heard::Ack => {
                 self.tally.tell(ScanEvent::Mute { place: Place::Selection(self.selection) });
-                self.settled(now);
+                self.settled_otherwise(now);
             }
             Heard::Garbled(garble) => {
                 let overlay = Overlay::find(&garble.bytes, &self.sent);
@@ -196,14 +199,14 @@ impl Secondary {
         if let (Some(identity), Some(asked)) = (&mut identity, self.selection.fabrication) {
             identity.fabrication = fabrication_in(&telegram).or((!has_wild(asked)).then_some(asked));
         }
-        let fits = identity.is_some_and(|identity| fits(&self.selection, &identity));
+        let fits = identity.is_some_and(|identity| self.selection.includes(&identity));
         if !fits && !again {
             self.step = Step::Read { again: true, fcb: true };
             return;
         }
         let Some(identity) = identity.filter(|_| fits) else {
             self.unfit(identity, address);
-            return self.settled(now);
+            return self.settled_otherwise(now);
         };
         let nameless = self.selection.fabrication.is_some() && identity.fabrication.is_none();
         if nameless || (!alone && is_open(&self.selection)) {
@@ -211,7 +214,7 @@ impl Secondary {
             return self.collided(Collided { least: 1, overlay: None }, now);
         }
         if self.found.contains(&identity) {
-            return self.settled(now);
+            return self.climb(now);
         }
         let meter = FoundMeter { address, identity: Some(identity), telegram };
         if identity == self.selection {
@@ -230,7 +233,7 @@ impl Secondary {
         if let Some(crowd) = self.crowd_mut() {
             crowd.single += 1;
         }
-        self.settled(now);
+        self.climb(now);
     }
 
     fn after_verify(&mut self, heard: &Heard, meter: FoundMeter, again: bool, now: Instant) {
@@ -255,7 +258,7 @@ impl Secondary {
             return self.fork(Collided { least: 1, overlay }, now);
         }
         self.unfit(meter.identity, meter.address);
-        self.settled(now);
+        self.settled_otherwise(now);
     }
 
     fn unfit(&mut self, got: Option<SecondaryAddress>, address: Address) {
@@ -297,10 +300,10 @@ impl Secondary {
         self.climb(now);
     }
 
-    /// The selection just asked holds one meter, told one way or the other.
-    fn settled(&mut self, now: Instant) {
+    /// The selection just asked holds one meter, told otherwise than as found.
+    fn settled_otherwise(&mut self, now: Instant) {
         if let Some(branch) = self.branches.last_mut() {
-            branch.known = branch.known.saturating_add(1);
+            branch.told = branch.told.saturating_add(1);
         }
         self.climb(now);
     }
@@ -312,7 +315,8 @@ impl Secondary {
                 self.tally.progress(WHOLE, now);
                 return self.end(ScanEnd::Complete);
             };
-            if let Some(twig) = branch.next() {
+            let standing = branch.standing(&self.found, &self.shared);
+            if let Some(twig) = branch.next(standing) {
                 let (begins, share) = branch.twig_share();
                 self.tally.progress(begins, now);
                 (self.selection, self.twig, self.mute) = (twig.selection, Some(twig), false);
@@ -327,13 +331,14 @@ impl Secondary {
             }
             let Some(done) = self.branches.pop() else { continue };
             self.tally.progress(done.ends(), now);
-            let mut known = done.known;
-            if known < done.least && !done.implied {
+            let mut told = done.told;
+            if standing.lacking && !done.implied {
                 self.tally.tell(ScanEvent::Collision { place: Place::Selection(done.selection) });
-                known = done.least;
+                told = told.saturating_add(done.least.saturating_sub(standing.known).max(1));
+                self.shared.extend(Some(done.selection).filter(SecondaryAddress::is_whole));
             }
             if let Some(above) = self.branches.last_mut() {
-                above.known = above.known.saturating_add(known);
+                above.told = above.told.saturating_add(told);
             }
         }
     }
@@ -354,26 +359,11 @@ impl Secondary {
 
 /// Whether several meters with identities of their own can be meant.
 fn is_open(selection: &SecondaryAddress) -> bool {
-    selection.has_wild_digit()
-        || selection.manufacturer.is_none()
-        || selection.version.is_none()
-        || selection.medium.is_none()
-        || selection.fabrication.is_some_and(has_wild)
+    !selection.is_whole() || selection.fabrication.is_some_and(has_wild)
 }
 
 fn has_wild(fabrication: Identification) -> bool {
     SecondaryAddress::from_id(fabrication).has_wild_digit()
-}
-
-/// Whether a telegram's identity is one that `selection` means. The fixed structure tells only digits.
-fn fits(selection: &SecondaryAddress, identity: &SecondaryAddress) -> bool {
-    let numbers = selection.fabrication.zip(identity.fabrication);
-    selection.matches_id(identity.id)
-        && numbers.is_none_or(|(asked, got)| SecondaryAddress::from_id(asked).matches_id(got))
-        && (identity.manufacturer.is_none()
-            || selection.manufacturer.is_none_or(|it| Some(it) == identity.manufacturer))
-        && (identity.version.is_none() || selection.version.is_none_or(|it| Some(it) == identity.version))
-        && (identity.medium.is_none() || selection.medium.is_none_or(|it| Some(it) == identity.medium))
 }
 
 impl Plan for Secondary {

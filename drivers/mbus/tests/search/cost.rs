@@ -53,7 +53,7 @@ fn search(set: Set, count: usize, speed: u32, seed: u64) -> Row {
 fn every_meter_is_found_and_none_invented() {
     let seeds = 3;
     println!(
-        "{:<20} {:>6} {:>6} {:>7} {:>7} {:>9} {:>9} {:>6}",
+        "{:<24} {:>6} {:>6} {:>7} {:>7} {:>9} {:>9} {:>6}",
         "set", "meters", "baud", "frames", "silent", "time s", "needed s", "ratio"
     );
     for count in [2, 10, 40] {
@@ -66,7 +66,7 @@ fn every_meter_is_found_and_none_invented() {
                 };
                 let (took, needed) = (seconds(|row| row.took), seconds(|row| row.needed));
                 println!(
-                    "{:<20} {count:>6} {speed:>6} {:>7} {:>7} {took:>9.2} {needed:>9.2} {:>6.3}",
+                    "{:<24} {count:>6} {speed:>6} {:>7} {:>7} {took:>9.2} {needed:>9.2} {:>6.3}",
                     format!("{set:?}"),
                     rows.iter().map(|row| row.frames).sum::<usize>() / rows.len(),
                     rows.iter().map(|row| row.silent).sum::<usize>() / rows.len(),

@@ -18,6 +18,8 @@ pub enum Set {
     CommonEnds,
     /// Groups of equal numbers with other manufacturers.
     EqualByManufacturer,
+    /// The same with manufacturers that no list of likely ones has, and one that such a list has.
+    EqualByRareManufacturer,
     /// Groups of equal numbers with other versions.
     EqualByVersion,
     /// Groups of equal numbers with other media.
@@ -26,12 +28,13 @@ pub enum Set {
     Mixed,
 }
 
-pub const SETS: [Set; 8] = [
+pub const SETS: [Set; 9] = [
     Set::Random,
     Set::Consecutive,
     Set::CommonEnd,
     Set::CommonEnds,
     Set::EqualByManufacturer,
+    Set::EqualByRareManufacturer,
     Set::EqualByVersion,
     Set::EqualByMedium,
     Set::Mixed,
@@ -59,6 +62,8 @@ impl Dice {
 }
 
 const MAKERS: [&str; 8] = ["ACW", "KAM", "LUG", "ELS", "SON", "REL", "ZRI", "EMH"];
+/// As it happens, none of them is a maker of meters.
+const RARE_MAKERS: [&str; 8] = ["PLA", "PLB", "QQX", "AAA", "ZZZ", "XYV", "HUJ", "BBC"];
 const KINDS: [Kind; 5] = [Kind::Water, Kind::Heat, Kind::WarmWater, Kind::Electricity, Kind::Gas];
 
 /// `count` different identities.
@@ -69,7 +74,7 @@ pub fn identities(set: Set, count: usize, seed: u64) -> Vec<(Identity, Kind)> {
     let mut made = Vec::new();
     let mut index = 0u64;
     while made.len() < count {
-        let which = if set == Set::Mixed { SETS[usize::try_from(dice.below(7)).unwrap()] } else { set };
+        let which = if set == Set::Mixed { SETS[usize::try_from(dice.below(8)).unwrap()] } else { set };
         let (group, member) = (index / 4, u8::try_from(index % 4).unwrap());
         index += 1;
         let group_number = (base + group * 7_654_321) % 100_000_000;
@@ -83,6 +88,11 @@ pub fn identities(set: Set, count: usize, seed: u64) -> Vec<(Identity, Kind)> {
             Set::CommonEnds => base / 100_000 * 100_000 % 100_000_000 + dice.below(100) * 1000 + base % 1000,
             Set::EqualByManufacturer => {
                 (maker, version, kind) = (MAKERS[usize::from(member) * 2], 1, Kind::Water);
+                group_number
+            }
+            Set::EqualByRareManufacturer => {
+                let rare = RARE_MAKERS[usize::from(member) * 2 + usize::try_from(group % 2).unwrap()];
+                (maker, version, kind) = (if member == 3 { "KAM" } else { rare }, 3, Kind::Water);
                 group_number
             }
             Set::EqualByVersion => {

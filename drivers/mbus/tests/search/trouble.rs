@@ -5,7 +5,7 @@ use crate::sets::{Set, identities, line};
 use crate::virtual_line::{Run, drive, drive_until};
 use plomb_mbus::{Place, Scan, ScanConfig, ScanEnd, ScanEvent, snd_nke};
 use plomb_sim::live::{Kind, Meter};
-use plomb_sim::mbus::{Identity, Slave};
+use plomb_sim::mbus::{Identity, Slave, manufacturer_code};
 use plomb_sim::{Line, Noise};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -98,6 +98,51 @@ fn meters_with_one_identity_are_a_collision_not_a_meter() {
         panic!("{:?}", others(&run));
     };
     assert_eq!(selection.to_string(), "12345678.KAM.01.07");
+}
+
+/// Two of them differ in nothing but the manufacturer, and so does a third.
+fn of_makers(makers: &[&str], change: impl Fn(&mut Slave)) -> Line {
+    let slave = |(address, maker): (u8, &&str)| {
+        let manufacturer = manufacturer_code(maker).unwrap();
+        let identity = Identity { id: 0x1234_5678, manufacturer, version: 3, medium: 7 };
+        let mut slave = Slave::live(address, Meter::new(Kind::Water, identity, u64::from(address)));
+        change(&mut slave);
+        slave
+    };
+    line_of((1..).zip(makers).map(slave).collect())
+}
+
+#[test]
+fn equal_numbers_part_by_manufacturers_that_nobody_expects() {
+    let known_and_not: &[&str] = &["ACW", "KAM", "PLA"];
+    for makers in [&["PLA", "PLB"], &["KAM", "PLB"], known_and_not] {
+        let run = search(&mut of_makers(makers, |_| {}));
+        assert_eq!((found(&run).len(), end(&run)), (makers.len(), ScanEnd::Complete), "{makers:?}: {:?}", others(&run));
+        assert!(others(&run).is_empty() && run.sent.len() < 600, "{makers:?}: {} frames", run.sent.len());
+        // None of them answers in step with another.
+        let run = search(&mut of_makers(makers, |slave| slave.response_bits = 20 + 31 * u32::from(slave.address())));
+        assert_eq!(found(&run).len(), makers.len(), "{makers:?} apart: {:?}", others(&run));
+        assert!(others(&run).is_empty() && run.sent.len() < 900, "{makers:?} apart: {} frames", run.sent.len());
+    }
+}
+
+#[test]
+fn equal_numbers_part_by_manufacturers_also_where_half_of_them_is_no_question() {
+    let run = search(&mut of_makers(&["PLA", "PLB"], |slave| slave.knows_half_manufacturers = false));
+    assert_eq!((found(&run).len(), others(&run).len()), (2, 0), "{:?}", others(&run));
+    assert!(run.sent.len() < 2500, "{} frames", run.sent.len());
+}
+
+#[test]
+fn twins_are_told_soon_and_hide_nobody() {
+    let run = search(&mut of_makers(&["PLA", "PLA"], |_| {}));
+    let [ScanEvent::Collision { place: Place::Selection(selection) }] = others(&run)[..] else {
+        panic!("{:?}", others(&run));
+    };
+    assert!(selection.is_whole() && run.sent.len() < 250, "{selection}: {} frames", run.sent.len());
+    assert_eq!((found(&run).len(), end(&run)), (0, ScanEnd::Complete));
+    let run = search(&mut of_makers(&["PLA", "PLA", "PLB", "KAM"], |_| {}));
+    assert_eq!((found(&run).len(), others(&run).len()), (2, 1), "{:?}", others(&run));
 }
 
 #[test]

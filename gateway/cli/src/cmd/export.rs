@@ -26,7 +26,7 @@ use crate::{
     args::ExportArgs,
     ask::{self, Place, Unanswered},
     exit::{Failure, OK},
-    show::{Out, Show, count, moment, print, size},
+    show::{Out, Show, count, moment, print, size, tell, tell_part},
 };
 
 /// How much is copied at once, in bytes.
@@ -73,10 +73,10 @@ pub(super) fn export(args: &ExportArgs, show: &Show) -> Result<u8, Failure> {
     print(format!("{file}: {} from the {source}. To check it: plomb verify {file}", size(bytes)))?;
     if let Some(waiting @ 1..) = unreceipted {
         let (entries, have) = (count(waiting, "entry", "entries"), if waiting == 1 { "has" } else { "have" });
-        eprintln!(
+        tell(format_args!(
             "plomb: {entries} in it {have} no receipt of the ledger yet, so verify will say \"incomplete\"; \
              leave them out with --receipted, or export again later"
-        );
+        ));
     }
     Ok(OK)
 }
@@ -241,7 +241,7 @@ impl Target {
     /// Completes the file; gives its size and SHA-256.
     fn finish(self) -> Result<(u64, String), Failure> {
         if self.progress.is_some_and(|shown| shown > 0) {
-            eprintln!();
+            tell("");
         }
         if !self.ending.complete() {
             let broken = "the export broke off before its end: the daemon stopped, or met an error (see its log)";
@@ -275,7 +275,7 @@ impl Write for Target {
             && self.written >= *shown + PROGRESS_BYTES
         {
             *shown = self.written;
-            eprint!("\r{}", size(self.written));
+            tell_part(format_args!("\r{}", size(self.written)));
         }
         Ok(bytes.len())
     }

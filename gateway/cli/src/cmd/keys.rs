@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::{
     args::{KeysArgs, KeysImportArgs, KeysVerb},
     exit::{Failure, MALFORMED, OK},
-    show::{Show, count, one_line, print},
+    show::{Show, count, one_line, print, tell},
 };
 
 const SCHEMA: &str = "plomb.keys/1";
@@ -38,7 +38,7 @@ fn check(file: &Path, show: &Show) -> Result<u8, Failure> {
         return Ok(OK);
     }
     meters.iter().try_for_each(print)?;
-    eprintln!("{}: {}", file.display(), count(meters.len() as u64, "key", "keys"));
+    tell(format_args!("{}: {}", file.display(), count(meters.len() as u64, "key", "keys")));
     Ok(OK)
 }
 
@@ -66,13 +66,17 @@ fn import(args: &KeysImportArgs, show: &Show) -> Result<u8, Failure> {
     let imported = imported.map_err(|error| Failure::Config(error.to_string()))?;
     append(&args.out, &imported)?;
     for skipped in &imported.skipped {
-        eprintln!("{}", one_line(&format!("{name}: entry {}: {}", skipped.entry, skipped.why)));
+        tell(one_line(&format!("{name}: entry {}: {}", skipped.entry, skipped.why)));
     }
     let (count_new, skipped) = (imported.count, imported.skipped.len());
     if show.json {
         print(json!({ "schema": SCHEMA, "file": args.out, "imported": count_new, "skipped": skipped }))?;
     } else {
-        eprintln!("{}: {} added, {skipped} skipped", args.out.display(), count(count_new as u64, "key", "keys"));
+        tell(format_args!(
+            "{}: {} added, {skipped} skipped",
+            args.out.display(),
+            count(count_new as u64, "key", "keys")
+        ));
     }
     Ok(if count_new == 0 { MALFORMED } else { OK })
 }

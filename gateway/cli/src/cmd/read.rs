@@ -16,7 +16,7 @@ use crate::{
     ask::{self, Place, Unanswered},
     cmd::{interruptible, runtime},
     exit::{Failure, OK},
-    show::{Out, Show, one_line, print, record},
+    show::{self, Out, Show, one_line, print, record},
 };
 
 pub(super) const SCHEMA: &str = "plomb.read/1";
@@ -90,7 +90,7 @@ fn configured(config: &Config, point: &str) -> Result<Value, Failure> {
     let meter = meter.ok_or_else(|| Failure::Usage(format!("no point \"{point}\" is configured")))?;
     let bus = config.bus.iter().find(|bus| bus.name == meter.bus);
     let bus = bus.ok_or_else(|| Failure::Config(format!("point \"{point}\": there is no bus \"{}\"", meter.bus)))?;
-    eprintln!("plomb: plombd does not run; reading the meter directly. The reading is not recorded.");
+    show::tell("plomb: plombd does not run; reading the meter directly. The reading is not recorded.");
     let known = known(config.gateway.meter_keys.as_deref(), config.gateway.profiles.as_deref())?;
     directly(meter, bus, &known, Some(point), false)
 }

@@ -18,19 +18,17 @@ use crate::{
 
 /// The schema of a found meter.
 const SCHEMA: &str = "plomb.scan-dlms/1";
-/// The speed of most DLMS lines; that of M-Bus is meant for others.
+/// The speed of most DLMS lines.
 const BAUD: u32 = 9600;
-const MBUS_BAUD: u32 = 2400;
 
 pub(super) fn scan(args: &ScanArgs, show: &Show) -> Result<u8, Failure> {
     let bus = Bus {
         port: args.port.clone(),
-        baud: if args.baud == MBUS_BAUD { BAUD } else { args.baud },
+        baud: args.baud.unwrap_or(BAUD),
         parity: match args.parity {
-            args::Parity::Even if args.baud == MBUS_BAUD => Parity::None,
-            args::Parity::Even => Parity::Even,
-            args::Parity::None => Parity::None,
-            args::Parity::Odd => Parity::Odd,
+            Some(args::Parity::Even) => Parity::Even,
+            None | Some(args::Parity::None) => Parity::None,
+            Some(args::Parity::Odd) => Parity::Odd,
         },
         reply_timeout_ms: args.timeout_ms,
         ..Bus::new("line", Protocol::Dlms)

@@ -112,6 +112,17 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     out.flush()
 }
 
+/// A line for people, on standard error. When nobody listens there, the exit code still tells.
+pub(crate) fn tell(line: impl Display) {
+    tell_part(format_args!("{line}\n"));
+}
+
+/// The same without an end: a line that is replaced on a terminal.
+pub(crate) fn tell_part(text: impl Display) {
+    let mut stderr = io::stderr();
+    let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+}
+
 /// A count with its noun: `1 entry`, `2 entries`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

@@ -56,15 +56,16 @@ impl Identity {
         number.ok_or_else(|| IdentityError::Id(digits.to_owned()))
     }
 
-    /// Whether a selection names this slave. Nibbles of F in the number, FFFF
-    /// as manufacturer, FF as version or medium stand for anything.
+    /// Whether a selection names this slave. Nibbles of F in the number, FF in
+    /// either byte of the manufacturer, as version or as medium stand for anything.
     #[must_use]
     pub fn matches(&self, wanted: &Self) -> bool {
         let id = (0..8).all(|nibble| {
             let digit = |id: u32| id >> (nibble * 4) & 0xF;
             digit(wanted.id) == 0xF || digit(wanted.id) == digit(self.id)
         });
-        id && (wanted.manufacturer == 0xFFFF || wanted.manufacturer == self.manufacturer)
+        let byte = |(wanted, own): (u8, u8)| wanted == 0xFF || wanted == own;
+        id && wanted.manufacturer.to_le_bytes().into_iter().zip(self.manufacturer.to_le_bytes()).all(byte)
             && (wanted.version == 0xFF || wanted.version == self.version)
             && (wanted.medium == 0xFF || wanted.medium == self.medium)
     }
@@ -111,6 +112,8 @@ mod tests {
         assert!(!slave.matches(&Identity { medium: 7, ..any }));
         assert!(!slave.matches(&Identity { version: 9, ..any }));
         assert!(!slave.matches(&Identity { manufacturer: 0x2C2E, ..any }));
+        assert!(slave.matches(&Identity { manufacturer: 0xFF2D, ..any }));
+        assert!(!slave.matches(&Identity { manufacturer: 0x2DFF, ..any }));
     }
 
     #[test]

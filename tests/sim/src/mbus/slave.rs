@@ -60,6 +60,8 @@ pub struct Slave {
     /// The fabrication number, eight BCD digits, which telegrams then carry and the extended
     /// selection asks for. A slave without one does not know the extended selection.
     pub fabrication: Option<u32>,
+    /// Knows the wildcard FF in one byte of the manufacturer alone, as the standard has it; else only in both.
+    pub knows_half_manufacturers: bool,
     /// Acknowledges a command to change its speed (CI B8 to BF); else does not know it.
     pub knows_speeds: bool,
     /// Obeys such a command; else it acknowledges and stays.
@@ -122,6 +124,7 @@ impl Slave {
             // answer in the same bit.
             response_bits: 22 + identity.id % 29,
             fabrication: None,
+            knows_half_manufacturers: true,
             knows_speeds: true,
             obeys_speeds: true,
             alarm: None,
@@ -280,7 +283,10 @@ impl Slave {
             }
             _ => false,
         };
-        self.selected = extended && self.identity.matches(&Identity::from_bytes(*wanted));
+        let wanted = Identity::from_bytes(*wanted);
+        let whole = [0xFFFF, self.identity.manufacturer].contains(&wanted.manufacturer);
+        let known = whole || self.knows_half_manufacturers;
+        self.selected = extended && known && self.identity.matches(&wanted);
         if !self.selected {
             return None;
         }

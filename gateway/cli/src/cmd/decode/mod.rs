@@ -330,7 +330,8 @@ impl Work {
             self.out.flush()?;
             let sender = told.sender.as_ref().map(|sender| format!(" (meter {sender})")).unwrap_or_default();
             let message = show::one_line(&wrong.message);
-            eprintln!("plomb: line {}: {}: {message}{sender} (offset {})", self.number, wrong.kind, wrong.offset);
+            let (line, kind, offset) = (self.number, wrong.kind, wrong.offset);
+            show::tell(format_args!("plomb: line {line}: {kind}: {message}{sender} (offset {offset})"));
         }
         Ok(())
     }

@@ -1,23 +1,22 @@
 //! `plomb scan`: which meters are there.
 
+mod block;
+mod daemon;
+
 use std::{
-    io::{BufRead, IsTerminal, Write},
-    time::Duration,
+    io::IsTerminal,
+    time::{Duration, Instant},
 };
 
-use plomb_gateway::{
-    config::{Bus, Parity, Protocol, Select},
-    control::Request,
-    scan::{Found, How, SCHEMA, ScanLine, ScanOptions, air, wired},
-};
-use serde_json::{Value, json};
+use plomb_gateway::scan::{Found, SCHEMA, ScanLine, air, wired};
+use serde_json::json;
 
+use self::block::Paste;
 use crate::{
-    args::{self, ScanArgs},
-    ask::{self, Place, Unanswered},
+    args::ScanArgs,
     cmd::runtime,
     exit::{Failure, INTERRUPTED, NONE_FOUND, OK, UNAVAILABLE},
-    show::{Out, Show, Tone, count, one_line},
+    show::{Out, Show, Tone, count, one_line, tell, tell_part},
 };
 
 /// Ends of a scan that are no failure of the line.
@@ -27,38 +26,16 @@ pub(super) fn scan(args: &ScanArgs, show: &Show) -> Result<u8, Failure> {
     if args.dlms {
         return super::scan_dlms::scan(args, show);
     }
+    args.check()?;
     let mut teller = Teller::new(*show, args);
-    if let Some(code) = through_the_daemon(args, &mut teller)? {
+    if let Some(code) = daemon::scan(args, &mut teller)? {
         return Ok(code);
     }
     directly(args, &mut teller)
 }
 
-/// A running daemon stops polling the port, scans, and goes on. `None`: it has nothing to do with this port.
-fn through_the_daemon(args: &ScanArgs, teller: &mut Teller) -> Result<Option<u8>, Failure> {
-    // On a laptop there is no configuration, and no daemon.
-    let Ok(place) = Place::find(&args.daemon) else { return Ok(None) };
-    let request = Request::Scan { port: args.port.clone(), options: options(args) };
-    let mut answer = match place.ask(&request) {
-        Ok(answer) => answer,
-        Err(Unanswered::Down(_)) => return Ok(None),
-        Err(Unanswered::Refused(_, why)) if why.starts_with("not a port") => return Ok(None),
-        Err(other) => return Err(place.failure(other)),
-    };
-    teller.daemon = true;
-    let fail = |error| Failure::file(&place.socket, error);
-    while answer.fill_buf().map(|bytes| !bytes.is_empty()).map_err(fail)? {
-        let text = ask::line(&mut answer).map_err(fail)?;
-        let line = serde_json::from_str(&text)
-            .map_err(|error| Failure::Unavailable(format!("the daemon's answer can't be read: {error}")))?;
-        teller.tell(&line)?;
-    }
-    teller.end().map(Some)
-}
-
 fn directly(args: &ScanArgs, teller: &mut Teller) -> Result<u8, Failure> {
-    let bus = bus(args);
-    let (options, wireless) = (options(args), args.wireless());
+    let (bus, options) = (args.bus(), args.options());
     let runtime = runtime()?;
     let mut failure = None;
     let mut tell = |line: ScanLine| {
@@ -73,7 +50,7 @@ fn directly(args: &ScanArgs, teller: &mut Teller) -> Result<u8, Failure> {
                 std::future::pending::<()>().await;
             }
         };
-        if wireless {
+        if args.wireless() {
             air(&bus, Duration::from_secs(options.lasts_s), stop, &mut tell).await
         } else {
             wired(&bus, &options, stop, &mut tell)
@@ -86,43 +63,23 @@ fn directly(args: &ScanArgs, teller: &mut Teller) -> Result<u8, Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    scanned.map_err(Failure::Unavailable)?;
-    teller.end()
-}
-
-fn options(args: &ScanArgs) -> ScanOptions {
-    let how = match args.primary {
-        Some((first, last)) => How::Primary { first, last },
-        None => How::Secondary { mask: args.mask.clone() },
-    };
-    ScanOptions { how, speeds: args.speeds, lasts_s: args.lasts.as_secs().max(1) }
-}
-
-fn bus(args: &ScanArgs) -> Bus {
-    let wireless = args.wireless();
-    Bus {
-        port: args.port.clone(),
-        baud: args.baud,
-        parity: match args.parity {
-            args::Parity::Even => Parity::Even,
-            args::Parity::None => Parity::None,
-            args::Parity::Odd => Parity::Odd,
-        },
-        reply_timeout_ms: args.timeout_ms,
-        select: if args.select_73 { Select::WithFcb } else { Select::Plain },
-        receiver: args.receiver.clone(),
-        modes: args.modes.clone(),
-        ..Bus::new("scan", if wireless { Protocol::Wmbus } else { Protocol::Mbus })
+    match scanned {
+        Err(why) if teller.found.is_empty() => return Err(Failure::Unavailable(why)),
+        Err(why) => teller.break_off("failed", &why)?,
+        Ok(()) => {}
     }
+    teller.end()
 }
 
 /// Tells what comes, as it comes.
 struct Teller {
     show: Show,
     out: Out,
-    port: String,
+    paste: Paste,
     wireless: bool,
-    daemon: bool,
+    begun: Instant,
+    /// Frames or telegrams so far.
+    frames: u64,
     /// Whether a progress line stands on the terminal.
     progress: bool,
     found: Vec<Found>,
@@ -134,9 +91,10 @@ impl Teller {
         Self {
             show,
             out: Out::new(),
-            port: args.port.clone(),
+            paste: Paste::of(args),
             wireless: args.wireless(),
-            daemon: false,
+            begun: Instant::now(),
+            frames: 0,
             progress: false,
             found: Vec::new(),
             done: None,
@@ -163,11 +121,16 @@ impl Teller {
             }
             ScanLine::Trouble { place, what } => {
                 self.clear_progress();
-                eprintln!("{}", self.show.tone(Tone::Doubt, one_line(&format!("{place}: {what}"))));
+                tell(self.show.tone(Tone::Doubt, one_line(&format!("{place}: {what}"))));
             }
             ScanLine::Speed { baud, answer } if answer != "silence" => {
                 self.clear_progress();
-                eprintln!("at {baud} baud: {}", one_line(answer));
+                let answer = match answer.as_str() {
+                    "clean" => "an answer",
+                    "garbled" => "answers of several meters at once, or at another speed: it is searched",
+                    other => other,
+                };
+                tell(format_args!("at {baud} baud: {}", one_line(answer)));
             }
             ScanLine::Speed { .. } | ScanLine::Done { .. } => {}
         }
@@ -178,6 +141,7 @@ impl Teller {
         match line {
             ScanLine::Found(found) => self.found.push(found.clone()),
             ScanLine::Done { end, detail, .. } => self.done = Some((end.clone(), detail.clone())),
+            ScanLine::Progress { frames, .. } => self.frames = *frames,
             _ => {}
         }
     }
@@ -189,15 +153,13 @@ impl Teller {
         }
         let left = remaining_s.map(|left| format!(", about {left:.0} s left")).unwrap_or_default();
         let what = if self.wireless { "telegrams" } else { "frames" };
-        eprint!("\r\x1b[K{:>3} %: {frames} {what}, {found} found{left}", done_per_mille / 10);
-        // Only a terminal shows it, and it is gone with the next line.
-        let _ = std::io::stderr().flush();
+        tell_part(format_args!("\r\x1b[K{:>3} %: {frames} {what}, {found} found{left}", done_per_mille / 10));
         self.progress = true;
     }
 
     fn clear_progress(&mut self) {
         if std::mem::take(&mut self.progress) {
-            eprint!("\r\x1b[K");
+            tell_part("\r\x1b[K");
         }
     }
 
@@ -226,6 +188,17 @@ impl Teller {
         format!("{identity:<19}  {manufacturer:<12}  {medium:<20}  {value:<32}  {fifth:<24}  {last}")
     }
 
+    /// Tells the end of a scan that could not tell its own.
+    fn break_off(&mut self, end: &str, detail: &str) -> Result<(), Failure> {
+        self.tell(&ScanLine::Done {
+            end: end.into(),
+            detail: detail.into(),
+            frames: self.frames,
+            found: self.found.len() as u64,
+            took_s: f64::from(u32::try_from(self.begun.elapsed().as_millis()).unwrap_or(u32::MAX)) / 1000.0,
+        })
+    }
+
     /// The block to paste, and the exit code.
     fn end(&mut self) -> Result<u8, Failure> {
         self.clear_progress();
@@ -233,70 +206,18 @@ impl Teller {
         if !self.show.json {
             let tone = if self.found.is_empty() || end != "complete" { Tone::Doubt } else { Tone::Good };
             let summary = format!("{} found; {detail}", count(self.found.len() as u64, "meter", "meters"));
-            eprintln!("{}", self.show.tone(tone, one_line(&summary)));
-            for line in self.block() {
+            tell(self.show.tone(tone, one_line(&summary)));
+            for line in self.paste.block(&self.found) {
                 self.out.line(line)?;
             }
         }
         self.out.flush()?;
         Ok(match (end.as_str(), self.found.is_empty()) {
             ("cancelled", _) => INTERRUPTED,
+            ("failed", _) => UNAVAILABLE,
             (end, _) if !GOOD_ENDS.contains(&end) && self.found.is_empty() => UNAVAILABLE,
             (_, true) => NONE_FOUND,
             (_, false) => OK,
         })
     }
-
-    fn block(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let new: Vec<&Found> = self.found.iter().filter(|found| found.point.is_none()).collect();
-        if new.is_empty() {
-            return lines;
-        }
-        lines.push(String::new());
-        lines.push("# For plombd.toml; give the points names of the building:".into());
-        let (bus, protocol) = if self.wireless { ("air", "wmbus") } else { ("line", "mbus") };
-        if !self.daemon {
-            lines.extend(["[[bus]]".into(), format!("name = \"{bus}\""), format!("protocol = \"{protocol}\"")]);
-            lines.push(format!("port = {}", quoted(&self.port)));
-            if let Some(baud) = self.found.iter().find_map(|found| found.baud) {
-                lines.push(format!("baud = {baud}"));
-            }
-            lines.push(String::new());
-        }
-        for found in new {
-            lines.extend(["[[meter]]".into(), format!("point = \"{}\"", point(found)), format!("bus = \"{bus}\"")]);
-            match (&found.identity, found.address) {
-                (Some(identity), _) => {
-                    let key = if self.wireless { "id" } else { "secondary" };
-                    lines.push(format!("{key} = {}", quoted(identity)));
-                }
-                (None, Some(address)) => lines.push(format!("address = {address}")),
-                (None, None) => lines.push("# it names neither identity nor address".into()),
-            }
-            lines.push(String::new());
-        }
-        lines.pop();
-        lines
-    }
-}
-
-/// A point's name to begin with: medium and number.
-fn point(found: &Found) -> String {
-    let medium: String = found.medium.as_deref().unwrap_or("meter").chars().map(slug).collect();
-    let medium = medium.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
-    match (&found.id, found.address) {
-        (Some(id), _) => format!("{medium}-{}", id.to_lowercase()),
-        (None, Some(address)) => format!("{medium}-at-{address}"),
-        (None, None) => medium,
-    }
-}
-
-fn slug(c: char) -> char {
-    if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }
-}
-
-/// A TOML string. JSON's escapes are a part of TOML's.
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
 }
