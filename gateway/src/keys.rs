@@ -1,6 +1,11 @@
 //! The keys of meters, from a file that nobody else can read.
 
-use std::{fs::File, io::Read, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::{File, Metadata},
+    io::Read,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
 
 use plomb_keys::{FILE_BYTES_MAX, KeyFile, Selector, check_mode};
 use plomb_mbus::{Identification, MeterId, SecondaryAddress};
@@ -60,19 +65,55 @@ impl Keys {
     }
 }
 
+/// Opens a file for reading that is no pipe and no device: those never end, or keep whoever opens them waiting.
+///
+/// # Errors
+/// Why it can't be used, with what to do.
+pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), String> {
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    let no_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(no_waiting).open(path);
+    let file = file.map_err(|error| wrong(error.to_string()))?;
+    // Of the open file, so that nobody can put another in its place meanwhile.
+    let found = file.metadata().map_err(|error| wrong(error.to_string()))?;
+    if found.is_file() {
+        Ok((file, found))
+    } else {
+        Err(wrong("no file but a folder, pipe or device: give a file".into()))
+    }
+}
+
 /// The text of a file that must be its owner's alone.
 ///
 /// # Errors
 /// Why it can't be used, with what to do.
 pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, String> {
     let wrong = |what: String| format!("{}: {what}", path.display());
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-    // Of the open file, so that nobody can put another in its place meanwhile.
-    let found = file.metadata().map_err(|error| wrong(error.to_string()))?;
+    let (file, found) = open_regular(path)?;
     check_mode(found.mode(), found.uid(), rustix::process::geteuid().as_raw())
         .map_err(|error| wrong(error.to_string()))?;
     let mut text = Zeroizing::new(String::new());
     let limit = FILE_BYTES_MAX as u64 + 1;
     file.take(limit).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
     Ok(text)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A pipe would keep the daemon waiting for ever, without a word.
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("keys");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        for path in [&pipe, &link, &folder.path().to_path_buf()] {
+            assert!(read_secret_file(path).unwrap_err().contains("pipe or device"), "{}", path.display());
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! The meter models that are known: those that are shipped, and those of a folder.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read, path::Path};
 
 use plomb_profiles::{Library, PROFILE_BYTES_MAX, Profile};
+
+use crate::keys::open_regular;
 
 /// The most files of a folder that are read.
 pub const PROFILES_MAX: usize = 1000;
@@ -21,11 +23,13 @@ pub fn library(folder: Option<&Path>) -> Result<Library, String> {
         return Err(wrong(folder, format!("more than {PROFILES_MAX} profiles")));
     }
     for path in paths {
-        let size = fs::metadata(&path).map_err(|error| wrong(&path, error.to_string()))?.len();
-        if size > PROFILE_BYTES_MAX as u64 {
+        let (file, _) = open_regular(&path)?;
+        let mut text = String::new();
+        let limit = PROFILE_BYTES_MAX as u64 + 1;
+        file.take(limit).read_to_string(&mut text).map_err(|error| wrong(&path, error.to_string()))?;
+        if text.len() > PROFILE_BYTES_MAX {
             return Err(wrong(&path, format!("more than {PROFILE_BYTES_MAX} bytes")));
         }
-        let text = fs::read_to_string(&path).map_err(|error| wrong(&path, error.to_string()))?;
         let profile = Profile::parse(&path.display().to_string(), &text).map_err(|error| error.to_string())?;
         profile.check().map_err(|error| wrong(&path, error.to_string()))?;
         library.replace(profile).map_err(|error| wrong(&path, error.to_string()))?;
@@ -51,5 +55,9 @@ mod tests {
         let error = library(Some(folder.path())).unwrap_err();
         assert!(error.contains("town.toml:9:") && error.contains("vib"), "{error}");
         assert!(library(Some(&folder.path().join("absent"))).is_err());
+        // A device has no length, and no end.
+        fs::remove_file(folder.path().join("town.toml")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("town.toml")).unwrap();
+        assert!(library(Some(folder.path())).unwrap_err().contains("pipe or device"));
     }
 }

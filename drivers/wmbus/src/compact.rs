@@ -7,13 +7,16 @@
 //! ```
 
 use crate::crc::{crc, finish, update};
+use crate::security::Protection;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use plomb_mbus::{Function, Records};
 use plomb_session::{ReadError, Reader};
 use thiserror::Error;
 
-/// How many formats are kept for a meter. The oldest gives way.
+/// How many formats are kept for a meter. One that no compact frame was read by gives way first, the oldest of
+/// them; else the one that was so read longest ago. None gives way to a telegram that was protected less than
+/// the one it was learnt from.
 pub const FORMAT_COUNT_MAX: usize = 8;
 /// The longest format.
 pub const FORMAT_BYTES_MAX: usize = 240;
@@ -35,7 +38,18 @@ pub struct Compact<'a> {
 /// from telegrams that were opened under the meter's own expectations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Formats {
-    known: Vec<(u16, Box<[u8]>)>,
+    /// The one to give way first stands first.
+    known: Vec<Known>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    signature: u16,
+    format: Box<[u8]>,
+    /// How well the best telegram was protected that told it.
+    told: Protection,
+    /// Whether a compact frame was read by it.
+    used: bool,
 }
 
 /// Why a compact frame cannot be read.
@@ -113,25 +127,46 @@ impl Formats {
     /// The information blocks of a signature.
     #[must_use]
     pub fn get(&self, signature: u16) -> Option<&[u8]> {
-        self.known.iter().find(|(known, _)| *known == signature).map(|(_, format)| &**format)
+        self.known.iter().find(|known| known.signature == signature).map(|known| &*known.format)
     }
 
-    /// Adds the format of these information blocks. What is known already, or is too long, changes
-    /// nothing.
-    pub fn add(&mut self, format: &[u8]) {
+    /// Adds the format of these information blocks, from a telegram that was so protected. What is known
+    /// already, or is too long, changes nothing.
+    pub fn add(&mut self, format: &[u8], told: Protection) {
         let signature = crc(format);
-        if format.is_empty() || format.len() > FORMAT_BYTES_MAX || self.get(signature).is_some() {
+        if format.is_empty() || format.len() > FORMAT_BYTES_MAX || self.knows(signature, told) {
             return;
         }
         if self.known.len() >= FORMAT_COUNT_MAX {
-            self.known.remove(0);
+            let Some(least) = self.known.iter().position(|known| known.told <= told) else { return };
+            self.known.remove(least);
         }
-        self.known.push((signature, format.into()));
+        let place = self.known.iter().position(|known| known.used).unwrap_or(self.known.len());
+        self.known.insert(place, Known { signature, format: format.into(), told, used: false });
+    }
+
+    /// Remembers that a compact frame was read by this format.
+    pub(crate) fn use_again(&mut self, signature: u16) {
+        if let Some(at) = self.known.iter().position(|known| known.signature == signature) {
+            let known = self.known.remove(at);
+            self.known.push(Known { used: true, ..known });
+        }
+    }
+
+    /// Whether any format is in use.
+    #[must_use]
+    pub fn in_use(&self) -> bool {
+        self.known.iter().any(|known| known.used)
+    }
+
+    fn knows(&mut self, signature: u16, told: Protection) -> bool {
+        let known = self.known.iter_mut().find(|known| known.signature == signature);
+        known.map(|known| known.told = known.told.max(told)).is_some()
     }
 
     /// Adds the format of a full frame's records, where a compact frame could have it: every record
     /// has information blocks.
-    pub fn learn(&mut self, records: Records<'_>) {
+    pub fn learn(&mut self, records: Records<'_>, told: Protection) {
         // The signature decides whether this is known; most telegrams end here without memory.
         let mut register = 0;
         let mut length = 0usize;
@@ -146,7 +181,7 @@ impl Formats {
             register = update(update(register, record.dib), record.vib);
             length = length.saturating_add(record.dib.len()).saturating_add(record.vib.len());
         }
-        if length == 0 || length > FORMAT_BYTES_MAX || self.get(finish(register)).is_some() {
+        if length == 0 || length > FORMAT_BYTES_MAX || self.knows(finish(register), told) {
             return;
         }
         let mut format = Vec::with_capacity(length);
@@ -154,15 +189,15 @@ impl Formats {
             format.extend(record.dib);
             format.extend(record.vib);
         }
-        self.add(&format);
+        self.add(&format, told);
     }
 
     /// Adds the format of a format frame (CI 69, 6A, 6B).
     ///
     /// # Errors
     /// [`CompactError::Format`].
-    pub fn add_frame(&mut self, payload: &[u8]) -> Result<(), CompactError> {
-        self.add(format_of(payload)?);
+    pub fn add_frame(&mut self, payload: &[u8], told: Protection) -> Result<(), CompactError> {
+        self.add(format_of(payload)?, told);
         Ok(())
     }
 }

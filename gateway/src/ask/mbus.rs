@@ -155,8 +155,10 @@ pub fn secondary(text: &str) -> Result<SecondaryAddress, String> {
     let manufacturer = match part() {
         None => None,
         Some(letters) => {
-            let letters: [u8; 3] = letters.as_bytes().try_into().map_err(|_| wrong())?;
-            Some(Manufacturer::from_letters(letters).ok_or_else(wrong)?)
+            let named = <[u8; 3]>::try_from(letters.as_bytes()).ok().and_then(Manufacturer::from_letters);
+            // A code that names no letters is written in hexadecimal digits.
+            let code = || u16::from_str_radix(letters, 16).ok().filter(|_| letters.len() == 4).map(Manufacturer);
+            Some(named.or_else(code).ok_or_else(wrong)?)
         }
     };
     let byte = |part: Option<&str>| part.map(|hex| u8::from_str_radix(hex, 16)).transpose().map_err(|_| wrong());

@@ -98,15 +98,17 @@ impl Unsealer {
     }
 }
 
-/// Makes room for one more identity of a measuring point. The first without a message counter gives way, else the
-/// first; its counters go back among the stored ones, so that nothing it accepted is ever taken again. Those grow
+/// Makes room for one more identity of a measuring point. The first without a message counter gives way, and of
+/// these one whose compact frames are not read yet, else the first; its counters go back among the stored ones, so that nothing it accepted is ever taken again. Those grow
 /// only by who holds a key.
 pub(crate) fn make_room(states: &mut Vec<(MeterId, MeterState)>, max: usize, stored: &mut BTreeMap<String, u64>) {
     if states.len() < max || states.is_empty() {
         return;
     }
-    let uncounted = states.iter().position(|(_, state)| state.counters.iter().next().is_none());
-    let (id, state) = states.remove(uncounted.unwrap_or(0));
+    let has_counter = |state: &MeterState| state.counters.iter().next().is_some();
+    let ranks = states.iter().map(|(_, state)| (has_counter(state), state.formats.in_use())).enumerate();
+    let least = ranks.min_by_key(|(_, rank)| *rank).map_or(0, |(at, _)| at);
+    let (id, state) = states.remove(least);
     for counter in state.counters.iter() {
         let last = stored.entry(counter_name(id, counter.key)).or_default();
         *last = u64::from(counter.value).max(*last);

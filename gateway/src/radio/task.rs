@@ -1,6 +1,10 @@
 //! One receiver and the meters that are heard through it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use plomb_profiles::Library;
 use plomb_receivers::{Form, Heard as Received, ReceiverEvent};
@@ -20,6 +24,7 @@ use super::{
 use crate::{
     clock::unix_ms,
     config,
+    exchange::Exchanges,
     journal::{Journal, JournalError},
     keys::Keys,
     outage::{Outage, Range},
@@ -57,6 +62,9 @@ pub struct RadioTask {
     counters_since: Option<Instant>,
     /// Refusals that became events, by point and kind: in which hour, how many.
     told: BTreeMap<(usize, &'static str), (u64, u64)>,
+    exchanges: Exchanges,
+    /// In which hour loss was last warned of, and how many telegrams were lost since.
+    lost: (Option<u64>, u64),
 }
 
 impl RadioTask {
@@ -92,6 +100,8 @@ impl RadioTask {
             }
         }
         let listener = Listener::new(wanted, keys, library, journal.counters());
+        let known: BTreeSet<Name> = points.iter().cloned().collect();
+        let exchanges = Exchanges::recall(&journal, &known).map_err(|error| error.to_string())?;
         Ok(Self {
             config: bus.clone(),
             points,
@@ -108,6 +118,8 @@ impl RadioTask {
             waiting: Vec::new(),
             counters_since: None,
             told: BTreeMap::new(),
+            exchanges,
+            lost: (None, 0),
         })
     }
 
@@ -166,7 +178,7 @@ impl RadioTask {
                 self.count(|bus| bus.last_error = Some(silent));
             }
             FromReceiver::Receiver(ReceiverEvent::Lost(telegrams)) => {
-                warn!(bus = self.config.name, telegrams, "telegrams were lost: they came faster than they were taken");
+                self.warn_of_loss(u64::from(telegrams));
             }
             // The receiving task tells a failure as a port's, with what to do.
             FromReceiver::Receiver(_) => {}
@@ -245,8 +257,25 @@ impl RadioTask {
             return Ok(());
         }
         self.tell_held(meter).await?;
+        if let Some(event) = self.exchanges.take(&point, &record) {
+            warn!(bus = self.config.name, %point, "another meter is heard than the last time: entered");
+            let appended = self.journal.append(Occurrence::Event(event), Vec::new()).await;
+            self.accept(appended.map(drop))?;
+        }
         let appended = self.journal.append(Occurrence::Record(point, record), vec![received.bytes.clone()]).await;
         self.accept(appended.map(drop))
+    }
+
+    /// Noise on a fast line looks like loss: it must not fill the log.
+    fn warn_of_loss(&mut self, telegrams: u64) {
+        let hour = self.started.elapsed().as_secs() / HOUR_S;
+        let (told, lost) = &mut self.lost;
+        *lost = lost.saturating_add(telegrams);
+        if *told != Some(hour) {
+            let what = "telegrams were lost, or noise came: more than was taken; told once an hour";
+            warn!(bus = self.config.name, telegrams = *lost, "{what}");
+            self.lost = (Some(hour), 0);
+        }
     }
 
     /// What was refused is evidence too, but a sender of forgeries must not fill the journal.

@@ -80,7 +80,7 @@ impl Attempt<'_> {
         let mode = transport.header.mode();
         let body = self.body(afl.as_ref(), transport, meter, seal.protection(), payload)?;
         let plain = if body.copied { &*payload } else { transport.payload };
-        let content = content(transport, meter, plain, &self.state.formats, full)?;
+        let (content, format) = content(transport, meter, plain, &self.state.formats, full)?;
         Ok(Opened {
             meter,
             access: transport.header.access(),
@@ -96,6 +96,7 @@ impl Attempt<'_> {
             counter: body.counter,
             session: if let LinkSeal::Opened(session) = seal { Some(session) } else { None },
             content,
+            format,
             plain,
             plain_at: transport.payload_at,
         })
@@ -252,18 +253,22 @@ fn content<'a>(
     plain: &'a [u8],
     formats: &Formats,
     full: &'a mut Vec<u8>,
-) -> Result<Content<'a>, OpenError> {
+) -> Result<(Content<'a>, Option<u16>), OpenError> {
     let at = transport.payload_at;
     let encrypted = transport.header.mode() != SecurityMode::PLAIN;
     // The check bytes are filler between records, and belong to no compact or format frame.
     let unchecked = plain.strip_prefix(&CHECK_BYTES).filter(|_| encrypted).unwrap_or(plain);
     let unchecked_at = at.saturating_add(plain.len().saturating_sub(unchecked.len()));
-    Ok(match transport.application() {
+    let mut format = None;
+    let content = match transport.application() {
         Application::Full => Content::Records(Records::from_bytes(plain, at)),
         Application::Compact => {
             let compact = Compact::read(unchecked, unchecked_at)?;
             match compact.restore(formats, full) {
-                Ok(()) => Content::Records(Records::from_bytes(full, 0)),
+                Ok(()) => {
+                    format = Some(compact.signature);
+                    Content::Records(Records::from_bytes(full, 0))
+                }
                 Err(error) => Content::Compact(compact, error),
             }
         }
@@ -275,5 +280,6 @@ fn content<'a>(
         Application::Error | Application::Alarm | Application::Other => {
             Content::Other { ci: transport.ci, bytes: plain }
         }
-    })
+    };
+    Ok((content, format))
 }

@@ -76,6 +76,8 @@ pub struct Opened<'a> {
     pub session: Option<SessionNumber>,
     /// The application layer.
     pub content: Content<'a>,
+    /// The signature of the format that a compact frame was read by.
+    pub format: Option<u16>,
     /// Its plain bytes, as the transport layer carried them: what the content is read from.
     pub plain: &'a [u8],
     /// Where the first of [`plain`](Self::plain) stood in the frame without its CRCs.
@@ -119,9 +121,10 @@ impl MeterState {
         if let Some(counter) = opened.counter {
             self.counters.accept(counter);
         }
-        match opened.content {
-            Content::Records(records) => self.formats.learn(records),
-            Content::Format(format) => self.formats.add(format),
+        match (opened.content, opened.format) {
+            (Content::Records(_), Some(format)) => self.formats.use_again(format),
+            (Content::Records(records), None) => self.formats.learn(records, opened.protection),
+            (Content::Format(format), _) => self.formats.add(format, opened.protection),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{LINK, RECORDS, draft, key};
 use plomb_wmbus::{
-    CompactError, Content, Counters, Draft, Format, MeterState, Opener, Security, Telegram, annotate, crc,
+    CompactError, Content, Counters, Draft, Format, MeterState, Opener, Protection, Security, Telegram, annotate, crc,
 };
 
 /// DIFs and VIFs of [`RECORDS`].
@@ -58,7 +58,7 @@ fn a_full_frame_tells_the_format() {
 #[test]
 fn a_compact_frame_may_be_encrypted() {
     let mut state = MeterState::new(Security::encrypted(key()));
-    state.formats.add(&BLOCKS);
+    state.formats.add(&BLOCKS, Protection::Plain);
     let mut payload = crc(&BLOCKS).to_le_bytes().to_vec();
     payload.extend(crc(&full(OTHER_VALUES)).to_le_bytes());
     payload.extend(OTHER_VALUES);
@@ -86,7 +86,7 @@ fn a_format_frame_tells_the_format() {
 #[test]
 fn a_compact_frame_that_does_not_fit_is_not_read() {
     let mut state = MeterState::default();
-    state.formats.add(&BLOCKS);
+    state.formats.add(&BLOCKS, Protection::Plain);
     let mut payload = vec![0x79];
     payload.extend(crc(&BLOCKS).to_le_bytes());
     payload.extend(crc(&full(OTHER_VALUES)).to_le_bytes());
@@ -107,10 +107,31 @@ fn a_compact_frame_that_does_not_fit_is_not_read() {
 fn formats_are_bounded() {
     let mut state = MeterState::default();
     for vif in 0..100 {
-        state.formats.add(&[0x04, vif]);
+        state.formats.add(&[0x04, vif], Protection::Plain);
     }
     let known = (0..100).filter(|vif| state.formats.get(crc(&[0x04, *vif])).is_some()).count();
     assert_eq!(known, plomb_wmbus::FORMAT_COUNT_MAX);
-    state.formats.add(&[0; 241]);
+    state.formats.add(&[0; 241], Protection::Plain);
     assert_eq!(state.formats.get(crc(&[0; 241])), None);
+}
+
+#[test]
+fn forged_formats_do_not_push_out_those_in_use() {
+    let told = |state: &mut MeterState, range: std::ops::Range<u8>, told| {
+        range.for_each(|vif| state.formats.add(&[0x04, vif], told));
+    };
+    // Read by once, the honest format stays.
+    let mut state = MeterState::default();
+    state.formats.add(&BLOCKS, Protection::Plain);
+    assert_eq!(open(&compact(&[0x79], OTHER_VALUES), &mut state, values).len(), 2);
+    told(&mut state, 0..100, Protection::Plain);
+    assert_eq!(open(&compact(&[0x79], OTHER_VALUES), &mut state, values).len(), 2);
+    // What an authenticated telegram told gives way to another such only.
+    let mut state = MeterState::default();
+    told(&mut state, 0..8, Protection::Authenticated);
+    told(&mut state, 8..100, Protection::Encrypted);
+    state.formats.add(&BLOCKS, Protection::Plain);
+    assert!((0..8).all(|vif| state.formats.get(crc(&[0x04, vif])).is_some()));
+    state.formats.add(&BLOCKS, Protection::Authenticated);
+    assert!(state.formats.get(crc(&BLOCKS)).is_some());
 }

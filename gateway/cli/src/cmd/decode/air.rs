@@ -158,8 +158,8 @@ impl Ear {
             Err(error) => Told { security, ..wrong(Wrong::new(error.kind(), error.to_string(), opened.plain_at)) },
         };
         match opened.content {
-            Content::Records(records) => kept.state.formats.learn(records),
-            Content::Format(format) => kept.state.formats.add(format),
+            Content::Records(records) => kept.state.formats.learn(records, opened.protection),
+            Content::Format(format) => kept.state.formats.add(format, opened.protection),
             _ => {}
         }
         told
