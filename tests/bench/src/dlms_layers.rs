@@ -5,7 +5,7 @@ use std::time::Duration;
 use plomb_dlms::{
     annotate,
     apdu::{Apdu, annotate as annotate_apdu},
-    axdr::Value,
+    axdr::{DEPTH_MAX, Value},
     client::{AssociationConfig, Client, Once},
     hdlc::{Address, ClientLink, Deframer, Frame, HdlcConfig},
     object::{
@@ -32,8 +32,9 @@ pub const CASE_BYTES_MAX: usize = 512;
 /// The most memory that reading a value of [`CASE_BYTES_MAX`] may take, in bytes: packed rows unpack to many times
 /// their length.
 const VALUE_ALLOCATION_BYTES_MAX: usize = 24 * 1024 * 1024;
-/// The most memory that any other case may take, in bytes.
-const CASE_ALLOCATION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The most memory that any other case may take, in bytes: arrays in each other, each with room for as many values as
+/// there are bytes left.
+const CASE_ALLOCATION_BYTES_MAX: usize = DEPTH_MAX * CASE_BYTES_MAX * size_of::<Value>();
 /// Time that may pass in a session of a silent line: deadlines that come one after the other.
 const DEADLINES_MAX: usize = 500;
 const NAME: Obis = Obis([0, 0, 40, 0, 0, 255]);
