@@ -1,15 +1,18 @@
 //! Mutated telegrams through everything that stands before a signature: no panic, and no more memory for one
 //! telegram than a bound.
 //!
-//! `campaign [CASES]`, a million each of radio and wire by default; `PLOMB_CAMPAIGN=1` makes it ten million.
+//! `bench-campaign [CASES] [LAYER]`, a million of each layer by default; `PLOMB_CAMPAIGN=1` makes it ten million.
+//! Layers: radio and wire of M-Bus, those of DLMS and of IEC 62056-21; one of them by the start of its name.
 //! Half of the radio telegrams are mutated before they are protected, so that their values are hostile and
 //! their key is right; the others as they travel. Prints JSON lines; ends with 1 where a bound was broken.
 
-use std::{env, process::ExitCode};
+use std::{env, error::Error, process::ExitCode};
 
 use peak_alloc::PeakAlloc;
 use plomb_bench::{
     cpu,
+    dlms_layers::{Layer, layers},
+    dlms_seeds::seeds,
     loads::{Guard, Load, telegrams},
     random::Random,
 };
@@ -77,14 +80,55 @@ impl Tally {
 fn main() -> ExitCode {
     let usual = if env::var_os("PLOMB_CAMPAIGN").is_some() { CASES_CAMPAIGN } else { CASES_DEFAULT };
     let cases = env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(usual);
-    let begun = cpu::thread();
-    let Ok(library) = Library::shipped() else { return ExitCode::FAILURE };
-    let radio = radio(cases, &library);
-    let between = cpu::thread();
-    let held = radio.tell("radio", between.saturating_sub(begun).as_secs_f64());
-    let wire = wire(cases);
-    let held = wire.tell("wire", cpu::thread().saturating_sub(between).as_secs_f64()) && held;
+    let layer = env::args().nth(2);
+    let wanted = |name: &str| layer.as_ref().is_none_or(|layer| name.starts_with(layer.as_str()));
+    let mut held = true;
+    if wanted("radio") {
+        let begun = cpu::thread();
+        let Ok(library) = Library::shipped() else { return ExitCode::FAILURE };
+        held &= radio(cases, &library).tell("radio", cpu::thread().saturating_sub(begun).as_secs_f64());
+    }
+    if wanted("wire") {
+        let begun = cpu::thread();
+        held &= wire(cases).tell("wire", cpu::thread().saturating_sub(begun).as_secs_f64());
+    }
+    match dlms_layers() {
+        Ok(layers) => {
+            for mut layer in layers.into_iter().filter(|layer| wanted(layer.name)) {
+                held &= dlms(cases, &mut layer);
+            }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            held = false;
+        }
+    }
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn dlms_layers() -> Result<Vec<Layer>, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(layers(&runtime.block_on(seeds())?)?)
+}
+
+/// A layer of DLMS or of IEC 62056-21.
+fn dlms(cases: usize, layer: &mut Layer) -> bool {
+    let begun = cpu::thread();
+    let mut random = Random::default();
+    let (mut taken, mut peak_bytes) = (0, 0);
+    for _ in 0..cases {
+        let bytes = (layer.make)(&mut random);
+        MEMORY.reset_peak_usage();
+        let before = MEMORY.current_usage();
+        taken += usize::from((layer.read)(&bytes));
+        peak_bytes = peak_bytes.max(MEMORY.peak_usage().saturating_sub(before));
+    }
+    let (name, bound) = (layer.name, layer.allocation_bytes_max);
+    let cpu_s = cpu::thread().saturating_sub(begun).as_secs_f64();
+    println!(
+        "{{\"campaign\":\"{name}\",\"cases\":{cases},\"taken\":{taken},\"panics\":0,\"peak_bytes_per_case\":{peak_bytes},\"bound_bytes\":{bound},\"cpu_s\":{cpu_s:.0}}}"
+    );
+    peak_bytes <= bound
 }
 
 fn radio(cases: usize, library: &Library) -> Tally {
