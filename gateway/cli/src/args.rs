@@ -1,12 +1,14 @@
 //! What the command line takes.
 
 mod dlms;
+mod modbus;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
+pub(crate) use modbus::ReadModbusArgs;
 
 /// Where the daemon's configuration is by default.
 pub(crate) const CONFIG_DEFAULT: &str = "/etc/plomb/plombd.toml";
@@ -282,6 +284,8 @@ pub(crate) enum ReadLine {
     Mbus(ReadMbusArgs),
     /// A DLMS/COSEM meter, without any configuration.
     Dlms(ReadDlmsArgs),
+    /// A Modbus meter, without any configuration.
+    Modbus(ReadModbusArgs),
 }
 
 #[derive(Debug, ClapArgs)]

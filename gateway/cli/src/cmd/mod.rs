@@ -3,6 +3,7 @@
 mod decode;
 mod demo;
 mod dlms;
+mod modbus;
 mod export;
 mod keys;
 mod read;
