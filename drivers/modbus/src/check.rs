@@ -52,7 +52,8 @@ impl RegisterMap {
                 let of_name = || found.iter().filter(|measured| measured.name == expected.name);
                 if !of_name().any(|measured| is(&measured.value)) {
                     let values: Vec<String> = of_name().map(|measured| measured.value.to_string()).collect();
-                    let what = format!("expected {expected:?}, found {values:?}; are all registers of its block given?");
+                    let what =
+                        format!("expected {expected:?}, found {values:?}; are all registers of its block given?");
                     return Err(wrong(what));
                 }
                 compared += 1;

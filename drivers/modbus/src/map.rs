@@ -204,8 +204,7 @@ impl RegisterMap {
 
     /// All that lies somewhere, to be moved there.
     pub(crate) fn spans_mut(&mut self) -> impl Iterator<Item = (&mut Span, Option<&mut u16>)> {
-        let registers =
-            self.registers.iter_mut().map(|register| (&mut register.span, register.scale_at.as_mut()));
+        let registers = self.registers.iter_mut().map(|register| (&mut register.span, register.scale_at.as_mut()));
         let others = self.serial.iter_mut().chain(self.identity.iter_mut().map(|identity| &mut identity.span));
         registers.chain(others.map(|span| (span, None)))
     }

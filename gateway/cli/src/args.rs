@@ -345,6 +345,7 @@ Examples:
   plomb scan tcp://192.0.2.7:10001 --mask 21FFFFFF
   plomb scan /dev/ttyUSB1 --wmbus --for 5m      in the air
   rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
+  plomb scan /dev/ttyUSB2 --modbus --baud 9600 --parity none    Modbus units
 
 Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the
 line fails, 130 ended by ctrl-C (what was found before is told).")]
@@ -354,6 +355,12 @@ pub(crate) struct ScanArgs {
     /// Listen to the air through the wireless M-Bus receiver on this port.
     #[arg(long)]
     pub(crate) wmbus: bool,
+    /// Ask all Modbus units, 1 to 247, which of the known models they are.
+    #[arg(long, conflicts_with_all = ["wmbus", "speeds", "primary", "mask", "receiver", "modes"])]
+    pub(crate) modbus: bool,
+    /// Modbus: a folder of register maps beside the shipped ones.
+    #[arg(long, value_name = "DIR", requires = "modbus")]
+    pub(crate) profiles: Option<PathBuf>,
     /// How long to listen to the air.
     #[arg(long = "for", value_name = "TIME", value_parser = crate::show::duration, default_value = "2m")]
     pub(crate) lasts: std::time::Duration,

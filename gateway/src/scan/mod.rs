@@ -1,10 +1,12 @@
 //! Finding meters: on a wire by asking, in the air by listening. What is found is told at once, a line each.
 
 mod air;
+mod modbus;
 mod wired;
 
 pub(crate) use air::Ear;
 pub use air::air;
+pub use modbus::modbus;
 pub use wired::{wired, wired_on};
 
 use serde::{Deserialize, Serialize};
@@ -106,11 +108,11 @@ pub enum ScanLine {
 /// A meter that was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Found {
-    /// `mbus` or `wmbus`.
+    /// `mbus`, `wmbus` or `modbus`.
     pub protocol: String,
-    /// As `secondary` or `id` in the configuration: `12345678.ACW.0E.07`.
+    /// As `secondary` or `id` in the configuration: `12345678.ACW.0E.07`. Modbus: the register map, as `model`.
     pub identity: Option<String>,
-    /// Its primary address.
+    /// Its primary address, or its unit.
     pub address: Option<u8>,
     /// The eight digits on the meter.
     pub id: Option<String>,

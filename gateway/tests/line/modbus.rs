@@ -13,6 +13,7 @@ use plomb_gateway::{
         port::Port,
     },
     config::{Bus, Meter, Parity, Protocol},
+    scan::{ScanLine, modbus},
 };
 use plomb_modbus::{Block, Maps, Table};
 use plomb_seal::{Reason, Value};
@@ -210,4 +211,28 @@ async fn the_map_s_own_dump_is_read_from_pymodbus() {
     assert_eq!(answer.record.meter.id, "21034567");
     let values = ["1-0:32.7.0", "1-0:1.8.0", "1-0:2.8.0", "1-0:16.7.0"].map(|obis| value(&answer, obis));
     assert_eq!(values, ["230.2", "12345.678", "17.25", "1553.4"]);
+}
+
+#[tokio::test]
+async fn a_scan_finds_units_and_their_models() {
+    let silent = Unit { faults: Faults { silent: true, ..Faults::default() }, ..Unit::new(2) };
+    let refuses = Unit { faults: Faults { exception: Some(2), ..Faults::default() }, ..Unit::new(5) };
+    let (_server, [tcp, _]) = serve(vec![Unit::new(1), silent, Unit::new(3), refuses]).await;
+    let bus = Bus { reply_timeout_ms: Some(10), ..bus(&tcp) };
+    let mut lines = Vec::new();
+    modbus(&bus, &Maps::shipped().unwrap(), std::future::pending(), |line| lines.push(line)).await.unwrap();
+    let found: Vec<_> = lines
+        .iter()
+        .filter_map(|line| match line {
+            ScanLine::Found(found) => Some((found.address, found.identity.as_deref(), found.id.as_deref())),
+            _ => None,
+        })
+        .collect();
+    let model = Some("eastron-sdm630");
+    assert_eq!(found, [(Some(1), model, Some("21000001")), (Some(3), model, Some("21000003"))]);
+    assert!(lines.iter().any(|line| matches!(line, ScanLine::Trouble { place, .. } if place == "unit 5")));
+    assert!(matches!(lines.last(), Some(ScanLine::Done { end, found: 2, .. }) if end == "complete"));
+    lines.clear();
+    modbus(&bus, &Maps::shipped().unwrap(), std::future::ready(()), |line| lines.push(line)).await.unwrap();
+    assert!(matches!(lines.last(), Some(ScanLine::Done { end, .. }) if end == "cancelled"));
 }

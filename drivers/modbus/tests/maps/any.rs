@@ -24,8 +24,8 @@ fn span() -> impl Strategy<Value = Span> {
 
 fn register() -> impl Strategy<Value = Register> {
     let scale = (any::<i64>(), any::<i8>(), proptest::option::of(0u16..300));
-    (span(), scale, proptest::collection::vec(any::<u64>(), 0..2)).prop_map(|(span, (mantissa, exponent, at), absent)| {
-        Register {
+    (span(), scale, proptest::collection::vec(any::<u64>(), 0..2)).prop_map(
+        |(span, (mantissa, exponent, at), absent)| Register {
             name: "any".into(),
             span,
             multiplier: Decimal::new(mantissa, exponent),
@@ -35,8 +35,8 @@ fn register() -> impl Strategy<Value = Register> {
             obis: None,
             quantity: String::new(),
             billing: false,
-        }
-    })
+        },
+    )
 }
 
 fn map() -> impl Strategy<Value = RegisterMap> {

@@ -28,8 +28,7 @@ expect = [{ name = "energy", value = "730.93" }]
 #[test]
 fn shipped_maps_read_their_own_dumps() {
     let maps = Maps::shipped().unwrap();
-    let compared: Vec<(&str, usize)> =
-        maps.iter().map(|map| (map.name.as_str(), map.check().unwrap())).collect();
+    let compared: Vec<(&str, usize)> = maps.iter().map(|map| (map.name.as_str(), map.check().unwrap())).collect();
     assert_eq!(compared.len(), 5);
     assert!(compared.iter().all(|(_, values)| *values >= 7), "{compared:?}");
     // Each says what is billed on, and tells its model from others.

@@ -3,9 +3,9 @@
 mod decode;
 mod demo;
 mod dlms;
-mod modbus;
 mod export;
 mod keys;
+mod modbus;
 mod read;
 mod scan;
 mod status;

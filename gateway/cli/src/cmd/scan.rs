@@ -8,7 +8,7 @@ use std::{
 use plomb_gateway::{
     config::{Bus, Parity, Protocol, Select},
     control::Request,
-    scan::{Found, How, SCHEMA, ScanLine, ScanOptions, air, wired},
+    scan::{Found, How, SCHEMA, ScanLine, ScanOptions, air, modbus, wired},
 };
 use serde_json::{Value, json};
 
@@ -25,6 +25,10 @@ const GOOD_ENDS: [&str; 3] = ["complete", "nobody-answers", "cancelled"];
 
 pub(super) fn scan(args: &ScanArgs, show: &Show) -> Result<u8, Failure> {
     let mut teller = Teller::new(*show, args);
+    if args.modbus {
+        // The daemon does not search such lines; a serial port that it holds is locked.
+        return directly(args, &mut teller);
+    }
     if let Some(code) = through_the_daemon(args, &mut teller)? {
         return Ok(code);
     }
@@ -57,6 +61,7 @@ fn directly(args: &ScanArgs, teller: &mut Teller) -> Result<u8, Failure> {
     let bus = bus(args);
     let (options, wireless) = (options(args), args.wireless());
     let runtime = runtime()?;
+    let maps = if args.modbus { Some(super::modbus::maps(args.profiles.as_deref())?) } else { None };
     let mut failure = None;
     let mut tell = |line: ScanLine| {
         if let Err(error) = teller.tell(&line) {
@@ -70,7 +75,9 @@ fn directly(args: &ScanArgs, teller: &mut Teller) -> Result<u8, Failure> {
                 std::future::pending::<()>().await;
             }
         };
-        if wireless {
+        if let Some(maps) = &maps {
+            modbus(&bus, maps, stop, &mut tell).await
+        } else if wireless {
             air(&bus, Duration::from_secs(options.lasts_s), stop, &mut tell).await
         } else {
             wired(&bus, &options, stop, &mut tell)
@@ -96,7 +103,11 @@ fn options(args: &ScanArgs) -> ScanOptions {
 }
 
 fn bus(args: &ScanArgs) -> Bus {
-    let wireless = args.wireless();
+    let protocol = match (args.modbus, args.wireless()) {
+        (true, _) => Protocol::Modbus,
+        (false, true) => Protocol::Wmbus,
+        (false, false) => Protocol::Mbus,
+    };
     Bus {
         port: args.port.clone(),
         baud: args.baud,
@@ -109,7 +120,7 @@ fn bus(args: &ScanArgs) -> Bus {
         select: if args.select_73 { Select::WithFcb } else { Select::Plain },
         receiver: args.receiver.clone(),
         modes: args.modes.clone(),
-        ..Bus::new("scan", if wireless { Protocol::Wmbus } else { Protocol::Mbus })
+        ..Bus::new("scan", protocol)
     }
 }
 
@@ -119,6 +130,9 @@ struct Teller {
     out: Out,
     port: String,
     wireless: bool,
+    modbus: bool,
+    /// Speed and parity, on a serial line.
+    serial: Option<(u32, &'static str)>,
     daemon: bool,
     /// Whether a progress line stands on the terminal.
     progress: bool,
@@ -133,6 +147,12 @@ impl Teller {
             out: Out::new(),
             port: args.port.clone(),
             wireless: args.wireless(),
+            modbus: args.modbus,
+            serial: (!args.port.contains("://")).then_some(match args.parity {
+                args::Parity::Even => (args.baud, "even"),
+                args::Parity::None => (args.baud, "none"),
+                args::Parity::Odd => (args.baud, "odd"),
+            }),
             daemon: false,
             progress: false,
             found: Vec::new(),
@@ -252,18 +272,28 @@ impl Teller {
         }
         lines.push(String::new());
         lines.push("# For plombd.toml; give the points names of the building:".into());
-        let (bus, protocol) = if self.wireless { ("air", "wmbus") } else { ("line", "mbus") };
+        let (bus, protocol) = match (self.modbus, self.wireless) {
+            (true, _) => ("line", "modbus"),
+            (false, true) => ("air", "wmbus"),
+            (false, false) => ("line", "mbus"),
+        };
         if !self.daemon {
             lines.extend(["[[bus]]".into(), format!("name = \"{bus}\""), format!("protocol = \"{protocol}\"")]);
             lines.push(format!("port = {}", quoted(&self.port)));
             if let Some(baud) = self.found.iter().find_map(|found| found.baud) {
                 lines.push(format!("baud = {baud}"));
             }
+            if let Some((baud, parity)) = self.modbus.then_some(()).and(self.serial) {
+                lines.extend([format!("baud = {baud}"), format!("parity = \"{parity}\"")]);
+            }
             lines.push(String::new());
         }
         for found in new {
             lines.extend(["[[meter]]".into(), format!("point = \"{}\"", point(found)), format!("bus = \"{bus}\"")]);
             match (&found.identity, found.address) {
+                (Some(model), Some(unit)) if self.modbus => {
+                    lines.extend([format!("unit = {unit}"), format!("model = {}", quoted(model))]);
+                }
                 (Some(identity), _) => {
                     let key = if self.wireless { "id" } else { "secondary" };
                     lines.push(format!("{key} = {}", quoted(identity)));
@@ -280,6 +310,9 @@ impl Teller {
 
 /// A point's name to begin with: medium and number.
 fn point(found: &Found) -> String {
+    if let ("modbus", Some(unit)) = (found.protocol.as_str(), found.address) {
+        return found.id.as_ref().map_or_else(|| format!("unit-{unit}"), |id| format!("meter-{}", slugged(id)));
+    }
     let medium: String = found.medium.as_deref().unwrap_or("meter").chars().map(slug).collect();
     let medium = medium.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
     match (&found.id, found.address) {
@@ -287,6 +320,10 @@ fn point(found: &Found) -> String {
         (None, Some(address)) => format!("{medium}-at-{address}"),
         (None, None) => medium,
     }
+}
+
+fn slugged(text: &str) -> String {
+    text.chars().map(slug).collect()
 }
 
 fn slug(c: char) -> char {

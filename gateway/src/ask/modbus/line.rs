@@ -1,6 +1,7 @@
 //! A Modbus line: one connection for all units on it, and answers that are surely to the question.
 
 use std::{
+    collections::BTreeMap,
     io,
     pin::Pin,
     sync::{
@@ -38,8 +39,12 @@ const LATE_GAP: Duration = Duration::from_millis(60);
 /// Bytes of a question, and of an answer without its registers, on a serial line.
 const QUESTION_BYTES: u64 = 8;
 const ANSWER_BYTES: u64 = 5;
-/// The longest device identification that is reckoned with, in bytes.
-const IDENTIFICATION_BYTES: u64 = 256;
+/// The longest device identification that is reckoned with, in registers' worth of bytes. No block is as long.
+const IDENTIFICATION_WORDS: u16 = 128;
+/// The most questions to a unit that may be lost before the line is left alone.
+const LOST_MAX: usize = 8;
+/// For how many times the usual patience it is then.
+const SETTLE_FACTOR: u32 = 4;
 /// The most bytes that are thrown away in one go.
 const LATE_BYTES_MAX: usize = 4096;
 
@@ -64,8 +69,9 @@ pub struct ModbusLine {
     wire: Option<Wire>,
     /// Whether the connection has carried an answer: one that fails afterwards may just have been closed for idleness.
     used: bool,
-    /// The unit that may still answer to a question that nobody waits for any more; on a serial line.
-    owing: Option<u8>,
+    /// On a serial line: units that may still answer to questions which nobody waits for any more, and how many
+    /// registers those answers would have.
+    owing: BTreeMap<u8, Vec<u16>>,
 }
 
 enum Wire {
@@ -77,7 +83,7 @@ enum Wire {
 impl ModbusLine {
     /// The line, still closed.
     pub fn new(bus: &config::Bus) -> Self {
-        Self { config: bus.clone(), wire: None, used: false, owing: None }
+        Self { config: bus.clone(), wire: None, used: false, owing: BTreeMap::new() }
     }
 
     /// Whether there is a connection.
@@ -122,17 +128,45 @@ impl ModbusLine {
     /// [`Trouble`]. Whatever is answered later never counts for a later question: over TCP the connection is
     /// dropped, on a serial line the answer is waited out and thrown away.
     pub async fn read(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
+        // A unit answers in order, and an answer says only how many registers it has. So the first question after a
+        // lost one is for another number of them: once that is answered, nothing earlier can come any more.
+        let lost = self.owing.get(&unit).map(Vec::as_slice).unwrap_or_default();
+        if !lost.is_empty() {
+            let probe = (1..block.words).find(|words| !lost.contains(words));
+            let Some(words) = probe.filter(|_| lost.len() < LOST_MAX) else {
+                return self.start_anew(unit, patience).await;
+            };
+            match self.read_block(unit, Block { words, ..block }, patience).await {
+                Ok(_) | Err(Trouble::Exception(_)) => drop(self.owing.remove(&unit)),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        self.read_block(unit, block, patience).await
+    }
+
+    /// No question is left that tells an answer from those which were lost: the line is left alone for longer than
+    /// any unit was ever seen to take.
+    async fn start_anew(&mut self, unit: u8, patience: Duration) -> Result<Vec<u16>, Trouble> {
+        if let Some(Wire::Serial(shared)) = &self.wire {
+            shared.clone().wait_out(patience * SETTLE_FACTOR).await.map_err(Trouble::Port)?;
+        }
+        self.owing.remove(&unit);
+        Err(Trouble::Silent)
+    }
+
+    async fn read_block(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
         let request = match block.table {
             Table::Input => Request::ReadInputRegisters(block.address, block.words),
             Table::Holding => Request::ReadHoldingRegisters(block.address, block.words),
         };
-        match self.ask(unit, request, ANSWER_BYTES + 2 * u64::from(block.words), patience).await? {
+        match self.ask(unit, request, block.words, patience).await? {
             Response::ReadInputRegisters(words) | Response::ReadHoldingRegisters(words)
                 if words.len() == usize::from(block.words) =>
             {
                 Ok(words)
             }
             Response::ReadInputRegisters(words) | Response::ReadHoldingRegisters(words) => {
+                self.lose(unit, block.words);
                 self.wait_out(unit, patience).await;
                 let (asked, came) = (block.words, words.len());
                 Err(Trouble::Strange(format!("{came} registers came, and {asked} were asked for")))
@@ -147,7 +181,7 @@ impl ModbusLine {
     /// [`Trouble`].
     pub async fn identification(&mut self, unit: u8, patience: Duration) -> Result<Vec<String>, Trouble> {
         let request = Request::ReadDeviceIdentification(ReadCode::Basic, 0);
-        match self.ask(unit, request, IDENTIFICATION_BYTES, patience).await? {
+        match self.ask(unit, request, IDENTIFICATION_WORDS, patience).await? {
             Response::ReadDeviceIdentification(read) => {
                 let text = |value: &[u8]| String::from_utf8_lossy(value).trim().to_string();
                 Ok(read.device_id_objects.iter().map(|object| text(&object.value)).collect())
@@ -160,13 +194,15 @@ impl ModbusLine {
         &mut self,
         unit: u8,
         request: Request<'_>,
-        answer_bytes: u64,
+        words: u16,
         patience: Duration,
     ) -> Result<Response, Trouble> {
         // Out of our hands while somebody may answer: if this future is dropped half-way, so is the connection.
         let Some(mut wire) = self.wire.take() else { return Err(Trouble::Port(io::ErrorKind::NotConnected.into())) };
         let is_tcp = matches!(wire, Wire::Tcp(_));
-        let owed = !is_tcp && self.owing.replace(unit) == Some(unit);
+        if !is_tcp {
+            self.lose(unit, words);
+        }
         let (answered, heard) = match &mut wire {
             Wire::Tcp(context) => {
                 let context = context.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +210,7 @@ impl ModbusLine {
                 (timeout(patience, context.call(request)).await, false)
             }
             Wire::Serial(shared) => {
-                let on_the_line = self.on_the_line(QUESTION_BYTES + answer_bytes);
+                let on_the_line = self.on_the_line(QUESTION_BYTES + ANSWER_BYTES + 2 * u64::from(words));
                 sleep(self.frame_gap()).await;
                 shared.drop_stale().await.map_err(Trouble::Port)?;
                 let before = shared.heard();
@@ -186,11 +222,8 @@ impl ModbusLine {
         match answered {
             Ok(Ok(answer)) => {
                 (self.wire, self.used) = (Some(wire), true);
-                // Two answers may be under way. If a second comes, this one was to the earlier question.
-                let came = owed && self.wait_out(unit, patience).await;
-                self.owing = None;
-                if came {
-                    return Err(Trouble::Strange("two answers came, one of them late; neither is taken".into()));
+                if let Some(lost) = self.owing.get_mut(&unit) {
+                    lost.pop();
                 }
                 answer.map_err(Trouble::Exception)
             }
@@ -224,21 +257,24 @@ impl ModbusLine {
 
     /// Throws away what comes late: until an answer has come and the line is quiet, or for as long as an answer may
     /// take. Over TCP the connection is what is thrown away.
-    /// Says whether something came.
-    async fn wait_out(&mut self, unit: u8, patience: Duration) -> bool {
+    async fn wait_out(&mut self, unit: u8, patience: Duration) {
         let Some(Wire::Serial(shared)) = &self.wire else {
-            self.close();
-            return false;
+            return self.close();
         };
         match shared.clone().wait_out(patience).await {
-            Ok(came) => {
-                self.owing = (!came).then_some(unit);
-                came
-            }
-            Err(_) => {
-                self.close();
-                false
-            }
+            // What came is the one answer that was missing. Of several it may be any.
+            Ok(true) if self.owing.get(&unit).is_some_and(|lost| lost.len() == 1) => drop(self.owing.remove(&unit)),
+            Ok(_) => {}
+            Err(_) => self.close(),
+        }
+    }
+
+    /// Remembers a question until it is answered.
+    fn lose(&mut self, unit: u8, words: u16) {
+        if !matches!(self.wire, Some(Wire::Tcp(_))) {
+            let lost = self.owing.entry(unit).or_default();
+            lost.truncate(LOST_MAX);
+            lost.push(words);
         }
     }
 

@@ -169,7 +169,9 @@ impl Round<'_> {
             Trouble::Silent => (Reason::Timeout, format!("unit {unit} does not answer")),
             Trouble::Garbled => (
                 Reason::Checksum,
-                format!("unit {unit}: an answer came broken; check speed, parity, wiring, and that no two units share a number"),
+                format!(
+                    "unit {unit}: an answer came broken; check speed, parity, wiring, and that no two units share a number"
+                ),
             ),
             Trouble::Strange(what) => (Reason::Malformed, format!("unit {unit}: {what}")),
             Trouble::Port(error) => (Reason::Port, error.to_string()),
@@ -230,6 +232,11 @@ fn no_identity(refusal: Refusal) -> (Reason, String) {
     }
 }
 
+/// An exception's name.
+pub fn name_of(code: ExceptionCode) -> String {
+    explained(code).1
+}
+
 /// An exception (Modbus Application Protocol V1.1b3 §7), and what to do.
 fn explained(code: ExceptionCode) -> (Reason, String, &'static str) {
     use ExceptionCode::{
@@ -247,9 +254,11 @@ fn explained(code: ExceptionCode) -> (Reason, String, &'static str) {
         ServerDeviceBusy => (Reason::Busy, "server device busy", "it is asked again in its turn"),
         MemoryParityError => (Reason::Refused, "memory parity error", "the meter itself has an error"),
         GatewayPathUnavailable => (Reason::Timeout, "gateway path unavailable", "check the gateway's settings"),
-        GatewayTargetDevice => {
-            (Reason::Timeout, "gateway target device failed to respond", "check unit, wiring and speed behind the gateway")
-        }
+        GatewayTargetDevice => (
+            Reason::Timeout,
+            "gateway target device failed to respond",
+            "check unit, wiring and speed behind the gateway",
+        ),
         ExceptionCode::Custom(code) => {
             return (Reason::Refused, format!("exception {code}"), "see the maker's papers");
         }

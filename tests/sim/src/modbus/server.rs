@@ -4,7 +4,7 @@ use super::{FRAME_GAP, Unit, crc};
 use crate::pty::{PtyPort, place_link, remove_link};
 use crate::serve::{Wire, lock, serve};
 use crate::{LineSpeed, SimError};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -79,7 +79,13 @@ impl ModbusServer {
             self.links.push((link.to_owned(), device.clone()));
         }
         let start = self.start;
-        let wire = Mutex::new(Rtu { units: Arc::clone(&self.units), heard: Vec::new(), last: Duration::ZERO, going: VecDeque::new() });
+        let wire = Mutex::new(Rtu {
+            units: Arc::clone(&self.units),
+            heard: Vec::new(),
+            last: Duration::ZERO,
+            going: VecDeque::new(),
+            busy: BTreeMap::new(),
+        });
         self.tasks.push(tokio::spawn(async move {
             // An error means that the terminal is broken; the client sees it hang up.
             let _ended = serve(&port, &wire, &Notify::new(), start).await;
@@ -109,7 +115,8 @@ async fn serve_stream(mut stream: TcpStream, units: Units, start: Instant) {
         if stream.read_exact(&mut pdu).await.is_err() {
             return;
         }
-        let answer = lock(&units).iter_mut().find(|own| own.number == unit).and_then(|own| own.answer(&pdu, start.elapsed()));
+        let answer =
+            lock(&units).iter_mut().find(|own| own.number == unit).and_then(|own| own.answer(&pdu, start.elapsed()));
         let Some(sent) = answer else { continue };
         sleep(sent.pause).await;
         let [high, low] = u16::try_from(sent.pdu.len() + 1).unwrap_or(u16::MAX).to_be_bytes();
@@ -131,6 +138,8 @@ struct Rtu {
     heard: Vec<u8>,
     last: Duration,
     going: VecDeque<(Duration, Vec<u8>)>,
+    /// Until when each unit thinks.
+    busy: BTreeMap<u8, Duration>,
 }
 
 impl Rtu {
@@ -147,7 +156,11 @@ impl Rtu {
         frame.extend(sent.pdu);
         let [low, high] = crc(&frame);
         frame.extend([if sent.broken { !low } else { low }, high]);
-        self.going.push_back((at + sent.pause, frame));
+        // A unit does one thing after the other, and says what it has to say in that order.
+        let free = self.busy.get(unit).copied().unwrap_or_default();
+        let due = free.max(at) + sent.pause;
+        self.busy.insert(*unit, due);
+        self.going.push_back((due, frame));
         self.going.make_contiguous().sort_by_key(|(due, _)| *due);
     }
 }
