@@ -59,7 +59,7 @@ pub async fn modbus(
         tell(ScanLine::Progress {
             frames: search.questions,
             found,
-            done_per_mille: u16::from(unit) * 1000 / u16::from(*UNITS.end()),
+            done_per_mille: u16::try_from(u32::from(unit) * 1000 / u32::from(*UNITS.end())).unwrap_or(1000),
             remaining_s: Some(took_s / share - took_s),
         });
     }
