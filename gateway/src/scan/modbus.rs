@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The numbers that a unit may have (Modbus over Serial Line V1.02 §2.2).
-pub const UNITS: std::ops::RangeInclusive<u8> = 1..=247;
+const UNITS: std::ops::RangeInclusive<u8> = 1..=247;
 /// How long a unit may think, unless configured.
 const PATIENCE_DEFAULT: Duration = Duration::from_millis(500);
 /// A unit's first answer is worth another question when the first came broken.

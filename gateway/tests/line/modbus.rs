@@ -90,8 +90,7 @@ async fn a_late_answer_never_counts_for_the_next_question() {
             let mut line = ModbusLine::new(&bus(&port));
             let expected = |block: Block| {
                 let unit = Unit::new(1);
-                let value = |nth: u16| unit.meter.value(block.address + 2 * nth, Duration::ZERO).to_bits();
-                (0..3).flat_map(|nth| [(value(nth) >> 16) as u16, value(nth) as u16]).collect::<Vec<u16>>()
+                u16::try_from(unit.meter.value(block.address, Duration::ZERO).to_bits() >> 16).unwrap()
             };
             let mut told = Vec::new();
             for block in [VOLTAGES, ENERGIES, VOLTAGES, ENERGIES, ENERGIES, VOLTAGES] {
@@ -101,7 +100,7 @@ async fn a_late_answer_never_counts_for_the_next_question() {
                 let read = line.read(1, block, PATIENCE).await;
                 if let Ok(words) = &read {
                     // All but the fraction, which grows.
-                    assert_eq!(words[0], expected(block)[0], "{port} {late_ms} {count}: {told:?}");
+                    assert_eq!(words[0], expected(block), "{port} {late_ms} {count}: {told:?}");
                 }
                 told.push(read.is_ok());
             }
