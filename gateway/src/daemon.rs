@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use plomb_modbus::Maps;
 use plomb_profiles::Library;
 use plomb_seal::{Event, Hash, Name, Occurrence, SigningKey, reading::TEXT_BYTES_MAX};
 use tokio::{
@@ -290,6 +291,10 @@ impl Daemon {
             false => Library::empty(),
         };
         let library = Arc::new(library);
+        let maps = match self.config.bus.iter().any(|bus| bus.protocol == Protocol::Modbus) {
+            true => models::register_maps(self.config.gateway.modbus_profiles.as_deref()).map_err(Fatal::Config)?,
+            false => Maps::empty(),
+        };
         let secrets = match &self.config.gateway.meter_secrets {
             Some(path) => Secrets::load(path).map_err(Fatal::Config)?,
             None => Secrets::default(),
@@ -297,6 +302,7 @@ impl Daemon {
         let knowledge = Knowledge {
             keys: self.meter_keys.clone(),
             library: library.clone(),
+            maps: Arc::new(maps),
             counters: journal.counters(),
             secrets: Arc::new(secrets),
             title: self.config.title().map_err(Fatal::Config)?,

@@ -236,7 +236,7 @@ async fn open_udp(address: &str) -> io::Result<UdpSocket> {
     Err(last)
 }
 
-fn open_serial(port: &str, baud: u32, parity: Parity) -> io::Result<SerialStream> {
+pub(crate) fn open_serial(port: &str, baud: u32, parity: Parity) -> io::Result<SerialStream> {
     let builder = tokio_serial::new(port, baud).data_bits(DataBits::Eight).stop_bits(StopBits::One);
     let parity = match parity {
         Parity::Even => tokio_serial::Parity::Even,

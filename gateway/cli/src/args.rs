@@ -1,6 +1,7 @@
 //! What the command line takes.
 
 mod dlms;
+mod modbus;
 mod scan;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use plomb_dlms::security::SystemTitle;
 use plomb_gateway::config::bounds::TIMEOUT_MS_MAX;
 
 pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
+pub(crate) use modbus::ReadModbusArgs;
 pub(crate) use scan::ScanArgs;
 
 /// Where the daemon's configuration is by default.
@@ -315,6 +317,8 @@ pub(crate) enum ReadLine {
     Mbus(ReadMbusArgs),
     /// A DLMS/COSEM meter, without any configuration.
     Dlms(ReadDlmsArgs),
+    /// A Modbus meter, without any configuration.
+    Modbus(ReadModbusArgs),
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,10 +7,12 @@
 //! | [`sealed`] | encrypted telegrams of wired M-Bus |
 //! | [`dlms`] | DLMS/COSEM |
 //! | [`iec62056`] | the readout of IEC 62056-21 |
+//! | [`modbus`] | Modbus, over TCP and on serial lines |
 
 pub mod dlms;
 pub mod iec62056;
 pub mod mbus;
+pub mod modbus;
 pub mod port;
 pub mod sealed;
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod tests;
 use std::sync::Arc;
 
 use plomb_dlms::security::SystemTitle;
+use plomb_modbus::Maps;
 use plomb_profiles::Library;
 use plomb_seal::{Name, Reason, Record};
 
@@ -31,6 +34,7 @@ use crate::{
 use dlms::DlmsMeter;
 use iec62056::ReadoutMeter;
 use mbus::MbusMeter;
+use modbus::ModbusMeter;
 use port::Port;
 
 /// What came of asking a meter: what it said, or why it said nothing.
@@ -65,6 +69,8 @@ pub struct Knowledge {
     pub keys: Arc<Keys>,
     /// The models that are known.
     pub library: Arc<Library>,
+    /// The register maps of Modbus meters.
+    pub maps: Arc<Maps>,
     /// The counters that the journal has.
     pub counters: std::collections::BTreeMap<String, u64>,
     /// Passwords and keys of DLMS meters.
@@ -81,6 +87,7 @@ impl Knowledge {
         Self {
             keys: Arc::default(),
             library: Arc::new(Library::empty()),
+            maps: Arc::default(),
             counters: std::collections::BTreeMap::new(),
             secrets: Arc::default(),
             title: config::default_title(""),
@@ -102,6 +109,7 @@ enum Speaks {
     Mbus(Box<MbusMeter>),
     Dlms(Box<DlmsMeter>),
     Readout(Box<ReadoutMeter>),
+    Modbus(Box<ModbusMeter>),
 }
 
 impl LineMeter {
@@ -115,6 +123,7 @@ impl LineMeter {
             Protocol::Mbus => Speaks::Mbus(Box::new(MbusMeter::new(meter, bus, knowledge)?)),
             Protocol::Dlms => Speaks::Dlms(Box::new(DlmsMeter::new(meter, bus, knowledge)?)),
             Protocol::Iec62056 => Speaks::Readout(Box::new(ReadoutMeter::new(meter, bus)?)),
+            Protocol::Modbus => Speaks::Modbus(Box::new(ModbusMeter::new(meter, bus, knowledge)?)),
             other => return Err(format!("meter \"{point}\": meters of {} are not asked here", other.name())),
         };
         Ok(Self { point, speaks })
@@ -126,6 +135,7 @@ impl LineMeter {
             Speaks::Mbus(meter) => meter.ask(port, silent).await,
             Speaks::Dlms(meter) => meter.ask(port, silent).await,
             Speaks::Readout(meter) => meter.ask(port, silent).await,
+            Speaks::Modbus(meter) => meter.ask(port, silent).await,
         }
     }
 
@@ -133,7 +143,7 @@ impl LineMeter {
     pub fn mbus(&self) -> Option<&MbusMeter> {
         match &self.speaks {
             Speaks::Mbus(meter) => Some(meter),
-            Speaks::Dlms(_) | Speaks::Readout(_) => None,
+            Speaks::Dlms(_) | Speaks::Readout(_) | Speaks::Modbus(_) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use plomb_seal::Reason;
 use tracing::{info, warn};
 
+use super::modbus::ModbusLine;
 use crate::{config, link::Link, status::Board};
 
 /// How long a port that failed is left alone at least, and at most.
@@ -20,6 +21,7 @@ pub struct Port {
     config: config::Bus,
     board: Option<Arc<Board>>,
     link: Option<Link>,
+    modbus: ModbusLine,
     reopen_after: Duration,
     reopen_at: Instant,
     error: Option<String>,
@@ -32,6 +34,7 @@ impl Port {
             config: bus.clone(),
             board,
             link: None,
+            modbus: ModbusLine::new(bus),
             reopen_after: REOPEN_MIN,
             reopen_at: Instant::now(),
             error: None,
@@ -47,6 +50,27 @@ impl Port {
             self.connect().await.map_err(|detail| (Reason::Port, detail))?;
         }
         self.link.as_mut().ok_or_else(|| (Reason::Port, "the port is closed".into()))
+    }
+
+    /// The open port, for Modbus: one connection that all units of the line share.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_modbus(&mut self) -> Result<&mut ModbusLine, (Reason, String)> {
+        if !self.modbus.is_open() {
+            if let (Some(error), true) = (&self.error, Instant::now() < self.reopen_at) {
+                return Err((Reason::Port, error.clone()));
+            }
+            if let Err(error) = self.modbus.open().await {
+                return Err((Reason::Port, self.fail(&error)));
+            }
+            if self.error.is_some() && self.board.is_some() {
+                info!(bus = self.config.name, port = self.config.port, "port open");
+            }
+            (self.reopen_after, self.error) = (REOPEN_MIN, None);
+            self.show(true, None);
+        }
+        Ok(&mut self.modbus)
     }
 
     async fn connect(&mut self) -> Result<(), String> {
@@ -74,6 +98,7 @@ impl Port {
             warn!(bus = self.config.name, "{detail}");
         }
         self.link = None;
+        self.modbus.close();
         self.reopen_at = Instant::now() + self.reopen_after;
         self.reopen_after = (self.reopen_after * 2).min(REOPEN_MAX);
         self.error = Some(detail.clone());

@@ -4,6 +4,7 @@
 
 pub mod dlms;
 pub mod mbus;
+pub mod modbus;
 pub mod pushed;
 mod records;
 pub mod wmbus;

@@ -2,12 +2,14 @@
 
 mod air;
 pub mod dlms;
+mod modbus;
 mod total;
 mod wired;
 mod wish;
 
 pub(crate) use air::Ear;
 pub use air::air;
+pub use modbus::modbus;
 pub use wired::{wired, wired_on};
 pub use wish::{Wish, check_modes, check_receiver};
 
@@ -115,11 +117,11 @@ pub enum ScanLine {
 /// A meter that was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Found {
-    /// `mbus` or `wmbus`.
+    /// `mbus`, `wmbus` or `modbus`.
     pub protocol: String,
-    /// As `secondary` or `id` in the configuration: `12345678.ACW.0E.07`.
+    /// As `secondary` or `id` in the configuration: `12345678.ACW.0E.07`. Modbus: the register map, as `model`.
     pub identity: Option<String>,
-    /// Its primary address.
+    /// Its primary address, or its unit.
     pub address: Option<u8>,
     /// The eight digits on the meter.
     pub id: Option<String>,

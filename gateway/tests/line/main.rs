@@ -10,6 +10,7 @@
 )]
 
 mod dlms;
+mod modbus;
 mod scan;
 #[path = "../../../drivers/mbus/tests/search/sets.rs"]
 mod sets;

@@ -50,6 +50,7 @@ pub mod dlms;
 pub mod file;
 pub mod live;
 pub mod mbus;
+pub mod modbus;
 pub mod radio;
 pub mod tcp;
 

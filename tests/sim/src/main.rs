@@ -7,6 +7,7 @@ use dlms_options::DlmsOptions;
 use plomb_sim::dlms::MeterServer;
 use plomb_sim::file::{BusFile, read_folder};
 use plomb_sim::mbus::{Faults, Slave, manufacturer_letters};
+use plomb_sim::modbus::{ModbusOptions, ModbusServer};
 use plomb_sim::radio::{Make, Protection, PtyReceiver, RadioMeter, Station, Twin, demo_air};
 use plomb_sim::tcp::{TcpLine, UNPACED};
 use plomb_sim::{Bus, Calendar, LineSpeed, PtyLine, SimError, street};
@@ -60,6 +61,8 @@ struct Options {
     fault: Vec<String>,
     #[command(flatten)]
     dlms: DlmsOptions,
+    #[command(flatten)]
+    modbus: ModbusOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -70,13 +73,15 @@ Examples:
   plomb-sim --street 3 --link /tmp/meters --fault 2:silent --fault '*:late_ms=200'
   plomb-sim --radio im871a --link /tmp/radio --interval 5
   plomb-sim --dlms tcp://127.0.0.1:4059 --auth hls-gmac
+  plomb-sim --modbus tcp://127.0.0.1:1502 --units 1,2 --fault 2:silent
   plomb-sim --dlms /tmp/meter --baud 9600 --auth lls --fault drop_every=7
 
 Faults: silent, drop_every=N, wrong_checksum, half_frame, noise_before=[BYTES],
 always_more, late_ms=MS, wrong_identity, dies_after=N, busy
 Faults of a DLMS meter: silent, drop_every=N, delay_ms=MS, bad_fcs_every=N,
 trickle_ms=MS, no_rlre, pdu_bytes_max=BYTES, gap_before_last_ms=MS, echo,
-forget_every=N, close_every=N, noise_before=[BYTES], counter_silence, repeats_counter";
+forget_every=N, close_every=N, noise_before=[BYTES], counter_silence, repeats_counter
+Faults of a Modbus unit: silent, late_ms=MS, late_count=N, exception=CODE, bad_crc, wrong_unit";
 
 /// Exit codes of sysexits.h.
 const EXIT_USAGE: u8 = 64;
@@ -136,6 +141,15 @@ async fn run(options: &Options) -> Result<(), Failure> {
         let config = options.dlms.config(options.seed, now_unix_s(), &options.fault).map_err(Failure::Fault)?;
         let mut server = MeterServer::new(config);
         println!("{}", options.dlms.serve(&mut server, options.baud).await?);
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        return Ok(());
+    }
+    if !options.modbus.modbus.is_empty() {
+        let mut server = ModbusServer::new(options.modbus.build(&options.fault).map_err(Failure::Fault)?);
+        println!("{}", options.modbus.serve(&mut server).await?);
         tokio::select! {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}

@@ -31,6 +31,7 @@ Examples:
   plomb scan /dev/ttyUSB1 --wmbus --for 5m      in the air
   rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
   plomb scan tcp://192.0.2.8:4059 --dlms        a DLMS meter on the network
+  plomb scan /dev/ttyUSB2 --modbus              Modbus units at 9600 baud
   plomb scan /dev/ttyUSB0 --dlms                DLMS meters on a serial line at 9600 baud
 
 Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the
@@ -48,6 +49,12 @@ pub(crate) struct ScanArgs {
     /// With --dlms over HDLC: which physical devices to try.
     #[arg(long, value_name = "FROM-TO", value_parser = physical_range, default_value = "0-127", requires = "dlms")]
     pub(crate) physical: (u16, u16),
+    /// Ask all Modbus units, 1 to 247, which of the known models they are.
+    #[arg(long, conflicts_with_all = ["wmbus", "dlms", "speeds", "primary", "mask", "receiver", "modes"])]
+    pub(crate) modbus: bool,
+    /// Modbus: a folder of register maps beside the shipped ones.
+    #[arg(long, value_name = "DIR", requires = "modbus")]
+    pub(crate) profiles: Option<std::path::PathBuf>,
     /// How long to listen to the air [default: 2m].
     #[arg(long = "for", value_name = "TIME", value_parser = listening)]
     pub(crate) lasts: Option<Duration>,

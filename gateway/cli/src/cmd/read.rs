@@ -40,6 +40,11 @@ pub(super) fn read(args: ReadArgs, show: &Show) -> Result<u8, Failure> {
                 None => Ok(code),
             }
         }),
+        (Some(ReadLine::Modbus(line)), None) if line.list => super::modbus::list(line.profiles.as_deref(), &show),
+        (Some(ReadLine::Modbus(line)), None) => interruptible(move || {
+            let (bus, meter, known) = super::modbus::known(&line)?;
+            tell(&directly(&meter, &bus, &known, None, line.raw)?, &show)
+        }),
         (None, Some(point)) => {
             let place = Place::find(&args.daemon)?;
             interruptible(move || tell(&of_point(&place, &point)?, &show))
@@ -91,7 +96,10 @@ fn configured(config: &Config, point: &str) -> Result<Value, Failure> {
     let bus = config.bus.iter().find(|bus| bus.name == meter.bus);
     let bus = bus.ok_or_else(|| Failure::Config(format!("point \"{point}\": there is no bus \"{}\"", meter.bus)))?;
     show::tell("plomb: plombd does not run; reading the meter directly. The reading is not recorded.");
-    let known = known(config.gateway.meter_keys.as_deref(), config.gateway.profiles.as_deref())?;
+    let mut known = known(config.gateway.meter_keys.as_deref(), config.gateway.profiles.as_deref())?;
+    if bus.protocol == Protocol::Modbus {
+        known.maps = super::modbus::maps(config.gateway.modbus_profiles.as_deref())?.into();
+    }
     directly(meter, bus, &known, Some(point), false)
 }
 

@@ -26,6 +26,9 @@ pub(super) fn scan(args: &ScanArgs, show: &Show) -> Result<u8, Failure> {
     if args.dlms {
         return super::scan_dlms::scan(args, show);
     }
+    if args.modbus {
+        return super::scan_modbus::scan(args, show);
+    }
     args.check()?;
     let mut teller = Teller::new(*show, args);
     if let Some(code) = daemon::scan(args, &mut teller)? {

@@ -1,0 +1,359 @@
+//! A Modbus line: one connection for all units on it, and answers that are surely to the question.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context as Waker, Poll},
+    time::Duration,
+};
+
+use plomb_modbus::{Block, Table};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_modbus::{
+    Error, ExceptionCode, ProtocolError, Request, Response,
+    client::{Client, Context, rtu, tcp},
+    prelude::{ReadCode, Slave, SlaveContext},
+};
+use tokio_serial::SerialStream;
+
+use crate::{
+    config,
+    link::{CONNECT_TIMEOUT, open_serial},
+};
+
+/// Bits of a character on a serial line: start, eight, parity or a second stop bit, stop.
+const CHARACTER_BITS: u64 = 11;
+/// Silence between two frames of a serial line at least (Modbus over Serial Line V1.02 §2.5.1.1).
+const FRAME_GAP_MIN: Duration = Duration::from_micros(1750);
+/// A late answer has ended when nothing comes for so long: adapters hand bytes on in bunches.
+const LATE_GAP: Duration = Duration::from_millis(60);
+/// Bytes of a question, and of an answer without its registers, on a serial line.
+const QUESTION_BYTES: u64 = 8;
+const ANSWER_BYTES: u64 = 5;
+/// The longest device identification that is reckoned with, in registers' worth of bytes. No block is as long.
+const IDENTIFICATION_WORDS: u16 = 128;
+/// The most questions to a unit that may be lost before the line is left alone.
+const LOST_MAX: usize = 8;
+/// For how many times the usual patience it is then.
+const SETTLE_FACTOR: u32 = 4;
+/// The most bytes that are thrown away in one go.
+const LATE_BYTES_MAX: usize = 4096;
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The connection failed.
+    Port(io::Error),
+    /// Nothing came in time.
+    Silent,
+    /// Something came, and no whole frame with a right check sum.
+    Garbled,
+    /// The unit, or a gateway on its behalf, says no.
+    Exception(ExceptionCode),
+    /// An answer to something else, of another unit perhaps. It is not taken.
+    Strange(String),
+}
+
+/// A line and its connection.
+pub struct ModbusLine {
+    config: config::Bus,
+    wire: Option<Wire>,
+    /// Whether the connection has carried an answer: one that fails afterwards may just have been closed for idleness.
+    used: bool,
+    /// On a serial line: units that may still answer to questions which nobody waits for any more, and how many
+    /// registers those answers would have.
+    owing: BTreeMap<u8, Vec<u16>>,
+}
+
+enum Wire {
+    /// The lock is never taken; it makes the connection a thing that tasks may share.
+    Tcp(Box<Mutex<Context>>),
+    Serial(Shared),
+}
+
+impl ModbusLine {
+    /// The line, still closed.
+    pub fn new(bus: &config::Bus) -> Self {
+        Self { config: bus.clone(), wire: None, used: false, owing: BTreeMap::new() }
+    }
+
+    /// Whether there is a connection.
+    pub fn is_open(&self) -> bool {
+        self.wire.is_some()
+    }
+
+    /// Whether the connection has carried an answer before.
+    pub fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Drops the connection, and with it whatever may still come over it.
+    pub fn close(&mut self) {
+        (self.wire, self.used) = (None, false);
+    }
+
+    /// Connects: `tcp://host:port`, or else a serial port.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn open(&mut self) -> io::Result<()> {
+        self.close();
+        self.wire = Some(match self.config.port.strip_prefix("tcp://") {
+            Some(address) => {
+                let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+                stream.set_nodelay(true)?;
+                Wire::Tcp(Box::new(Mutex::new(tcp::attach_slave(stream, Slave(0)))))
+            }
+            None if self.config.port.contains("://") => {
+                let what = "Modbus is spoken over tcp://host:port or a serial port";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+            }
+            None => Wire::Serial(Shared::new(open_serial(&self.config.port, self.config.baud, self.config.parity)?)),
+        });
+        Ok(())
+    }
+
+    /// Reads a block of a unit's registers. `patience`: how long the unit may think.
+    ///
+    /// # Errors
+    /// [`Trouble`]. Whatever is answered later never counts for a later question: over TCP the connection is
+    /// dropped, on a serial line the answer is waited out and thrown away.
+    pub async fn read(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
+        // A unit answers in order, and an answer says only how many registers it has. So the first question after a
+        // lost one is for another number of them: once that is answered, nothing earlier can come any more.
+        let lost = self.owing.get(&unit).map(Vec::as_slice).unwrap_or_default();
+        if !lost.is_empty() {
+            let probe = (1..block.words).find(|words| !lost.contains(words));
+            let Some(words) = probe.filter(|_| lost.len() < LOST_MAX) else {
+                return self.start_anew(unit, patience).await;
+            };
+            match self.read_block(unit, Block { words, ..block }, patience).await {
+                Ok(_) | Err(Trouble::Exception(_)) => drop(self.owing.remove(&unit)),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        self.read_block(unit, block, patience).await
+    }
+
+    /// No question is left that tells an answer from those which were lost: the line is left alone for longer than
+    /// any unit was ever seen to take.
+    async fn start_anew(&mut self, unit: u8, patience: Duration) -> Result<Vec<u16>, Trouble> {
+        if let Some(Wire::Serial(shared)) = &self.wire {
+            shared.clone().wait_out(patience * SETTLE_FACTOR).await.map_err(Trouble::Port)?;
+        }
+        self.owing.remove(&unit);
+        Err(Trouble::Silent)
+    }
+
+    async fn read_block(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
+        let request = match block.table {
+            Table::Input => Request::ReadInputRegisters(block.address, block.words),
+            Table::Holding => Request::ReadHoldingRegisters(block.address, block.words),
+        };
+        match self.ask(unit, request, block.words, patience).await? {
+            Response::ReadInputRegisters(words) | Response::ReadHoldingRegisters(words)
+                if words.len() == usize::from(block.words) =>
+            {
+                Ok(words)
+            }
+            Response::ReadInputRegisters(words) | Response::ReadHoldingRegisters(words) => {
+                self.lose(unit, block.words);
+                self.wait_out(unit, patience).await;
+                let (asked, came) = (block.words, words.len());
+                Err(Trouble::Strange(format!("{came} registers came, and {asked} were asked for")))
+            }
+            _ => Err(Trouble::Strange("an answer to another function".into())),
+        }
+    }
+
+    /// Reads a unit's maker, product and version (function 43/14).
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn identification(&mut self, unit: u8, patience: Duration) -> Result<Vec<String>, Trouble> {
+        let request = Request::ReadDeviceIdentification(ReadCode::Basic, 0);
+        match self.ask(unit, request, IDENTIFICATION_WORDS, patience).await? {
+            Response::ReadDeviceIdentification(read) => {
+                let text = |value: &[u8]| String::from_utf8_lossy(value).trim().to_string();
+                Ok(read.device_id_objects.iter().map(|object| text(&object.value)).collect())
+            }
+            _ => Err(Trouble::Strange("an answer to another function".into())),
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        unit: u8,
+        request: Request<'_>,
+        words: u16,
+        patience: Duration,
+    ) -> Result<Response, Trouble> {
+        // Out of our hands while somebody may answer: if this future is dropped half-way, so is the connection.
+        let Some(mut wire) = self.wire.take() else { return Err(Trouble::Port(io::ErrorKind::NotConnected.into())) };
+        let is_tcp = matches!(wire, Wire::Tcp(_));
+        if !is_tcp {
+            self.lose(unit, words);
+        }
+        let (answered, heard) = match &mut wire {
+            Wire::Tcp(context) => {
+                let context = context.get_mut().unwrap_or_else(PoisonError::into_inner);
+                context.set_slave(Slave(unit));
+                (timeout(patience, context.call(request)).await, false)
+            }
+            Wire::Serial(shared) => {
+                let on_the_line = self.on_the_line(QUESTION_BYTES + ANSWER_BYTES + 2 * u64::from(words));
+                sleep(self.frame_gap()).await;
+                shared.drop_stale().await.map_err(Trouble::Port)?;
+                let before = shared.heard();
+                let mut context = rtu::attach_slave(shared.clone(), Slave(unit));
+                let answered = timeout(patience + on_the_line, context.call(request)).await;
+                (answered, shared.heard() != before)
+            }
+        };
+        match answered {
+            Ok(Ok(answer)) => {
+                (self.wire, self.used) = (Some(wire), true);
+                if let Some(lost) = self.owing.get_mut(&unit) {
+                    lost.pop();
+                }
+                answer.map_err(Trouble::Exception)
+            }
+            Ok(Err(Error::Transport(error))) if is_tcp || error.kind() != io::ErrorKind::InvalidData => {
+                Err(Trouble::Port(error))
+            }
+            Ok(Err(Error::Transport(_))) => self.after(wire, unit, patience, Trouble::Garbled).await,
+            Ok(Err(Error::Protocol(error))) => {
+                let what = match error {
+                    ProtocolError::HeaderMismatch { .. } => "an answer of another unit, or to an earlier question",
+                    ProtocolError::FunctionCodeMismatch { .. } => "an answer to another function",
+                };
+                self.after(wire, unit, patience, Trouble::Strange(what.into())).await
+            }
+            Err(_) if heard => self.after(wire, unit, patience, Trouble::Garbled).await,
+            Err(_) => self.after(wire, unit, patience, Trouble::Silent).await,
+        }
+    }
+
+    /// Leaves the line so that the next question gets its own answer.
+    async fn after(&mut self, wire: Wire, unit: u8, patience: Duration, trouble: Trouble) -> Result<Response, Trouble> {
+        match wire {
+            Wire::Tcp(_) => self.close(),
+            Wire::Serial(_) => {
+                self.wire = Some(wire);
+                self.wait_out(unit, patience).await;
+            }
+        }
+        Err(trouble)
+    }
+
+    /// Throws away what comes late: until an answer has come and the line is quiet, or for as long as an answer may
+    /// take. Over TCP the connection is what is thrown away.
+    async fn wait_out(&mut self, unit: u8, patience: Duration) {
+        let Some(Wire::Serial(shared)) = &self.wire else {
+            return self.close();
+        };
+        match shared.clone().wait_out(patience).await {
+            // What came is the one answer that was missing. Of several it may be any.
+            Ok(true) if self.owing.get(&unit).is_some_and(|lost| lost.len() == 1) => drop(self.owing.remove(&unit)),
+            Ok(_) => {}
+            Err(_) => self.close(),
+        }
+    }
+
+    /// Remembers a question until it is answered.
+    fn lose(&mut self, unit: u8, words: u16) {
+        if !matches!(self.wire, Some(Wire::Tcp(_))) {
+            let lost = self.owing.entry(unit).or_default();
+            lost.truncate(LOST_MAX);
+            lost.push(words);
+        }
+    }
+
+    fn on_the_line(&self, bytes: u64) -> Duration {
+        Duration::from_micros(bytes * CHARACTER_BITS * 1_000_000 / u64::from(self.config.baud.max(1)))
+    }
+
+    /// Three and a half characters.
+    fn frame_gap(&self) -> Duration {
+        (self.on_the_line(7) / 2).max(FRAME_GAP_MIN)
+    }
+}
+
+/// A serial port that outlives the conversations over it, and counts what is heard.
+#[derive(Clone, Debug)]
+struct Shared {
+    stream: Arc<Mutex<SerialStream>>,
+    heard: Arc<AtomicU64>,
+}
+
+impl Shared {
+    fn new(stream: SerialStream) -> Self {
+        Self { stream: Arc::new(Mutex::new(stream)), heard: Arc::default() }
+    }
+
+    fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Throws away what is there already.
+    async fn drop_stale(&mut self) -> io::Result<()> {
+        self.drain(Instant::now() + Duration::from_millis(1), Duration::from_millis(1)).await.map(drop)
+    }
+
+    /// Whether something came.
+    async fn wait_out(&mut self, patience: Duration) -> io::Result<bool> {
+        self.drain(Instant::now() + patience, LATE_GAP).await
+    }
+
+    async fn drain(&mut self, mut until: Instant, gap: Duration) -> io::Result<bool> {
+        let (mut late, mut bytes) = ([0; 256], 0);
+        while bytes < LATE_BYTES_MAX {
+            match timeout_at(until, self.read(&mut late)).await {
+                Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => bytes += read?,
+                Err(_) => break,
+            }
+            until = Instant::now() + gap;
+        }
+        Ok(bytes > 0)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(Pin<&mut SerialStream>) -> T) -> T {
+        // Nothing under the lock can leave the stream half changed.
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        work(Pin::new(&mut stream))
+    }
+}
+
+impl AsyncRead for Shared {
+    fn poll_read(self: Pin<&mut Self>, waker: &mut Waker<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = self.with(|stream| stream.poll_read(waker, buffer));
+        let came = u64::try_from(buffer.filled().len().saturating_sub(before)).unwrap_or(u64::MAX);
+        self.heard.fetch_add(came, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(self: Pin<&mut Self>, waker: &mut Waker<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|stream| stream.poll_write(waker, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_flush(waker))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_shutdown(waker))
+    }
+}
