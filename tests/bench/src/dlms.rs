@@ -171,7 +171,7 @@ impl Conversation for Reads {
     fn next(&mut self, _: &Association) -> Option<Request> {
         self.watch.begin();
         let attribute = AttributeDescriptor::new(class::REGISTER, ENERGY, 2);
-        (self.asked < self.wanted).then(|| Request::Get(attribute, None))
+        (self.asked < self.wanted).then_some(Request::Get(attribute, None))
     }
 
     fn answer(&mut self, answer: Answer) {
