@@ -53,7 +53,7 @@ impl Keys {
     /// Whether there is a key for a meter that this address could mean. Where it leaves parts open, as digits
     /// alone do, the key's line may name them: then whoever sends these digits must show that key.
     pub fn has_for(&self, address: &SecondaryAddress) -> bool {
-        fn agree<T: PartialEq>(wanted: Option<T>, named: Option<T>) -> bool {
+        fn agree<T: PartialEq + Copy>(wanted: Option<T>, named: Option<T>) -> bool {
             wanted.is_none() || named.is_none() || wanted == named
         }
         self.file.iter().any(|(selector, _, _)| {
