@@ -6,7 +6,8 @@ use crate::file::{
     RecordEntry, TestEntry,
 };
 use crate::profile::{
-    Block, Expected, FIELD_COUNT_MAX, Field, Match, PROFILE_BYTES_MAX, Profile, RULE_COUNT_MAX, Rule, Sample,
+    Block, Expected, FIELD_COUNT_MAX, Field, MODEL_COUNT_MAX, Match, PROFILE_BYTES_MAX, Profile, RULE_COUNT_MAX, Rule,
+    Sample,
 };
 use crate::reading::Reading;
 use plomb_mbus::{Function, Medium};
@@ -32,6 +33,12 @@ pub(crate) fn profile(source: Source<'_>) -> Result<Profile, ProfileError> {
     }
     if file.matches.get_ref().is_empty() {
         return Err(source.wrong(file.matches.span().start, "no [[match]]: say which meters are of this model"));
+    }
+    let named = |entry: &MatchEntry| entry.version.len().max(1).saturating_mul(entry.medium.len().max(1));
+    if file.matches.get_ref().iter().map(named).fold(0, usize::saturating_add) > MODEL_COUNT_MAX {
+        let what =
+            format!("the [[match]]es name more than {MODEL_COUNT_MAX} pairs of version and medium: leave one out");
+        return Err(source.wrong(file.matches.span().start, what));
     }
     if file.records.len() > RULE_COUNT_MAX {
         return Err(source.wrong(0, format!("more than {RULE_COUNT_MAX} [[record]]s")));

@@ -116,4 +116,4 @@ pub use check::SampleError;
 pub use error::{Place, ProfileError};
 pub use library::{Library, LibraryError, PROFILE_COUNT_MAX};
 pub use named::{Flags, Named, NamedValue};
-pub use profile::{FIELD_COUNT_MAX, Match, PROFILE_BYTES_MAX, Profile, RULE_COUNT_MAX};
+pub use profile::{FIELD_COUNT_MAX, MODEL_COUNT_MAX, Match, PROFILE_BYTES_MAX, Profile, RULE_COUNT_MAX};

@@ -11,6 +11,8 @@ use plomb_wmbus::Protection;
 
 /// The longest text of a profile, in bytes.
 pub const PROFILE_BYTES_MAX: usize = 256 * 1024;
+/// The most pairs of version and medium that the matches of one profile name together.
+pub const MODEL_COUNT_MAX: usize = 4096;
 /// The most rules for records of one profile.
 pub const RULE_COUNT_MAX: usize = 256;
 /// The most fields of one block.

@@ -157,7 +157,12 @@ pub fn secondary(text: &str) -> Result<SecondaryAddress, String> {
         Some(letters) => {
             let named = <[u8; 3]>::try_from(letters.as_bytes()).ok().and_then(Manufacturer::from_letters);
             // A code that names no letters is written in hexadecimal digits.
-            let code = || u16::from_str_radix(letters, 16).ok().filter(|_| letters.len() == 4).map(Manufacturer);
+            let code = || {
+                u16::from_str_radix(letters, 16)
+                    .ok()
+                    .filter(|_| letters.len() == 4 && !letters.starts_with('+'))
+                    .map(Manufacturer)
+            };
             Some(named.or_else(code).ok_or_else(wrong)?)
         }
     };
@@ -180,5 +185,25 @@ fn reason_of(failure: &ReadFailure) -> Reason {
         ReadFailure::Refused { .. } | ReadFailure::NoData { .. } => Reason::Refused,
         ReadFailure::EndlessTelegrams { .. } => Reason::Endless,
         _ => Reason::Malformed,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What a scan prints is taken in the configuration, odd slaves included.
+    #[test]
+    fn every_printed_address_is_read_again() {
+        for code in 0..=u16::MAX {
+            let printed = format!("E654993C.{}.8A.3F", Manufacturer(code));
+            let read = secondary(&printed).unwrap().manufacturer.unwrap();
+            // Letters do not tell the highest bit, which marks an address as not unique in the world.
+            assert!(read == Manufacturer(code) || read == Manufacturer(code & 0x7FFF), "{printed}");
+        }
+        for wrong in ["12345678.ACWX.01.07", "12345678.+9FC.01.07", "12345678.9F.01.07", "12345678.acw"] {
+            assert!(secondary(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -186,7 +186,7 @@ impl RadioTask {
         Ok(())
     }
 
-    async fn hear(&mut self, received: &Received) -> Result<(), JournalError> {
+    pub(super) async fn hear(&mut self, received: &Received) -> Result<(), JournalError> {
         if let Some(scan) = &mut self.scan {
             let (listener, points) = (&self.listener, &self.points);
             scan.hear(received, |identity| Some(points.get(listener.meter_of(identity)?)?.to_string()));

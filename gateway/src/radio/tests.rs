@@ -7,8 +7,18 @@ use plomb_profiles::Library;
 use plomb_seal::Reason;
 use plomb_wmbus::{Authentication, Draft, Format, Key, Link, LinkControl, Protection, TransportHeader};
 
-use super::listener::{DUPLICATE_WINDOW, Listener, Outcome, Wanted};
-use crate::keys::Keys;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    RadioTask,
+    listener::{DUPLICATE_WINDOW, Listener, Outcome, Wanted},
+};
+use crate::{
+    config::{Bus, Meter, Protocol},
+    journal::{Journal, Options, StoredEntry},
+    keys::Keys,
+    status::Board,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_secs(900);
@@ -238,4 +248,42 @@ fn identities_that_give_way_leave_their_message_counters() {
         assert_eq!(kind(&listener.hear(&bytes, None, MINUTE * number.into())), "heard");
     }
     assert_eq!(kind(&listener.hear(&accepted, None, INTERVAL)), "counter repeated");
+}
+
+/// As on a wire: a bill needs to know that it is another meter's register now.
+#[tokio::test]
+async fn another_meter_at_a_point_is_an_event() {
+    use plomb_receivers::{Form, Heard};
+    use plomb_seal::{Clock, SigningKey, Stamp};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.redb");
+    let options = Options { window: Duration::from_secs(1), ..Options::default() };
+    let stamp = || Stamp { unix_ms: 1, clock: Clock::Unset };
+    let seed = SigningKey::from_seed(&[1; 32]);
+    let journal = Journal::open(&path, "gw-1".parse().unwrap(), seed, options, stamp).unwrap().0;
+    let bus = Bus::new("air", Protocol::Wmbus);
+    // Every telegram comes when the next one is due.
+    let meter = Meter { id: Some("12345678".into()), interval_s: 0.001, ..Meter::new("flat", "air") };
+    let knowledge = (Arc::new(Keys::default()), Arc::new(Library::shipped().unwrap()));
+    let ((_ask, questions), (_order, scans)) = (mpsc::channel(1), mpsc::channel(1));
+    let (_end, stop) = watch::channel(false);
+    let board = Arc::new(Board::default());
+    let task = RadioTask::new(&bus, &[meter], knowledge, journal.clone(), board, (questions, scans), stop);
+    let mut task = task.unwrap();
+    let other = MeterId { manufacturer: Manufacturer(0x4024), ..METER };
+    for (access, meter) in (1..).zip([METER, METER, other, other]) {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        let bytes = telegram(meter, 0, access, 0, None);
+        let at = plomb_session::Instant::ORIGIN;
+        let heard = Heard { bytes, form: Form::Stripped, mode: None, rssi_dbm: None, at };
+        task.hear(&heard).await.unwrap();
+    }
+    journal.flush().await.unwrap();
+    let snapshot = journal.reader().snapshot().unwrap();
+    let (epoch, first, _) = snapshot.epochs().unwrap()[0];
+    let entries = snapshot.entries(epoch, first, 100).unwrap();
+    let says = |entry: &StoredEntry| entry.bytes.windows(15).any(|text| text == b"meter-exchanged");
+    let exchanged: Vec<bool> = entries.iter().map(says).filter(|says| *says).collect();
+    assert_eq!(exchanged.len(), 1, "{} entries", entries.len());
 }

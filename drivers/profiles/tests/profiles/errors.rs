@@ -80,3 +80,10 @@ fn a_test_that_fails_names_its_line() {
     let error = Profile::parse("m.toml", &text).unwrap().check().unwrap_err();
     assert_eq!(error.line, 12);
 }
+
+#[test]
+fn matches_that_multiply_are_bounded() {
+    let all: Vec<String> = (0..=255).map(|byte| byte.to_string()).collect();
+    let each = format!("[[match]]\nmanufacturer = \"TST\"\nversion = [{0}]\nmedium = [{0}]\n", all.join(", "));
+    assert!(with(&each).contains("more than 4096 pairs"), "{}", with(&each));
+}

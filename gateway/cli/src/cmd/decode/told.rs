@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use plomb_dlms::hdlc;
-use plomb_gateway::view::RecordView;
+use plomb_gateway::{plain::one_line, view::RecordView};
 use plomb_mbus::{Annotation, Control};
 use plomb_seal::Record;
 use plomb_wmbus::{Format, LinkControl};
@@ -71,7 +71,7 @@ pub(super) struct AnnotationView<'a> {
     bytes: String,
     layer: &'a str,
     field: &'a str,
-    meaning: &'a str,
+    meaning: String,
 }
 
 impl Told {
@@ -119,7 +119,8 @@ fn annotation_views((bytes, list): &(Vec<u8>, Vec<Annotation>)) -> Vec<Annotatio
             bytes: shown(bytes, one),
             layer: one.layer,
             field: one.field,
-            meaning: &one.meaning,
+            // A meter's text may drive the terminal of who reads the document.
+            meaning: one_line(&one.meaning),
         })
         .collect()
 }
