@@ -424,6 +424,33 @@ fn every_verb_has_help_with_examples() {
 }
 
 #[test]
+fn a_list_is_imported_again_and_another_key_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("keys").display().to_string();
+    let list = |name: &str, rows: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("serial;key\n{rows}")).unwrap();
+        path.display().to_string()
+    };
+    let (one, other) = ("00112233445566778899AABBCCDDEEFF", "FFEEDDCCBBAA99887766554433221100");
+    let first = list("first.csv", &format!("12345678;{one}\n"));
+    let grown = list("grown.csv", &format!("12345678;{one}\n12345679;{one}\n12345679;{one}\n"));
+    for (file, told) in
+        [(&first, "1 key added, 0 there"), (&first, "0 keys added, 1 there"), (&grown, "1 key added, 2 there")]
+    {
+        let output = plomb(&["keys", "import", file, "-o", &out], b"");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(0) && text.contains(told), "{told}: {text}");
+    }
+    let kept = std::fs::read_to_string(&out).unwrap();
+    let output = plomb(&["keys", "import", &list("changed.csv", &format!("12345678;{other}\n")), "-o", &out], b"");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(78) && text.contains("meter 12345678 has another key in"), "{text}");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), kept);
+    assert_eq!(plomb(&["keys", "import", &first, "-o", "-"], b"").status.code(), Some(64));
+}
+
+#[test]
 fn a_scan_refuses_what_it_would_not_do_before_it_opens_anything() {
     for (arguments, what) in [
         (["scan", "/dev/nix", "--mask", "123"].as_slice(), "no secondary address"),

@@ -69,8 +69,7 @@ fn the_plaintext_stands_in_the_ciphertexts_place() {
             let annotations = annotate(&bytes, &mut Opener::new(), &state);
             // A CRC may cut the value: without the CRCs it is whole.
             let told = annotations.iter().filter(|one| one.field != "CRC");
-            let without: Vec<u8> =
-                told.flat_map(|one| plain[one.offset..][..one.length].iter().copied()).collect();
+            let without: Vec<u8> = told.flat_map(|one| plain[one.offset..][..one.length].iter().copied()).collect();
             assert!(without.windows(value.len()).any(|run| run == value), "{mode} {format:?}: {without:02x?}");
             assert_eq!(deciphered(&bytes, &mut Opener::new(), &MeterState::default()), bytes);
         }
