@@ -182,7 +182,16 @@ impl Socket {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let listener = UnixListener::bind(path)?;
+        let listener = UnixListener::bind(path).map_err(|error| match (error.kind(), path.parent()) {
+            (io::ErrorKind::NotFound, Some(folder)) => io::Error::new(
+                io::ErrorKind::NotFound,
+                format!(
+                    "the folder {} is missing: make it for plombd's user, or name another `socket` in [control]",
+                    folder.display()
+                ),
+            ),
+            _ => error,
+        })?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
         if let Some(gid) = group_gid {
             // Without the right to give the socket to the group only its owner can observe.

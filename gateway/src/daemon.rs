@@ -10,6 +10,7 @@ use std::{
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
     path::Path,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -129,6 +130,9 @@ struct Lines {
     scanners: Vec<(crate::config::Bus, mpsc::Sender<ScanOrder>)>,
 }
 
+/// A task that is ready to run.
+type Work = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
+
 struct Daemon {
     config: Config,
     applied: Applied,
@@ -159,19 +163,23 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Fatal::Start(error.to_string()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Fatal::Start(error.to_string()))?;
         let (journal, recovered) = self.open_journal_when_free().await?;
-        self.enter_start(&journal, &recovered).await?;
-
         let (board, anchoring) = (Arc::new(Board::default()), Arc::new(Anchoring::default()));
         let (stop_lines, lines_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        let lines = self.start_lines(&journal, &board, &lines_stopped, &mut tasks)?;
+        let mut work = Vec::new();
+        // What can go wrong at a start goes wrong before it is entered.
+        let lines = self.make_lines(&journal, &board, &lines_stopped, &mut work)?;
+        let path = self.config.socket_path();
+        let socket = Socket::bind(&path, Group::named(&self.config.control.group).id())
+            .map_err(|error| Fatal::Start(format!("control socket {}: {error}", path.display())))?;
+        self.enter_start(&journal, &recovered).await?;
+        let mut tasks: JoinSet<Result<(), JournalError>> = work.into_iter().collect();
         tasks.spawn(batcher::run(journal.clone(), self.config.batch.clone(), anchoring.clone(), rest_stopped.clone()));
         let (vitals, state_dir) = (self.config.vitals.clone(), self.config.gateway.state_dir.clone());
         tasks.spawn(crate::vitals::run(vitals, state_dir, journal.clone(), board.clone(), rest_stopped.clone()));
         tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
         let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
-        let control = self.start_control(&journal, &board, lines, &rest_stopped)?;
+        let control = Some(self.start_control(socket, &journal, &board, lines, &rest_stopped));
         notify(&[sd_notify::NotifyState::Ready]);
         let watchdog = tokio::spawn(feed_watchdog(journal.clone()));
         info!(gateway = %self.gateway, meters = self.config.meter.len(), "plombd runs");
@@ -275,12 +283,13 @@ impl Daemon {
         Ok(())
     }
 
-    fn start_lines(
+    /// The lines, and the work that they are.
+    fn make_lines(
         &self,
         journal: &Journal,
         board: &Arc<Board>,
         stop: &watch::Receiver<bool>,
-        tasks: &mut JoinSet<Result<(), JournalError>>,
+        work: &mut Vec<Work>,
     ) -> Result<Lines, Fatal> {
         let (mut questions, mut scanners) = (Vec::new(), Vec::new());
         // Only those who listen to the air, or open encrypted telegrams, need it.
@@ -320,11 +329,11 @@ impl Daemon {
             match bus.protocol {
                 protocol if !protocol.is_listened_to() => {
                     let line = BusTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
-                    tasks.spawn(line.map_err(Fatal::Config)?.run());
+                    work.push(Box::pin(line.map_err(Fatal::Config)?.run()));
                 }
                 Protocol::DlmsPush | Protocol::P1 => {
                     let port = PushTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
-                    tasks.spawn(port.map_err(Fatal::Config)?.run());
+                    work.push(Box::pin(port.map_err(Fatal::Config)?.run()));
                 }
                 _ => {
                     let receiver = RadioTask::new(
@@ -336,7 +345,7 @@ impl Daemon {
                         (asked, ordered),
                         stop,
                     );
-                    tasks.spawn(receiver.map_err(Fatal::Config)?.run());
+                    work.push(Box::pin(receiver.map_err(Fatal::Config)?.run()));
                 }
             }
         }
@@ -372,14 +381,12 @@ impl Daemon {
 
     fn start_control(
         &self,
+        socket: Socket,
         journal: &Journal,
         board: &Arc<Board>,
         Lines { questions, scanners }: Lines,
         stop: &watch::Receiver<bool>,
-    ) -> Result<Option<JoinHandle<()>>, Fatal> {
-        let path = self.config.socket_path();
-        let socket = Socket::bind(&path, Group::named(&self.config.control.group).id())
-            .map_err(|error| Fatal::Start(format!("control socket {}: {error}", path.display())))?;
+    ) -> JoinHandle<()> {
         let snapshots = Snapshots {
             gateway: self.gateway.to_string(),
             journal: journal.clone(),
@@ -398,7 +405,7 @@ impl Daemon {
             credential: self.trust.as_ref().map(|trust| trust.credential.clone()),
             administrators: Group::named(&self.config.control.admin_group),
         };
-        Ok(Some(tokio::spawn(socket.serve(desk, stop.clone()))))
+        tokio::spawn(socket.serve(desk, stop.clone()))
     }
 
     /// The last entries, the last batch, and, while the hub is there, its receipt.

@@ -7,6 +7,8 @@ use std::{
 
 use plomb_seal::{Body, Entry, Unverified, batch::BATCH_ENTRIES_MAX};
 
+use plomb_seal::Reason;
+
 use crate::{
     clock::{SystemClock, state_name, unix_ms},
     journal::{self, JournalError, Reader},
@@ -192,20 +194,49 @@ fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
     let open = |point: &Point| buses.iter().any(|bus| bus.name == point.bus && bus.open);
     let silent: Vec<&Point> =
         points.iter().filter(|point| is_silent(point.answered, point.failures_in_a_row) && open(point)).collect();
-    let named = |never: bool| {
-        let names = silent.iter().filter(|point| (point.answered == 0) == never).map(|point| point.point.as_str());
-        names.collect::<Vec<_>>()
-    };
-    let (never, fell) = (named(true), named(false));
     let mut troubles = Vec::new();
-    if !never.is_empty() {
-        let what = "silent since the start, check address, baud rate and wiring";
-        troubles.push(format!("{} {what}: {}", meters(never.len()), never.join(", ")));
-    }
-    if !fell.is_empty() {
-        troubles.push(format!("{} silent: {}", meters(fell.len()), fell.join(", ")));
+    for kind in [Silent::Locked, Silent::NeverHeard, Silent::Never, Silent::Fell] {
+        let names: Vec<&str> =
+            silent.iter().filter(|point| Silent::of(point) == kind).map(|point| point.point.as_str()).collect();
+        if !names.is_empty() {
+            troubles.push(format!("{} {}: {}", meters(names.len()), kind.words(), names.join(", ")));
+        }
     }
     troubles
+}
+
+/// In which way a meter gives no readings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Silent {
+    /// It speaks, and can't be opened.
+    Locked,
+    /// By radio, it was never heard.
+    NeverHeard,
+    /// On a line, it never answered.
+    Never,
+    /// It fell silent.
+    Fell,
+}
+
+impl Silent {
+    fn of(point: &Point) -> Self {
+        let failure = point.last_failure.as_deref().unwrap_or_default();
+        match &point.radio {
+            _ if failure.starts_with(&format!("{}:", Reason::Key.name())) => Self::Locked,
+            Some(_) if point.answered == 0 => Self::NeverHeard,
+            None if point.answered == 0 => Self::Never,
+            _ => Self::Fell,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Locked => "heard and not opened, key missing or wrong",
+            Self::NeverHeard => "not heard since the start, check battery, distance, receiver and modes",
+            Self::Never => "silent since the start, check address, baud rate and wiring",
+            Self::Fell => "silent",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -245,6 +276,15 @@ mod tests {
             ["1 meter silent since the start, check address, baud rate and wiring: dead", "1 meter silent: gone"]
         );
         assert_eq!(silences(&points[..2], std::slice::from_ref(&bus)), Vec::<String>::new());
+        let locked = Point { last_failure: Some("key: no key is at hand".into()), ..point("locked", 0, 1) };
+        let unheard = Point { radio: Some(crate::status::Radio::default()), ..point("unheard", 0, 1) };
+        assert_eq!(
+            silences(&[locked, unheard], std::slice::from_ref(&bus)),
+            [
+                "1 meter heard and not opened, key missing or wrong: locked",
+                "1 meter not heard since the start, check battery, distance, receiver and modes: unheard"
+            ]
+        );
         bus.open = false;
         assert_eq!(silences(&points, &[bus]), Vec::<String>::new(), "the port is the trouble");
     }

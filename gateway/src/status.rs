@@ -137,11 +137,14 @@ pub struct Radio {
     pub last_refusal: Option<String>,
     /// When the last good telegram came, RFC 3339.
     pub last_heard: Option<String>,
+    /// When the last refused one came, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refused: Option<String>,
     /// How often it sends, in seconds, as far as its telegrams tell.
     pub expected_interval_s: Option<f64>,
     /// The share of its telegrams that were heard in the last 24 hours, in percent.
     pub heard_24h_percent: Option<u8>,
-    /// The signal strength of the last good telegram, in dBm.
+    /// The signal strength of the last good telegram, in dBm; until there is one, of the last refused.
     pub rssi_dbm: Option<i16>,
     /// How well it was protected.
     pub protection: Option<String>,

@@ -86,6 +86,7 @@ pub mod chips;
 mod cipher;
 mod compact;
 mod crc;
+mod deciphered;
 mod draft;
 mod ell;
 mod fragments;
@@ -101,6 +102,7 @@ pub use afl::{Afl, AflError, Authentication, FragmentControl, KeyInformation, MA
 pub use annotate::{annotate, annotate_wired};
 pub use compact::{Compact, CompactError, FORMAT_BYTES_MAX, FORMAT_COUNT_MAX, Formats, RESTORED_BYTES_MAX};
 pub use crc::crc;
+pub use deciphered::{deciphered, deciphered_wired};
 pub use draft::{Draft, DraftError};
 pub use ell::{Ell, SessionNumber};
 pub use fragments::{

@@ -177,7 +177,7 @@ pub(crate) struct DecodeArgs {
     /// A folder of meter models beside the shipped ones, a `.toml` file each.
     #[arg(long, value_name = "DIR")]
     pub(crate) profiles: Option<PathBuf>,
-    /// Show what each byte is.
+    /// Show what each byte is; of what a key opens, the decrypted bytes.
     #[arg(long)]
     pub(crate) annotate: bool,
     /// Take a payload in clear under an encrypting header, as published samples have it. Anyone can make

@@ -370,7 +370,11 @@ fn every_byte_is_annotated_once() {
             assert_eq!(one["offset"], bytes.len() / 2, "{one}");
             bytes += one["bytes"].as_str().unwrap();
         }
-        assert_eq!(bytes, telegram.to_lowercase());
+        // What is encrypted is shown as what it says, else nobody could compare it with its meaning.
+        assert_eq!(bytes.len(), telegram.len());
+        let encrypted = [GAS, GAS_WITH_CRCS].contains(&telegram.as_str());
+        assert_eq!(bytes == telegram.to_lowercase(), !encrypted, "{bytes}");
+        assert_eq!(bytes.contains("0c1427048502"), encrypted, "{bytes}");
     }
 }
 
@@ -422,6 +426,33 @@ fn every_verb_has_help_with_examples() {
         let text = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(text.contains("Example"), "{verb}: {text}");
     }
+}
+
+#[test]
+fn a_list_is_imported_again_and_another_key_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("keys").display().to_string();
+    let list = |name: &str, rows: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("serial;key\n{rows}")).unwrap();
+        path.display().to_string()
+    };
+    let (one, other) = ("00112233445566778899AABBCCDDEEFF", "FFEEDDCCBBAA99887766554433221100");
+    let first = list("first.csv", &format!("12345678;{one}\n"));
+    let grown = list("grown.csv", &format!("12345678;{one}\n12345679;{one}\n12345679;{one}\n"));
+    for (file, told) in
+        [(&first, "1 key added, 0 there"), (&first, "0 keys added, 1 there"), (&grown, "1 key added, 2 there")]
+    {
+        let output = plomb(&["keys", "import", file, "-o", &out], b"");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(0) && text.contains(told), "{told}: {text}");
+    }
+    let kept = std::fs::read_to_string(&out).unwrap();
+    let output = plomb(&["keys", "import", &list("changed.csv", &format!("12345678;{other}\n")), "-o", &out], b"");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(78) && text.contains("meter 12345678 has another key in"), "{text}");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), kept);
+    assert_eq!(plomb(&["keys", "import", &first, "-o", "-"], b"").status.code(), Some(64));
 }
 
 #[test]

@@ -226,7 +226,14 @@ impl Listener {
                 meter.reception.heard(opened.access, rssi_dbm, now);
                 meter.good(now, heard)
             }
-            Err(error) => meter.refused(index, &error),
+            Err(error) => {
+                // Whoever turns an antenna wants to see it also while the key is missing.
+                meter.reception.last_refused = Some(now);
+                if meter.reception.last.is_none() {
+                    meter.reception.rssi_dbm = rssi_dbm;
+                }
+                meter.refused(index, &error)
+            }
         }
     }
 

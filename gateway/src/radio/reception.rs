@@ -28,7 +28,9 @@ pub struct Reception {
     pub last_refusal: Option<String>,
     /// When the last good telegram came.
     pub last: Option<Elapsed>,
-    /// How strong it was.
+    /// When the last refused one came.
+    pub last_refused: Option<Elapsed>,
+    /// How strong the last good one was; until there is one, the last refused.
     pub rssi_dbm: Option<i16>,
     /// How often the meter sends, as far as its access numbers and times tell.
     pub expected_interval: Option<Duration>,

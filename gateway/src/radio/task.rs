@@ -42,6 +42,8 @@ const QUESTIONS_MAX: usize = 16;
 /// Of one point's refused telegrams of one kind, so many become events in an hour; all are counted.
 const REFUSAL_EVENTS_PER_HOUR: u64 = 1;
 const HOUR_S: u64 = 3600;
+/// Refusals after which waiting for a better telegram is in vain.
+const KEY_KINDS: [&str; 2] = ["key missing", "key wrong"];
 
 /// A receiver and its meters.
 pub struct RadioTask {
@@ -204,6 +206,7 @@ impl RadioTask {
             Outcome::Refused { meter, kind, detail } => {
                 self.note(meter);
                 self.count(|bus| bus.failed += 1);
+                self.answer_refused(meter, kind, &detail);
                 self.tell_refusal(meter, kind, detail).await
             }
             Outcome::Duplicate(meter) | Outcome::Fragment(meter) => {
@@ -275,6 +278,19 @@ impl RadioTask {
             let what = "telegrams were lost, or noise came: more than was taken; told once an hour";
             warn!(bus = self.config.name, telegrams = *lost, "{what}");
             self.lost = (Some(hour), 0);
+        }
+    }
+
+    /// Whoever waits for a meter that can't be opened waits in vain. A forgery gets no such word: the meter's own
+    /// telegram may come yet.
+    fn answer_refused(&mut self, meter: usize, kind: &'static str, detail: &str) {
+        let Some(point) = self.points.get(meter) else { return };
+        if !KEY_KINDS.contains(&kind) {
+            return;
+        }
+        for question in self.waiting.extract_if(.., |question| question.point == *point) {
+            // Whoever asked may be gone.
+            let _ = question.answer.send(Err(format!("its telegram is refused: {kind}: {detail}")));
         }
     }
 
@@ -388,10 +404,8 @@ impl RadioTask {
         radio.rssi_dbm = reception.rssi_dbm;
         radio.expected_interval_s = reception.expected_interval.map(|expected| expected.as_secs_f64());
         radio.heard_24h_percent = reception.share_percent(now);
-        radio.last_heard = reception.last.map(|last| {
-            let ago = i64::try_from(now.saturating_sub(last).as_millis()).unwrap_or(0);
-            rfc3339(unix_ms().saturating_sub(ago))
-        });
+        let time = |at| rfc3339(unix_ms_at(at, now));
+        (radio.last_heard, radio.last_refused) = (reception.last.map(time), reception.last_refused.map(time));
     }
 
     fn count(&self, write: impl FnOnce(&mut BusStatus)) {

@@ -104,9 +104,9 @@ A request for --csr, made where the key stays:
   openssl genpkey -algorithm ed25519 -out client.key
   openssl req -new -key client.key -subj /CN=gw-2 -out gw-2.csr
 
-A gateway's journal is bound to its key. Before its certificate ends, renew it
-with --renew: the key that the ledger knows gets a new certificate, and need not
-leave the gateway.")]
+Each epoch of a gateway's journal is signed by one key. Before its certificate ends,
+renew it with --renew: the key that the ledger knows gets a new certificate, and need
+not leave the gateway.")]
 pub(crate) struct CertifyArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]
@@ -132,7 +132,7 @@ pub(crate) struct CertifyArgs {
     /// Certify the key that the ledger knows already under this name.
     #[arg(long, group = "whose-key")]
     pub(crate) renew: bool,
-    /// Make a new key for a gateway that has one: its old journal will not open with it.
+    /// Make a new key for a gateway that has one, after a theft or a loss: its journal goes on in a new epoch.
     #[arg(long, group = "whose-key")]
     pub(crate) new_key: bool,
     /// Where the files go; they must not be there yet.

@@ -111,7 +111,7 @@ fn key(args: &CertifyArgs, door: &mut Door, wish: &Wish) -> Result<Key, Failure>
         }
         [_, ..] if !args.new_key => {
             let what = format!(
-                "{id} is certified already, and its journal is bound to its key: --renew certifies that key again; \
+                "{id} is certified already, and its journal is signed by that key: --renew certifies it again; \
                  --new-key makes another, for a box whose key is lost: its journal goes on in a new epoch"
             );
             Err(Failure::new(exit::USAGE, what))

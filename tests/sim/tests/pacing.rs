@@ -23,7 +23,7 @@ fn an_acknowledgement_takes_request_pause_and_one_byte() {
         let due = line.next_deadline().unwrap();
         let bits = due.as_nanos() * u128::from(baud);
         assert!(bits.abs_diff(77_000_000_000) < 4 * u128::from(baud), "{baud}: {due:?}");
-        assert_eq!(line.take_due(due - Duration::from_micros(1)), []);
+        assert!(line.take_due(due - Duration::from_micros(1)).is_empty());
         assert_eq!(line.take_due(due), [0xE5]);
         assert_eq!(line.next_deadline(), None);
     }

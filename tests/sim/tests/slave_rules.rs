@@ -68,7 +68,7 @@ fn a_recorded_frame_is_served_at_another_address_with_a_fitting_checksum() {
     expected[5] = 0x09;
     expected[31] = 0x9E;
     assert_eq!(master.ask(&[0x10, 0x7B, 0x09, 0x84, 0x16]), expected);
-    assert_eq!(master.ask(&short(0x7B, 1)), [], "not its address");
+    assert!(master.ask(&short(0x7B, 1)).is_empty(), "not its address");
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn test_address_is_answered_broadcast_is_not() {
     let mut master = Master::with(vec![Slave::fixed(9, vec![GWF.to_vec()])]);
     assert_eq!(master.ask(&short(0x40, 254)), [0xE5]);
     assert_eq!(master.ask(&short(0x7B, 254))[..4], [0x68, 0x1B, 0x1B, 0x68]);
-    assert_eq!(master.ask(&short(0x40, 255)), []);
-    assert_eq!(master.ask(&short(0x7B, 255)), []);
+    assert!(master.ask(&short(0x40, 255)).is_empty());
+    assert!(master.ask(&short(0x7B, 255)).is_empty());
     assert_eq!(master.ask(&short(0x5A, 9)), [0xE5], "no alarm");
 }
 
@@ -125,7 +125,7 @@ fn a_stale_bit_gives_the_old_telegram() {
 fn selection_with_wildcards_finds_one_of_two() {
     let mut master = Master::with(vec![heat(1, 0x1234_5678), heat(2, 0x1234_9999)]);
     let any = [0xFF; 4];
-    assert_eq!(master.ask(&short(0x7B, 253)), [], "nobody is selected");
+    assert!(master.ask(&short(0x7B, 253)).is_empty(), "nobody is selected");
     assert_eq!(master.ask(&select([0x78, 0xF6, 0xFF, 0xFF], any)), [0xE5]);
     let answer = master.ask(&short(0x7B, 253));
     assert_eq!(answer[5], 0x01, "answers with its primary address");
@@ -133,9 +133,9 @@ fn selection_with_wildcards_finds_one_of_two() {
     assert_eq!(master.ask(&select([0x99, 0x99, 0x34, 0x12], [0x81, 0x41, 0x03, 0x04])), [0xE5]);
     assert!(!master.slave(1).is_selected(), "another selection deselects");
     assert_eq!(master.ask(&short(0x7B, 253))[7..11], [0x99, 0x99, 0x34, 0x12]);
-    assert_eq!(master.ask(&select([0x00, 0x00, 0x00, 0x00], any)), []);
-    assert_eq!(master.ask(&short(0x7B, 253)), []);
-    assert_eq!(master.ask(&select([0x78, 0x56, 0x34, 0x12], [0xFF, 0xFF, 0xFF, 0x07])), [], "wrong medium");
+    assert!(master.ask(&select([0x00, 0x00, 0x00, 0x00], any)).is_empty());
+    assert!(master.ask(&short(0x7B, 253)).is_empty());
+    assert!(master.ask(&select([0x78, 0x56, 0x34, 0x12], [0xFF, 0xFF, 0xFF, 0x07])).is_empty(), "wrong medium");
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn a_reset_through_the_selection_deselects() {
     with_53[15] = with_53[15].wrapping_sub(0x20);
     assert_eq!(master.ask(&with_53), [0xE5], "53 serves as well as 73");
     assert_eq!(master.ask(&[0x10, 0x40, 0xFD, 0x3D, 0x16]), [0xE5]);
-    assert_eq!(master.ask(&short(0x7B, 253)), []);
-    assert_eq!(master.ask(&[0x10, 0x40, 0xFD, 0x3D, 0x16]), []);
+    assert!(master.ask(&short(0x7B, 253)).is_empty());
+    assert!(master.ask(&[0x10, 0x40, 0xFD, 0x3D, 0x16]).is_empty());
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_new_primary_address_holds_at_once() {
     let mut master = Master::with(vec![heat(0, 0x1234_5678)]);
     assert_eq!(master.ask(&[0x68, 0x06, 0x06, 0x68, 0x53, 0x00, 0x51, 0x01, 0x7A, 0x05, 0x24, 0x16]), [0xE5]);
     assert_eq!(master.ask(&short(0x40, 5)), [0xE5]);
-    assert_eq!(master.ask(&short(0x40, 0)), []);
+    assert!(master.ask(&short(0x40, 0)).is_empty());
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn faults_are_what_they_say() {
         set(master.slave(1));
         master
     };
-    assert_eq!(with(&|slave| slave.faults.silent = true).ask(&short(0x7B, 1)), []);
+    assert!(with(&|slave| slave.faults.silent = true).ask(&short(0x7B, 1)).is_empty());
     let damaged = with(&|slave| slave.faults.wrong_checksum = true).ask(&short(0x7B, 1));
     assert_eq!(damaged[..damaged.len() - 2], healthy[..healthy.len() - 2]);
     assert_ne!(damaged, healthy);
@@ -241,7 +241,7 @@ fn a_late_slave_is_deaf_until_it_has_answered() {
     let mut master = Master::with(vec![heat(1, 0x1234_5678)]);
     master.slave(1).faults.late_ms = 500;
     master.line.master_sends(&short(0x40, 1), Duration::ZERO);
-    assert_eq!(master.line.take_due(Duration::from_millis(400)), []);
+    assert!(master.line.take_due(Duration::from_millis(400)).is_empty());
     master.line.master_sends(&short(0x40, 1), Duration::from_millis(400));
     assert_eq!(master.line.take_due(Duration::from_secs(5)), [0xE5], "the retry was not heard");
 }

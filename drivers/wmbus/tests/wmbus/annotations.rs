@@ -4,7 +4,7 @@ use crate::{LINK, draft, hex, key, rows};
 use plomb_mbus::Annotation;
 use plomb_wmbus::{
     Draft, Ell, Format, Key, MeterState, OpenOptions, Opener, Security, SessionNumber, TransportHeader, annotate,
-    annotate_wired,
+    annotate_wired, deciphered,
 };
 use proptest::prelude::*;
 
@@ -53,6 +53,27 @@ fn what_the_link_sealed_is_annotated_too() {
     let annotations = annotate(&bytes, &mut Opener::new(), &state);
     assert!(covers(&annotations, bytes.len()), "{annotations:#?}");
     assert!(annotations.iter().any(|annotation| annotation.meaning.contains("54.321 m3")), "{annotations:#?}");
+    let plain = deciphered(&bytes, &mut Opener::new(), &state);
+    assert!(plain.len() == bytes.len() && plain.windows(2).any(|run| run == [0x0C, 0x13]), "{plain:02x?}");
+}
+
+#[test]
+fn the_plaintext_stands_in_the_ciphertexts_place() {
+    let state = MeterState::new(Security::encrypted(key()));
+    let value = [0x0C, 0x13, 0x21, 0x43, 0x05, 0x00];
+    for mode in [5, 7, 10] {
+        for format in [Format::A, Format::B, Format::Stripped] {
+            let bytes = draft(mode).emit(format, Some(&key())).unwrap();
+            let plain = deciphered(&bytes, &mut Opener::new(), &state);
+            assert_eq!(plain.len(), bytes.len());
+            let annotations = annotate(&bytes, &mut Opener::new(), &state);
+            // A CRC may cut the value: without the CRCs it is whole.
+            let told = annotations.iter().filter(|one| one.field != "CRC");
+            let without: Vec<u8> = told.flat_map(|one| plain[one.offset..][..one.length].iter().copied()).collect();
+            assert!(without.windows(value.len()).any(|run| run == value), "{mode} {format:?}: {without:02x?}");
+            assert_eq!(deciphered(&bytes, &mut Opener::new(), &MeterState::default()), bytes);
+        }
+    }
 }
 
 #[test]

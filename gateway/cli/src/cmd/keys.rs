@@ -1,6 +1,7 @@
 //! `plomb keys`: checks a key file, and makes lines of one from a vendor's list. Keys are never shown.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
@@ -9,6 +10,7 @@ use std::{
 
 use plomb_gateway::keys::Keys;
 use plomb_keys::import::{CSV_BYTES_MAX, Imported, KEM_BYTES_MAX, csv, kem};
+use plomb_keys::{KeyFile, Selector};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -64,25 +66,29 @@ fn import(args: &KeysImportArgs, show: &Show) -> Result<u8, Failure> {
         }
     };
     let imported = imported.map_err(|error| Failure::Config(error.to_string()))?;
-    append(&args.out, &imported)?;
+    let known = append(&args.out, &imported)?;
     for skipped in &imported.skipped {
         tell(one_line(&format!("{name}: entry {}: {}", skipped.entry, skipped.why)));
     }
-    let (count_new, skipped) = (imported.count, imported.skipped.len());
+    let (count_new, skipped) = (imported.count.saturating_sub(known), imported.skipped.len());
     if show.json {
-        print(json!({ "schema": SCHEMA, "file": args.out, "imported": count_new, "skipped": skipped }))?;
+        let file = &args.out;
+        print(json!({
+            "schema": SCHEMA, "file": file, "imported": count_new, "known": known, "skipped": skipped,
+        }))?;
     } else {
-        tell(format_args!(
-            "{}: {} added, {skipped} skipped",
-            args.out.display(),
-            count(count_new as u64, "key", "keys")
-        ));
+        let (file, added) = (args.out.display(), count(count_new as u64, "key", "keys"));
+        tell(format_args!("{file}: {added} added, {known} there already, {skipped} skipped"));
     }
-    Ok(if count_new == 0 { MALFORMED } else { OK })
+    Ok(if imported.count == 0 { MALFORMED } else { OK })
 }
 
-/// Appends the lines; the whole file must be a good key file afterwards, or it stays as it was.
-fn append(out: &Path, imported: &Imported) -> Result<(), Failure> {
+/// Appends the lines that are not there already; the whole file must be a good key file afterwards, or it stays as it
+/// was. Gives how many were there.
+fn append(out: &Path, imported: &Imported) -> Result<usize, Failure> {
+    if out.as_os_str() == "-" {
+        return Err(Failure::Usage("-o names a file: keys are not for a terminal or a pipe".into()));
+    }
     let before = match Keys::load(out) {
         Ok(_) => Zeroizing::new(fs::read_to_string(out).map_err(|error| Failure::file(out, error))?),
         Err(_) if !out.exists() => Zeroizing::new(String::new()),
@@ -93,7 +99,7 @@ fn append(out: &Path, imported: &Imported) -> Result<(), Failure> {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(&imported.lines);
+    let known = add_new(&mut text, out, &imported.lines)?;
     Keys::parse(&out.display().to_string(), &text).map_err(Failure::Config)?;
     let mut name = out.as_os_str().to_owned();
     name.push(".new");
@@ -103,7 +109,39 @@ fn append(out: &Path, imported: &Imported) -> Result<(), Failure> {
         file.sync_all()?;
         fs::rename(&part, out)
     });
-    written.map_err(|error| Failure::file(&part, error))
+    written.map_err(|error| Failure::file(&part, error))?;
+    Ok(known)
+}
+
+/// Adds the lines whose meters have no key yet; gives how many have that same key. Another key is refused: which of
+/// the two is right, only a person knows.
+fn add_new(text: &mut Zeroizing<String>, out: &Path, lines: &str) -> Result<usize, Failure> {
+    let parse = |text: &str| {
+        KeyFile::parse(&out.display().to_string(), text).map_err(|error| Failure::Config(error.to_string()))
+    };
+    let mut tags = HashMap::new();
+    tags.extend(parse(text)?.iter().map(|(selector, key, _)| (*selector, key.tag())));
+    let mut known = 0;
+    for line in lines.lines() {
+        let (one, before) = (parse(line)?, tags.len());
+        for (selector, key, _) in one.iter() {
+            if *tags.entry(*selector).or_insert_with(|| key.tag()) != key.tag() {
+                let Selector { id, manufacturer, .. } = selector;
+                let maker = manufacturer.map(|maker| format!(" {maker}")).unwrap_or_default();
+                return Err(Failure::Config(format!(
+                    "meter {id}{maker} has another key in {} or earlier in the list: take out the one that is wrong",
+                    out.display()
+                )));
+            }
+        }
+        if tags.len() > before || one.is_empty() {
+            text.push_str(line);
+            text.push('\n');
+        } else {
+            known += 1;
+        }
+    }
+    Ok(known)
 }
 
 fn read(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use plomb_gateway::{
     ask::{Answer, Knowledge, ask_once},
     config::{Bus, Config, Meter, Parity, Protocol},
-    control::Request,
+    control::{READ_TIMEOUT, Request},
     keys::Keys,
     models, view,
 };
@@ -75,6 +75,12 @@ fn row(reading: &Value) -> String {
 }
 
 fn of_point(place: &Place, point: &str) -> Result<Value, Failure> {
+    if sends_by_itself(place, point) {
+        let patience = READ_TIMEOUT.as_secs();
+        show::tell(format_args!(
+            "plomb: this meter sends by itself: its next telegram is waited for, {patience} s at most"
+        ));
+    }
     match place.ask(&Request::Read { point: point.into() }) {
         Ok(mut answer) => {
             let text = ask::line(&mut answer).map_err(|error| Failure::file(&place.socket, error))?;
@@ -87,6 +93,13 @@ fn of_point(place: &Place, point: &str) -> Result<Value, Failure> {
         },
         Err(other) => Err(place.failure(other)),
     }
+}
+
+fn sends_by_itself(place: &Place, point: &str) -> bool {
+    let config = place.config.as_ref();
+    let meter = config.and_then(|config| config.meter.iter().find(|meter| meter.point == point));
+    let mut buses = config.into_iter().flat_map(|config| &config.bus);
+    meter.is_some_and(|meter| buses.any(|bus| bus.name == meter.bus && bus.protocol.is_listened_to()))
 }
 
 /// Reads a configured meter over its line, which nobody else uses now.

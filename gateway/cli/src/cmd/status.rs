@@ -243,7 +243,10 @@ fn reception(snapshot: &Snapshot, now_ms: i64) -> Table {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         table.row([
             point.point.as_str(),
-            &rounded(radio.last_heard.as_deref(), now_ms),
+            &match (&radio.last_heard, &radio.last_refused) {
+                (None, Some(refused)) => format!("refused {}", rounded(Some(refused), now_ms)),
+                (heard, _) => rounded(heard.as_deref(), now_ms),
+            },
             &or_dash(radio.expected_interval_s.map(|seconds| format!("{seconds:.0} s"))),
             &or_dash(radio.heard_24h_percent.map(|percent| format!("{percent} %"))),
             &or_dash(radio.rssi_dbm.map(|dbm| dbm.to_string())),

@@ -88,20 +88,23 @@ impl Ear {
         told
     }
 
-    pub(super) fn annotate(&mut self, bytes: &[u8]) -> Vec<Annotation> {
+    /// The bytes, decrypted where the key is at hand, and what each is.
+    pub(super) fn annotate(&mut self, bytes: &[u8]) -> (Vec<u8>, Vec<Annotation>) {
         let mut link = std::mem::take(&mut self.link);
         let state = match Telegram::parse(bytes, &mut link) {
             Ok(telegram) => self.state_of(&telegram),
             Err(_) => MeterState::default(),
         };
         self.link = link;
-        plomb_wmbus::annotate(bytes, &mut self.opener, &state)
+        let plain = plomb_wmbus::deciphered(bytes, &mut self.opener, &state);
+        (plain, plomb_wmbus::annotate(bytes, &mut self.opener, &state))
     }
 
-    pub(super) fn annotate_wired(&mut self, bytes: &[u8]) -> Vec<Annotation> {
+    pub(super) fn annotate_wired(&mut self, bytes: &[u8]) -> (Vec<u8>, Vec<Annotation>) {
         let telegram = Telegram::parse_wired(bytes, None);
         let state = telegram.map(|telegram| self.state_of(&telegram)).unwrap_or_default();
-        plomb_wmbus::annotate_wired(bytes, None, &mut self.opener, &state)
+        let plain = plomb_wmbus::deciphered_wired(bytes, None, &mut self.opener, &state);
+        (plain, plomb_wmbus::annotate_wired(bytes, None, &mut self.opener, &state))
     }
 
     fn state_of(&self, telegram: &Telegram<'_>) -> MeterState {

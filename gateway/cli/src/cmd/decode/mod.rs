@@ -246,12 +246,11 @@ impl Work {
         };
         told.protocol = protocol;
         if self.annotate {
-            let list = match Frame::parse_whole(bytes) {
+            told.annotations = Some(match Frame::parse_whole(bytes) {
                 Ok(_) if protocol == Protocol::Mbus => self.ear.annotate_wired(bytes),
-                _ if protocol == Protocol::Mbus => plomb_mbus::annotate(bytes),
+                _ if protocol == Protocol::Mbus => (bytes.to_vec(), plomb_mbus::annotate(bytes)),
                 _ => self.ear.annotate(bytes),
-            };
-            told.annotations = Some((bytes.to_vec(), list));
+            });
         }
         told
     }
