@@ -4,6 +4,7 @@
 //! meters on a wire ─ pseudo-terminal ─▶ plombd ─ MQTT, mTLS ─▶ plomb-hub ─ MQTT, mTLS ─▶ the subscriber here
 //! radio meters ─ receiver, the same ──────┤
 //! an electricity meter ─ DLMS over TCP ───┤
+//! a submeter ─ Modbus over TCP ───────────┤
 //!                                          └─ journal ─▶ export ─▶ verify ◀─ archive of the hub
 //! ```
 //!
@@ -15,6 +16,7 @@ mod listen;
 mod program;
 mod prove;
 mod refusals;
+mod submeter;
 mod tell;
 mod town;
 

@@ -24,6 +24,7 @@ use super::{
     air::Antenna,
     grid::Grid,
     program::{self, Program},
+    submeter::Submeter,
     tell::Teller,
 };
 
@@ -56,6 +57,8 @@ pub(super) struct Town {
     pub(super) antenna: Antenna,
     /// The electricity meter.
     pub(super) grid: Grid,
+    /// The submeter in the switch room.
+    pub(super) submeter: Submeter,
     /// The meters on the line, the silent one last.
     pub(super) meters: Vec<StreetMeter>,
     /// How often each is read, in seconds.
@@ -151,6 +154,7 @@ impl Town {
             _line: line,
             antenna: Antenna::new(SEED, &folder.path),
             grid: Grid::connect(SEED, &folder.path).await?,
+            submeter: Submeter::connect().await?,
             interval_s: INTERVAL_S_MIN.max(f64::from(args.meters) * READOUT_S),
             meters,
             address: String::new(),
@@ -206,6 +210,7 @@ impl Town {
             ));
         }
         text.push_str(&self.grid.config());
+        text.push_str(&self.submeter.config());
         text.push_str(&self.antenna.config());
         let file = self.config_file();
         fs::write(&file, text).map_err(|error| Failure::file(&file, error))
