@@ -117,7 +117,7 @@ pub(crate) struct CertifyArgs {
     /// Who it is for: 1 to 64 characters from a-z, 0-9 and '-'.
     #[arg(long, value_name = "NAME")]
     pub(crate) id: String,
-    /// Which gateways it reaches; all if not given. Not for gateways.
+    /// Which gateways, or points of gateways (gw-1/water), it reaches; all if not given. Not for gateways.
     #[arg(long, value_delimiter = ',', value_name = "GATEWAYS")]
     pub(crate) scope: Vec<String>,
     /// For how many days.

@@ -8,7 +8,7 @@ use std::{
 
 use plomb_seal::{
     Hash, Name, PublicKey, Signed,
-    transaction::{Certificate, Issue, Role},
+    transaction::{Certificate, Issue, Role, ScopedPoint},
 };
 use plomb_view::rfc3339;
 use rcgen::{Issuer, KeyPair};
@@ -61,7 +61,15 @@ fn wish(args: &CertifyArgs, config: &HubConfig) -> Result<Wish, Failure> {
     let name = |text: &str, option: &str| -> Result<Name, Failure> {
         text.parse().map_err(|error| Failure::new(exit::USAGE, format!("{option}: {error}")))
     };
-    let scope: Vec<Name> = args.scope.iter().map(|text| name(text, "--scope")).collect::<Result<_, _>>()?;
+    let (mut scope, mut points) = (Vec::new(), Vec::new());
+    for text in &args.scope {
+        match text.split_once('/') {
+            None => scope.push(name(text, "--scope")?),
+            Some((gateway, point)) => {
+                points.push(ScopedPoint { gateway: name(gateway, "--scope")?, point: name(point, "--scope")? });
+            }
+        }
+    }
     let role = match args.role {
         RoleArg::Gateway => Role::Gateway,
         RoleArg::Admin => Role::Admin,
@@ -69,10 +77,11 @@ fn wish(args: &CertifyArgs, config: &HubConfig) -> Result<Wish, Failure> {
         RoleArg::Subscriber => Role::Subscriber,
         RoleArg::Auditor => Role::Auditor,
     };
-    if role == Role::Gateway && !scope.is_empty() {
+    if role == Role::Gateway && !args.scope.is_empty() {
         return Err(Failure::new(exit::USAGE, "--scope: a gateway reaches itself alone; leave it out"));
     }
-    Ok(Wish { origin: config.origin.clone(), subject: name(&args.id, "--id")?, role, scope, days: args.days })
+    let subject = name(&args.id, "--id")?;
+    Ok(Wish { origin: config.origin.clone(), subject, role, scope, points, days: args.days })
 }
 
 /// Whose key is certified.

@@ -63,6 +63,7 @@ impl Street {
             subject: name("gw-1"),
             role: Role::Gateway,
             scope: Vec::new(),
+            points: Vec::new(),
             key: self.gateway.public(),
             not_before_s,
             not_after_s,
