@@ -1,6 +1,7 @@
 //! Where subcommands ask: the same questions to a running hub, and to the ledger's file when none runs.
 
 mod gateways;
+mod register;
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ use crate::{
     node::Node,
     state::{CertificateRecord, Standing},
 };
+
+pub use register::Wanted;
 
 /// The longest request, in bytes: a transaction in hexadecimal.
 pub(crate) const REQUEST_BYTES_MAX: u64 = 256 * 1024;
@@ -43,6 +46,20 @@ pub enum Request {
         /// The gateway.
         gateway: String,
     },
+    /// A page of the history.
+    History(Wanted),
+    /// One transaction in full.
+    Show {
+        /// Its index, or its leaf hash in hexadecimal.
+        transaction: String,
+    },
+    /// What a gateway has to do.
+    Due {
+        /// The gateway.
+        gateway: String,
+    },
+    /// Members, quorum, undecided votes.
+    Members {},
     /// A gateway's first archived batch at or after a place.
     Batch {
         /// The gateway.
@@ -122,6 +139,10 @@ impl Desk {
             Request::Certificates {} => Ok(self.certificates()),
             Request::Submit { transaction } => self.submit(&transaction).await,
             Request::Credential { gateway } => self.credential(&name(&gateway)?),
+            Request::History(wanted) => register::history(&self.ledger, &wanted),
+            Request::Show { transaction } => register::show(&self.ledger, &transaction),
+            Request::Due { gateway } => Ok(register::due(&self.ledger, &name(&gateway)?)),
+            Request::Members {} => Ok(register::members(&self.ledger)),
             Request::Batch { gateway, epoch, batch } => self.batch(&name(&gateway)?, (epoch, batch)),
         }
     }

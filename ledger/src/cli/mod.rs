@@ -5,6 +5,7 @@ mod args;
 mod certify;
 mod door;
 mod init;
+mod register;
 mod run;
 mod status;
 
@@ -152,6 +153,8 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Revoke(args)) => certify::revoke(&args),
         Some(Command::Status(args)) => status::status(&args),
         Some(Command::Archive(args)) => archive::archive(&args.what),
+        Some(Command::Ledger(args)) => register::ledger(&args.what),
+        Some(Command::Submit(args)) => register::submit(&args),
     }
 }
 
