@@ -16,7 +16,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use plomb_seal::{Credential, Hash, LogProof, Logged, Name, Receipt, Unverified, note::VerifierKey, tree};
+use plomb_seal::{Hash, LogProof, Logged, Name, Receipt, Unverified, note::VerifierKey, tree};
 use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
     backends::FileBackend,
@@ -140,15 +140,15 @@ impl Ledger {
         if history::Reader::open(&self.begin_read()?)?.is_some() {
             return Ok(());
         }
-        let (lines, known) = self.retold()?;
+        let retold = self.retold()?;
         let mut txn = self.db.begin_write()?;
         txn.set_two_phase_commit(true);
         {
             let (mut history, mut orders) = (history::Writer::open(&txn)?, orders::Writer::open(&txn)?);
-            for (index, entry) in &lines {
+            for (index, entry) in &retold.lines {
                 history.put(*index, entry)?;
             }
-            for (leaf, order) in &known {
+            for (leaf, order) in &retold.orders {
                 orders.put(leaf, order)?;
             }
         }
@@ -342,32 +342,6 @@ impl Ledger {
     pub fn receipt(&self, anchor: &Hash) -> Result<Option<Receipt>, LedgerError> {
         let logged = self.logged(anchor)?;
         Ok(logged.map(|Logged { transaction, proof }| Receipt { anchor: transaction, proof }))
-    }
-
-    /// The policy, genesis and certificates of a gateway, as one file; `None` if it has no certificate.
-    pub fn credential(&self, gateway: &Name) -> Result<Option<Credential>, LedgerError> {
-        let (genesis, mut issues) = {
-            let state = self.state();
-            let issues: Vec<(i64, Hash)> = state
-                .certificates()
-                .filter(|(_, record)| record.subject == *gateway)
-                .map(|(_, record)| (record.not_before_s, record.transaction))
-                .collect();
-            (state.founding().map(|founding| founding.transaction), issues)
-        };
-        issues.sort_unstable();
-        let skipped = issues.len().saturating_sub(plomb_seal::credential::CERTIFICATES_MAX);
-        let Some(genesis) = genesis.map(|leaf| self.logged(&leaf)).transpose()?.flatten() else {
-            return Ok(None);
-        };
-        let mut certificates = Vec::new();
-        for (_, leaf) in issues.into_iter().skip(skipped) {
-            certificates.extend(self.logged(&leaf)?);
-        }
-        if certificates.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Credential { policy: self.signers.policy(), genesis, certificates }))
     }
 
     /// A gateway's first archived batch at `from` (epoch, number) or after.

@@ -42,10 +42,18 @@ impl Ledger {
     }
 
     /// The history as the log leads to it.
-    pub(crate) fn retold(&self) -> Result<(Vec<(u64, Entry)>, BTreeMap<Hash, Order>), LedgerError> {
+    pub(crate) fn retold(&self) -> Result<Retold, LedgerError> {
         let replay = Replay::run(self, &self.begin_read()?)?;
-        Ok((replay.lines, replay.orders))
+        Ok(Retold { lines: replay.lines, orders: replay.orders })
     }
+}
+
+/// What is kept beside the state, as the log leads to it.
+pub(crate) struct Retold {
+    /// The lines of the history, by index in the log.
+    pub(crate) lines: Vec<(u64, Entry)>,
+    /// Configurations and commands, by leaf hash.
+    pub(crate) orders: BTreeMap<Hash, Order>,
 }
 
 /// The ledger as it was when the log had `size` leaves.

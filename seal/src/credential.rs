@@ -1,13 +1,17 @@
 //! Credentials: what a hub hands to a gateway when it is certified, in one file.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
 
 use crate::{
-    LogProof, Malformed, Policy, PolicyError, ProofError, SIGNED_BYTES_MAX, Unverified,
+    Hash, KeyId, LogProof, Malformed, Name, Policy, PolicyError, ProofError, SIGNED_BYTES_MAX, Unverified,
     cbor::{Decoder, Encoder},
     policy::POLICY_BYTES_MAX,
     proof::PROOF_BYTES_MAX,
-    transaction::{Certificate, Genesis, Issue, Role},
+    transaction::{self, Certificate, Genesis, Issue, Kind, Member, MemberChange, Role, Vote},
     tree,
 };
 
@@ -18,11 +22,12 @@ pub struct Credential {
     pub policy: String,
     /// The ledger's first transaction.
     pub genesis: Logged,
-    /// The gateway's certificates, oldest first.
+    /// The gateway's certificates, oldest first; and, if members that joined later issued some, the votes by which
+    /// the members changed until then.
     pub certificates: Vec<Logged>,
 }
 
-/// The most certificates in a credential: one for each key that a gateway ever had.
+/// The most certificates and votes in a credential: one certificate for each key that a gateway ever had.
 pub const CERTIFICATES_MAX: usize = 64;
 
 /// A transaction with its proof of logging.
@@ -54,6 +59,9 @@ pub enum CredentialError {
     /// The genesis transaction is wrong.
     #[error("genesis: {0}")]
     Genesis(&'static str),
+    /// A vote is wrong, or out of its order.
+    #[error("vote: {0}")]
+    Vote(&'static str),
     /// A certificate transaction is wrong.
     #[error("certificate: {0}")]
     Certificate(&'static str),
@@ -127,14 +135,20 @@ pub(crate) fn verify_certificates(
     if genesis.check("genesis", &founding.origin, policy)? != 0 {
         return Err(CredentialError::Genesis("it is not the ledger's first transaction"));
     }
+    let is_vote = |logged: &&Logged| transaction::kind(&logged.transaction) == Ok(Kind::Member);
+    let roll = Roll::read(founding, certificates.iter().filter(is_vote), policy)?;
     certificates
         .iter()
+        .filter(|logged| !is_vote(logged))
         .map(|logged| {
             let parsed = Unverified::<Certificate>::parse(&logged.transaction)?;
-            let author = founding.members.iter().find(|member| member.key.id() == parsed.key_id());
+            let author = roll.find(parsed.key_id());
             let author = author.ok_or(CredentialError::Certificate("its author is no member of the ledger"))?;
             let signed = parsed.verify(&author.key)?;
-            logged.check("certificate", &founding.origin, policy)?;
+            let index = logged.check("certificate", &founding.origin, policy)?;
+            if !roll.at(index).contains(author) {
+                return Err(CredentialError::Certificate("its author was no member of the ledger then"));
+            }
             match signed.statement() {
                 Certificate::Issue(issue) if issue.origin != founding.origin => {
                     Err(CredentialError::Certificate("it was issued for another ledger"))
@@ -142,9 +156,69 @@ pub(crate) fn verify_certificates(
                 Certificate::Issue(issue) if issue.role != Role::Gateway => {
                     Err(CredentialError::Certificate("it is not a gateway's"))
                 }
+                Certificate::Issue(issue) if !issue.points.is_empty() => {
+                    Err(CredentialError::Certificate("a gateway's certificate has no points in its scope"))
+                }
                 Certificate::Issue(issue) => Ok((**issue).clone()),
                 Certificate::Revoke { .. } => Err(CredentialError::Certificate("it is a revocation")),
             }
         })
         .collect()
+}
+
+/// Who was a member when, by index in the log: from each index on, until the next.
+struct Roll(Vec<(u64, Vec<Member>)>);
+
+impl Roll {
+    /// Counts the votes in the order of the log. Each is for the members as the ones before it left them; so none
+    /// that took effect can be missing before one that is there.
+    fn read<'a>(
+        founding: &Genesis,
+        votes: impl Iterator<Item = &'a Logged>,
+        policy: &Policy,
+    ) -> Result<Self, CredentialError> {
+        let mut logged = Vec::new();
+        for vote in votes {
+            let index = vote.check("vote", &founding.origin, policy)?;
+            logged.push((index, Unverified::<Vote>::parse(&vote.transaction)?));
+        }
+        logged.sort_by_key(|(index, _)| *index);
+        let (mut members, mut quorum, mut changes) = (founding.members.clone(), founding.quorum, 0);
+        let mut ballots: BTreeMap<Hash, BTreeSet<Name>> = BTreeMap::new();
+        let mut roll = Vec::from([(0, members.clone())]);
+        for (index, parsed) in logged {
+            let voter = members.iter().find(|member| member.key.id() == parsed.key_id()).cloned();
+            let voter = voter.ok_or(CredentialError::Vote("its author was no member of the ledger then"))?;
+            let vote = parsed.verify(&voter.key)?;
+            let vote = vote.statement();
+            if vote.origin != founding.origin || vote.base != changes {
+                return Err(CredentialError::Vote("it is not for the ledger's members as they were then"));
+            }
+            let voters = ballots.entry(vote.ballot()).or_default();
+            voters.insert(voter.name);
+            if voters.len() < quorum as usize {
+                continue;
+            }
+            match &vote.change {
+                MemberChange::Add(member) => members.push((**member).clone()),
+                MemberChange::Remove(name) => members.retain(|member| member.name != *name),
+                MemberChange::Quorum(wanted) => quorum = *wanted,
+            }
+            changes += 1;
+            ballots.clear();
+            roll.push((index, members.clone()));
+        }
+        Ok(Self(roll))
+    }
+
+    /// Whoever has this key and was a member at some time, the earliest first.
+    fn find(&self, key: KeyId) -> Option<&Member> {
+        self.0.iter().flat_map(|(_, members)| members).find(|member| member.key.id() == key)
+    }
+
+    /// The members when the log held this index.
+    fn at(&self, index: u64) -> &[Member] {
+        let last = self.0.iter().rev().find(|(since, _)| *since <= index);
+        last.map_or(&[], |(_, members)| members.as_slice())
+    }
 }

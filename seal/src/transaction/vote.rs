@@ -1,6 +1,6 @@
 //! Votes: how members are added and removed after the genesis.
 
-use alloc::string::String;
+use alloc::{boxed::Box, string::String};
 
 use super::Member;
 use crate::{
@@ -26,7 +26,7 @@ pub struct Vote {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberChange {
     /// A member joins.
-    Add(Member),
+    Add(Box<Member>),
     /// A member leaves. Certificates that it issued hold no longer.
     Remove(Name),
     /// So many members must agree from now on.
@@ -80,7 +80,7 @@ impl MemberChange {
         let start = from.clone();
         let len = from.array("a change of members", usize::MAX)?;
         match (from.unsigned()?, len) {
-            (1, 4) => Ok(Self::Add(Member::decode(from)?)),
+            (1, 4) => Ok(Self::Add(Box::new(Member::decode(from)?))),
             (2, 2) => Ok(Self::Remove(Name::decode(from)?)),
             (3, 2) => Ok(Self::Quorum(from.unsigned32()?)),
             (1..=3, _) => Err(start.wrong("the change has another number of items")),

@@ -143,7 +143,7 @@ fn counted(mut consortium: Consortium, vote: &Vote, voter: &Member, time_ms: i64
     consortium.changes = consortium.changes.saturating_add(1);
     consortium.ballots.clear();
     match &vote.change {
-        MemberChange::Add(member) => consortium.members.push(member.clone()),
+        MemberChange::Add(member) => consortium.members.push((**member).clone()),
         MemberChange::Quorum(quorum) => consortium.quorum = *quorum,
         MemberChange::Remove(name) => {
             if let Some(at) = consortium.members.iter().position(|member| member.name == *name) {

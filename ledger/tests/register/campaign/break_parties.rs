@@ -143,7 +143,7 @@ impl Stage {
                 };
                 loop {
                     let id = name(&format!("wanted-{}", self.fresh()));
-                    let vote = self.vote_for(MemberChange::Add(Member { name: id, ..template.clone() }));
+                    let vote = self.vote_for(MemberChange::Add(Box::new(Member { name: id, ..template.clone() })));
                     let transaction = sign(vote, &self.founders[at].key);
                     if self.votes_of(at) >= VOTES_OPEN_MAX {
                         return Some(transaction);
@@ -163,8 +163,8 @@ impl Stage {
             1 => MemberChange::Quorum(u32::try_from(consortium.members.len()).unwrap() + 1),
             2 => MemberChange::Quorum(0),
             3 => MemberChange::Remove(name("nobody")),
-            4 => MemberChange::Add(Member { name: name("renamed"), ..member }),
-            _ => MemberChange::Add(Member { key: stranger().public(), ..member }),
+            4 => MemberChange::Add(Box::new(Member { name: name("renamed"), ..member })),
+            _ => MemberChange::Add(Box::new(Member { key: stranger().public(), ..member })),
         }
     }
 

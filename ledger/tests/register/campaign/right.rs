@@ -84,7 +84,7 @@ impl Stage {
         let change = match self.chance.below(10) {
             0..4 if members < *MEMBERS.end() => {
                 let at = self.candidate();
-                MemberChange::Add(self.founders[at].member())
+                MemberChange::Add(Box::new(self.founders[at].member()))
             }
             4..6 if members > *MEMBERS.start() && members > quorum => {
                 let at = self.member();

@@ -10,7 +10,7 @@ use plomb_seal::{Hash, Name, transaction, transaction::Role, tree};
 
 use crate::{
     cast::{DAY_MS, Founder, Party, genesis, sign, signers},
-    common::{NOW_MS, name},
+    common::NOW_MS,
     ground::Ground,
 };
 
@@ -263,9 +263,5 @@ impl Stage {
     pub fn gateway_key(&self, gateway: &Name) -> Option<&plomb_seal::SigningKey> {
         let party = self.parties.iter().find(|party| party.name == *gateway)?;
         party.holds(&self.ground.state, self.time_ms).then_some(&party.key)
-    }
-
-    pub fn a_gateway(&mut self) -> Name {
-        name(["gw-0", "gw-1"][self.chance.below(2)])
     }
 }
