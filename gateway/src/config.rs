@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use plomb_dlms::security::SystemTitle;
 use plomb_seal::Name;
 use plomb_settings::SettingsError;
 use serde::Deserialize;
@@ -52,6 +53,9 @@ pub struct Config {
     /// The socket for the command line.
     #[serde(default)]
     pub control: Control,
+    /// From where on the box itself is in trouble.
+    #[serde(default)]
+    pub vitals: Vitals,
     /// The lines.
     #[serde(default)]
     pub bus: Vec<Bus>,
@@ -146,6 +150,13 @@ pub struct Control {
     pub admin_group: String,
 }
 
+/// The system title of whoever has this name.
+pub fn default_title(name: &str) -> SystemTitle {
+    let hash = plomb_seal::Hash::of(name.as_bytes()).0;
+    let [a, b, c, d, e, ..] = hash;
+    SystemTitle([b'P', b'L', b'B', a, b, c, d, e])
+}
+
 /// The value that a word stands for; which words there are, if it is none of them.
 fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -176,6 +187,14 @@ impl Config {
     /// The control socket's path.
     pub fn socket_path(&self) -> PathBuf {
         self.control.socket.clone().unwrap_or_else(|| self.gateway.state_dir.join("ctl.sock"))
+    }
+
+    /// The gateway's system title towards DLMS meters: as configured, else `PLB` and five bytes of the hash of its id.
+    pub fn title(&self) -> Result<SystemTitle, String> {
+        if let Some(text) = &self.gateway.dlms_title {
+            return title(text).map(SystemTitle).map_err(|error| format!("[gateway] dlms_title: {error}"));
+        }
+        Ok(default_title(&self.gateway.id))
     }
 
     /// The gateway's id.
@@ -217,6 +236,37 @@ impl Config {
             }
         }
         check::meters(self)
+    }
+}
+
+/// From where on the box itself is in trouble.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Vitals {
+    /// How often it is looked at, in seconds.
+    pub period_s: u32,
+    /// Less charge of the battery, in percent.
+    pub battery_percent: u8,
+    /// Less room on the journal's disk, in MiB.
+    pub disk_free_mib: u32,
+    /// More of the flash's life used up, in percent.
+    pub flash_worn_percent: u8,
+    /// Less memory to be had, in MiB.
+    pub memory_free_mib: u32,
+    /// Hotter, in degrees Celsius.
+    pub temperature_c: i16,
+}
+
+impl Default for Vitals {
+    fn default() -> Self {
+        Self {
+            period_s: 30,
+            battery_percent: 30,
+            disk_free_mib: 200,
+            flash_worn_percent: 80,
+            memory_free_mib: 32,
+            temperature_c: 80,
+        }
     }
 }
 

@@ -37,8 +37,10 @@ use crate::{
     keys::Keys,
     models,
     poll::{BusTask, QUESTIONS_MAX, Question},
+    push::PushTask,
     radio::RadioTask,
     scan::ScanOrder,
+    secrets::Secrets,
     snapshot::Snapshots,
     status::Board,
     uplink::{ClientFiles, Uplink, client_config},
@@ -164,6 +166,8 @@ impl Daemon {
         let mut tasks = JoinSet::new();
         let lines = self.start_lines(&journal, &board, &lines_stopped, &mut tasks)?;
         tasks.spawn(batcher::run(journal.clone(), self.config.batch.clone(), anchoring.clone(), rest_stopped.clone()));
+        let (vitals, state_dir) = (self.config.vitals.clone(), self.config.gateway.state_dir.clone());
+        tasks.spawn(crate::vitals::run(vitals, state_dir, journal.clone(), board.clone(), rest_stopped.clone()));
         tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
         let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
         let control = self.start_control(&journal, &board, lines, &rest_stopped)?;
@@ -286,8 +290,18 @@ impl Daemon {
             false => Library::empty(),
         };
         let library = Arc::new(library);
-        let knowledge =
-            Knowledge { keys: self.meter_keys.clone(), library: library.clone(), counters: journal.counters() };
+        let secrets = match &self.config.gateway.meter_secrets {
+            Some(path) => Secrets::load(path).map_err(Fatal::Config)?,
+            None => Secrets::default(),
+        };
+        let knowledge = Knowledge {
+            keys: self.meter_keys.clone(),
+            library: library.clone(),
+            counters: journal.counters(),
+            secrets: Arc::new(secrets),
+            title: self.config.title().map_err(Fatal::Config)?,
+            journal: Some(journal.clone()),
+        };
         for bus in &self.config.bus {
             let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
             for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {
@@ -301,6 +315,10 @@ impl Daemon {
                 protocol if !protocol.is_listened_to() => {
                     let line = BusTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
                     tasks.spawn(line.map_err(Fatal::Config)?.run());
+                }
+                Protocol::DlmsPush | Protocol::P1 => {
+                    let port = PushTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
+                    tasks.spawn(port.map_err(Fatal::Config)?.run());
                 }
                 _ => {
                     let receiver = RadioTask::new(

@@ -15,6 +15,7 @@
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
 //! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
+//! | [`vitals`] | how the box itself fares |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
 pub mod ask;
@@ -35,6 +36,7 @@ pub mod normalise;
 pub mod outage;
 pub mod plain;
 pub mod poll;
+pub mod push;
 pub mod radio;
 pub mod scan;
 pub mod schedule;
@@ -43,5 +45,6 @@ pub mod silence;
 pub mod snapshot;
 pub mod status;
 pub mod uplink;
+pub mod vitals;
 
 pub use plomb_view as view;

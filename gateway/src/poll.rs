@@ -176,7 +176,7 @@ impl BusTask {
             let _ = question.answer.send(answer);
         }
         match outcome {
-            Ok(Answer { record, frames, counters }) => {
+            Ok(Answer { record, frames, counters, earlier, marks }) => {
                 for (name, value) in counters {
                     // Before the entry: what was accepted once never counts again.
                     self.accept(self.journal.advance_counter(&name, value))?;
@@ -186,6 +186,14 @@ impl BusTask {
                     warn!(bus = self.config.name, %point, "another meter answers than the last time: entered");
                     let ticket = self.journal.append(Occurrence::Event(event), Vec::new()).await;
                     self.accept(ticket.map(drop))?;
+                }
+                for rows in earlier {
+                    let ticket = self.journal.append(Occurrence::Record(point.clone(), rows), Vec::new()).await;
+                    self.accept(ticket.map(drop))?;
+                }
+                for (name, value) in marks {
+                    // Behind the rows: what is not durable is fetched again.
+                    self.accept(self.journal.advance_counter(&name, value))?;
                 }
                 let ticket = self.journal.append(Occurrence::Record(point, record), frames).await;
                 self.accept(ticket.map(drop))

@@ -51,11 +51,12 @@ impl Snapshots {
     /// The state now.
     pub fn take(&self) -> Snapshot {
         let journal = self.journal();
-        let (hub, buses, points, unanswered) = {
+        let (hub, buses, points, unanswered, vitals, vital_troubles) = {
             let board = self.board.update();
             let unanswered = board.unanswered.map(|since| since.elapsed());
             let (buses, points) = (board.buses.values().cloned().collect(), board.points.values().cloned().collect());
-            (board.hub.clone(), buses, points, unanswered)
+            let vitals = (board.vitals.clone(), board.vital_troubles.clone());
+            (board.hub.clone(), buses, points, unanswered, vitals.0, vitals.1)
         };
         let clock = self.clock.stamp().clock;
         let mut snapshot = Snapshot {
@@ -70,10 +71,12 @@ impl Snapshots {
             started: rfc3339(self.started_ms),
             hub,
             journal,
+            vitals,
             buses,
             points,
         };
         snapshot.troubles = self.troubles(&snapshot, unanswered);
+        snapshot.troubles.extend(vital_troubles);
         snapshot.verdict = if snapshot.troubles.is_empty() { "ok" } else { "degraded" }.into();
         snapshot
     }

@@ -8,6 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::vitals::measure::Vitals;
+
 /// The schema of [`Snapshot`].
 pub const SCHEMA: &str = "plomb.status/1";
 
@@ -36,6 +38,9 @@ pub struct Snapshot {
     pub hub: Hub,
     /// The journal.
     pub journal: Journal,
+    /// The box itself, once it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<Vitals>,
     /// The lines.
     pub buses: Vec<Bus>,
     /// The measuring points.
@@ -196,6 +201,10 @@ pub struct Inner {
     pub unanswered: Option<Instant>,
     /// Since when there is no connection to the hub, if there was one.
     pub disconnected: Option<Instant>,
+    /// The box itself, once it was looked at.
+    pub vitals: Option<Vitals>,
+    /// What is bad with it.
+    pub vital_troubles: Vec<String>,
 }
 
 impl Inner {

@@ -5,10 +5,13 @@
 
 extern crate alloc;
 
+pub mod annotate;
 pub mod apdu;
 pub mod axdr;
 pub mod client;
 pub mod hdlc;
+pub mod link;
 pub mod object;
+pub mod push;
 pub mod security;
 pub mod wrapper;

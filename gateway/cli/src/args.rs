@@ -1,8 +1,13 @@
 //! What the command line takes.
 
+mod dlms;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use plomb_dlms::security::SystemTitle;
+
+pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
 
 /// Where the daemon's configuration is by default.
 pub(crate) const CONFIG_DEFAULT: &str = "/etc/plomb/plombd.toml";
@@ -61,6 +66,8 @@ pub(crate) enum Verb {
     Tail(TailArgs),
     /// Read a meter now.
     Read(ReadArgs),
+    /// Have a DLMS meter disconnect, reconnect, or set its clock, now and unrecorded.
+    Operate(OperateArgs),
     /// Find the meters on a wire or in the air.
     Scan(ScanArgs),
     /// Check a file of meter keys, or make one from a vendor's list.
@@ -95,8 +102,10 @@ pub(crate) enum Protocol {
     Mbus,
     /// Wireless M-Bus.
     Wmbus,
-    /// DLMS/COSEM; not in this version.
+    /// DLMS/COSEM: APDUs, also in HDLC or M-Bus frames or under a wrapper.
     Dlms,
+    /// P1 telegrams: text, or its bytes in hexadecimal.
+    P1,
 }
 
 impl Protocol {
@@ -106,6 +115,7 @@ impl Protocol {
             Self::Mbus => "mbus",
             Self::Wmbus => "wmbus",
             Self::Dlms => "dlms",
+            Self::P1 => "p1",
         }
     }
 }
@@ -114,25 +124,51 @@ impl Protocol {
 #[command(after_help = "One line in, one answer out: each line is a telegram in hexadecimal, spaces allowed. A
 line that can't be decoded gives an answer with \"ok\": false, its kind, a message and the
 offset of the first wrong byte (for kind \"hex\": the column in the line), and the next line
-follows. Where a telegram breaks off inside a record, the answer also has the records
-before. Empty lines are answered too (kind \"empty\"). \"more\": true says that more records
-follow in the meter's next telegram.
+follows. Where a telegram breaks off inside a record, or its checksum is wrong, the answer
+also has what could be read. Empty lines are answered too (kind \"empty\"). \"more\": true says
+that more records follow in the meter's next telegram.
+
+What a line is, is found out: a wired or a wireless M-Bus telegram; DLMS in HDLC frames, in
+M-Bus frames, under a wrapper, or an APDU or a value by itself; a P1 telegram. --protocol
+forces one. Segments and blocks of an APDU are joined over lines, and frames may lie one
+behind the other in a line. P1 telegrams are text, from the line with / to the line with !,
+and have one answer each; or the bytes of that text in hexadecimal.
+
+A secrets file has a line a secret, and nobody else may read it (chmod 600):
+
+  # NAME           what            value
+  flat-3           encryption      32 hexadecimal digits
+  flat-3           authentication  32 hexadecimal digits
+
+Without the authentication key the APDU is deciphered, and called not authenticated. Keys,
+passwords and challenges are never shown.
 
 Examples:
   plomb decode 68 09 09 68 08 01 78 0C 13 65 25 01 00 2B 16
+  plomb decode C4 01 C1 00 06 00 01 E2 40                 what a meter answers to a GET
+  plomb decode \"$(cat p1.txt)\"
   plomb decode --json - < telegrams.hex
   plomb decode --keys keys.txt --annotate - < heard.hex
+  plomb decode --secrets secrets.txt --annotate - < pushed.hex
+  plomb decode --secrets secrets.txt --title 4D4D4D0000BC614E - < asked.hex
   tail -f bus.hex | plomb decode --json | jq -c '.records[] | [.obis, .value, .unit]'
 
 Exit codes: 0 at least one line was decoded, 65 none was, 66 none was for want of a key,
-64 wrong usage, 74 reading or writing failed.")]
+64 wrong usage, 74 reading or writing failed, 78 a file of keys is wrong.")]
 pub(crate) struct DecodeArgs {
-    /// The protocol [default: wired and wireless M-Bus are told apart by themselves].
+    /// The protocol [default: each line's is found out].
     #[arg(long, value_enum)]
     pub(crate) protocol: Option<Protocol>,
-    /// Meters' keys: a line each, `ID KEY`, readable by nobody else. See `plomb keys --help`.
+    /// Keys of M-Bus meters: a line each, `ID KEY`, readable by nobody else. See `plomb keys --help`.
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
+    /// Keys of DLMS meters: a line each, `NAME encryption KEY` and `NAME authentication KEY`, readable by nobody else.
+    /// All are tried, first those whose NAME is the sender's system title.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+    /// The system title of the sender, for DLMS APDUs that do not name it: 16 digits.
+    #[arg(long, value_name = "HEX", value_parser = system_title)]
+    pub(crate) title: Option<SystemTitle>,
     /// A folder of meter models beside the shipped ones, a `.toml` file each.
     #[arg(long, value_name = "DIR")]
     pub(crate) profiles: Option<PathBuf>,
@@ -143,8 +179,8 @@ pub(crate) struct DecodeArgs {
     /// such a telegram: for tests only.
     #[arg(long)]
     pub(crate) accept_decrypted_samples: bool,
-    /// Telegrams in hexadecimal; `-`, or none, reads lines from standard input. Arguments of two digits each
-    /// are the bytes of one telegram.
+    /// Telegrams in hexadecimal, or P1 telegrams as text; `-`, or none, reads lines from standard input. Arguments of
+    /// two digits each are the bytes of one telegram.
     #[arg(value_name = "HEX")]
     pub(crate) telegrams: Vec<String>,
 }
@@ -274,6 +310,8 @@ pub(crate) struct ReadArgs {
 pub(crate) enum ReadLine {
     /// A wired M-Bus meter, without any configuration.
     Mbus(ReadMbusArgs),
+    /// A DLMS/COSEM meter, without any configuration.
+    Dlms(ReadDlmsArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -333,6 +371,8 @@ Examples:
   plomb scan tcp://192.0.2.7:10001 --mask 21FFFFFF
   plomb scan /dev/ttyUSB1 --wmbus --for 5m      in the air
   rtl_wmbus | plomb scan - --wmbus --for 10m    through a software radio
+  plomb scan tcp://192.0.2.8:4059 --dlms        a DLMS meter on the network
+  plomb scan /dev/ttyUSB0 --dlms --baud 9600    DLMS meters on a serial line
 
 Exit codes: 0 found some, 4 found none, 64 wrong usage, 69 the port, the receiver or the
 line fails, 130 ended by ctrl-C (what was found before is told).")]
@@ -342,6 +382,12 @@ pub(crate) struct ScanArgs {
     /// Listen to the air through the wireless M-Bus receiver on this port.
     #[arg(long)]
     pub(crate) wmbus: bool,
+    /// Search for DLMS meters: over HDLC by physical device, over the network by what the meter says of itself.
+    #[arg(long, conflicts_with_all = ["wmbus", "primary", "mask", "speeds"])]
+    pub(crate) dlms: bool,
+    /// With --dlms over HDLC: which physical devices to try.
+    #[arg(long, value_name = "FROM-TO", value_parser = physical_range, default_value = "0-127", requires = "dlms")]
+    pub(crate) physical: (u16, u16),
     /// How long to listen to the air.
     #[arg(long = "for", value_name = "TIME", value_parser = crate::show::duration, default_value = "2m")]
     pub(crate) lasts: std::time::Duration,
@@ -464,6 +510,19 @@ pub(crate) struct DemoArgs {
     /// Leave the files of a temporary directory too.
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+fn system_title(text: &str) -> Result<SystemTitle, String> {
+    let bytes = hex::decode(text).ok();
+    bytes.and_then(|bytes| SystemTitle::from_slice(&bytes)).ok_or_else(|| "write 16 hexadecimal digits".into())
+}
+
+fn physical_range(text: &str) -> Result<(u16, u16), String> {
+    let wrong = || "write one address or a range, 0 to 16383, as 16-40".to_string();
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.parse::<u16>().ok().filter(|number| *number <= 0x3FFF).ok_or_else(wrong);
+    let range = (number(first)?, number(last)?);
+    if range.0 <= range.1 { Ok(range) } else { Err(wrong()) }
 }
 
 fn primary(text: &str) -> Result<u8, String> {

@@ -18,7 +18,7 @@ pub(crate) const NONE_FOUND: u8 = 4;
 pub(crate) const USAGE: u8 = 64;
 /// `decode`: no line could be decoded.
 pub(crate) const MALFORMED: u8 = 65;
-/// `decode`: a key is missing.
+/// `decode`, `read`, `operate`: a key is missing or wrong.
 pub(crate) const KEY: u8 = 66;
 /// Something that is needed is not there: the daemon, a meter.
 pub(crate) const UNAVAILABLE: u8 = 69;
@@ -43,6 +43,9 @@ pub(crate) enum Failure {
     /// Something that is needed is not there.
     #[error("{0}")]
     Unavailable(String),
+    /// A meter's key is missing or wrong.
+    #[error("{0}")]
+    Key(String),
     /// Reading or writing failed.
     #[error("{what}: {source}")]
     Io {
@@ -98,6 +101,7 @@ impl Failure {
         match self {
             Self::Usage(_) => "usage",
             Self::Unavailable(_) => "unavailable",
+            Self::Key(_) => "key",
             Self::Io { .. } => "io",
             Self::Permission(_) => "permission",
             Self::Config(_) => "configuration",
@@ -109,6 +113,7 @@ impl Failure {
         match self {
             Self::Usage(_) => USAGE,
             Self::Unavailable(_) => UNAVAILABLE,
+            Self::Key(_) => KEY,
             Self::Io { .. } => IO,
             Self::Permission(_) => PERMISSION,
             Self::Config(_) => CONFIG,

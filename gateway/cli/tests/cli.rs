@@ -1,6 +1,11 @@
 //! The contracts of the command line, on the real program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "cli/cosem.rs"]
+mod cosem;
+#[path = "cli/p1.rs"]
+mod p1;
+
 use std::{
     io::{Read, Write},
     path::Path,
@@ -277,7 +282,6 @@ fn frames_of_the_master_and_the_announcement_of_more_are_told() {
     assert!(String::from_utf8_lossy(&text.stdout).contains("more records follow"));
 }
 
-/// The telegrams in the help texts are telegrams.
 /// The example of OMS Vol. 2, Annex N.2.1: a gas meter, security mode 5, link layer without CRCs.
 const GAS: &str = "2E4493157856341233037A2A0020255923C95AAA26D1B2E7493B013EC4A6F6D3529B520EDFF0EA6DEFC99D6D69EBF3";
 /// The same with its CRCs.
@@ -390,6 +394,7 @@ fn a_vendors_list_becomes_a_key_file_and_no_key_is_shown() {
     assert_eq!(lines(&plomb(&["keys", "check", "--json", &keys], b""))[0]["keys"], 1);
 }
 
+/// The telegrams in the help texts are telegrams.
 #[test]
 fn the_examples_of_decode_can_be_run() {
     let mut run = 0;
@@ -406,7 +411,7 @@ fn the_examples_of_decode_can_be_run() {
             }
         }
     }
-    assert_eq!(run, 2);
+    assert_eq!(run, 3);
 }
 
 #[test]

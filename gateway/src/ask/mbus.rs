@@ -77,7 +77,7 @@ impl MbusMeter {
         let mut counters = Vec::new();
         let parts = frames.iter().map(|frame| self.record(frame, &mut counters));
         let record = merge(parts, |error| malformed(&error))?;
-        Ok(Answer { record, frames, counters })
+        Ok(Answer { counters, ..Answer::new(record, frames) })
     }
 
     fn record(&mut self, frame: &[u8], counters: &mut Vec<(String, u64)>) -> Result<Record, (Reason, String)> {

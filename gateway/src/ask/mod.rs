@@ -5,7 +5,11 @@
 //! | [`port`] | opens a line's port when it is needed, and leaves one that failed alone for a while |
 //! | [`mbus`] | wired M-Bus |
 //! | [`sealed`] | encrypted telegrams of wired M-Bus |
+//! | [`dlms`] | DLMS/COSEM |
+//! | [`iec62056`] | the readout of IEC 62056-21 |
 
+pub mod dlms;
+pub mod iec62056;
 pub mod mbus;
 pub mod port;
 pub mod sealed;
@@ -14,13 +18,18 @@ mod tests;
 
 use std::sync::Arc;
 
+use plomb_dlms::security::SystemTitle;
 use plomb_profiles::Library;
 use plomb_seal::{Name, Reason, Record};
 
 use crate::{
     config::{self, Protocol},
+    journal::Journal,
     keys::Keys,
+    secrets::Secrets,
 };
+use dlms::DlmsMeter;
+use iec62056::ReadoutMeter;
 use mbus::MbusMeter;
 use port::Port;
 
@@ -36,10 +45,21 @@ pub struct Answer {
     pub frames: Vec<Vec<u8>>,
     /// Message counters that the answer used up, by the names that the journal keeps them by.
     pub counters: Vec<(String, u64)>,
+    /// What the meter kept from before, oldest first: rows of its load profile that the journal does not have.
+    pub earlier: Vec<Record>,
+    /// Marks of how far that reaches, to be kept once it is in the journal.
+    pub marks: Vec<(String, u64)>,
+}
+
+impl Answer {
+    /// An answer with nothing from before.
+    pub fn new(record: Record, frames: Vec<Vec<u8>>) -> Self {
+        Self { record, frames, counters: Vec::new(), earlier: Vec::new(), marks: Vec::new() }
+    }
 }
 
 /// What is known beside the configuration, to read what meters say.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Knowledge {
     /// The keys of meters.
     pub keys: Arc<Keys>,
@@ -47,6 +67,26 @@ pub struct Knowledge {
     pub library: Arc<Library>,
     /// The counters that the journal has.
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// Passwords and keys of DLMS meters.
+    pub secrets: Arc<Secrets>,
+    /// The gateway's own system title.
+    pub title: SystemTitle,
+    /// Where counters are kept before they are used. Without it nobody records, and a count is read from the meter.
+    pub journal: Option<Journal>,
+}
+
+impl Knowledge {
+    /// Nothing.
+    pub fn none() -> Self {
+        Self {
+            keys: Arc::default(),
+            library: Arc::new(Library::empty()),
+            counters: std::collections::BTreeMap::new(),
+            secrets: Arc::default(),
+            title: config::default_title(""),
+            journal: None,
+        }
+    }
 }
 
 /// A meter as its line sees it.
@@ -60,6 +100,8 @@ pub struct LineMeter {
 #[derive(Debug)]
 enum Speaks {
     Mbus(Box<MbusMeter>),
+    Dlms(Box<DlmsMeter>),
+    Readout(Box<ReadoutMeter>),
 }
 
 impl LineMeter {
@@ -71,6 +113,8 @@ impl LineMeter {
         let point = meter.point.parse().map_err(|error| format!("meter point: {error}"))?;
         let speaks = match bus.protocol {
             Protocol::Mbus => Speaks::Mbus(Box::new(MbusMeter::new(meter, bus, knowledge)?)),
+            Protocol::Dlms => Speaks::Dlms(Box::new(DlmsMeter::new(meter, bus, knowledge)?)),
+            Protocol::Iec62056 => Speaks::Readout(Box::new(ReadoutMeter::new(meter, bus)?)),
             other => return Err(format!("meter \"{point}\": meters of {} are not asked here", other.name())),
         };
         Ok(Self { point, speaks })
@@ -80,6 +124,8 @@ impl LineMeter {
     pub async fn ask(&mut self, port: &mut Port, silent: bool) -> Outcome {
         match &mut self.speaks {
             Speaks::Mbus(meter) => meter.ask(port, silent).await,
+            Speaks::Dlms(meter) => meter.ask(port, silent).await,
+            Speaks::Readout(meter) => meter.ask(port, silent).await,
         }
     }
 
@@ -87,6 +133,7 @@ impl LineMeter {
     pub fn mbus(&self) -> Option<&MbusMeter> {
         match &self.speaks {
             Speaks::Mbus(meter) => Some(meter),
+            Speaks::Dlms(_) | Speaks::Readout(_) => None,
         }
     }
 }
@@ -94,8 +141,8 @@ impl LineMeter {
 /// Reads one meter once, for a person, over a link of its own.
 ///
 /// # Errors
-/// Why there is no record, in words.
-pub async fn ask_once(meter: &config::Meter, bus: &config::Bus, knowledge: &Knowledge) -> Result<Answer, String> {
-    let mut meter = LineMeter::new(meter, bus, knowledge)?;
-    meter.ask(&mut Port::new(bus, None), false).await.map_err(|(_, detail)| detail)
+/// Why there is no record; [`Reason::NotAsked`] where the configuration is wrong.
+pub async fn ask_once(meter: &config::Meter, bus: &config::Bus, knowledge: &Knowledge) -> Outcome {
+    let mut meter = LineMeter::new(meter, bus, knowledge).map_err(|what| (Reason::NotAsked, what))?;
+    meter.ask(&mut Port::new(bus, None), false).await
 }

@@ -81,6 +81,11 @@ impl Port {
         detail
     }
 
+    /// Closes the port without blame: the next conversation begins with a connection of its own.
+    pub fn hang_up(&mut self) {
+        self.link = None;
+    }
+
     /// Why the port is closed, if it failed.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use plomb_mbus::{
     Address, Configuration, Control, Frame, Header, Identification, Manufacturer, Medium, MeterId, Status,
 };
-use plomb_profiles::Library;
 use plomb_seal::Reason;
 use plomb_sim::{
     Bus, Calendar,
@@ -50,7 +49,7 @@ fn frame(mode: u16, counter: u32) -> Vec<u8> {
 fn knowledge(key: Option<&str>, counters: BTreeMap<String, u64>) -> Knowledge {
     let text = key.map(|key| format!("12345678 {key}\n")).unwrap_or_default();
     let keys = Keys::parse("keys", &text).unwrap();
-    Knowledge { keys: Arc::new(keys), library: Arc::new(Library::empty()), counters }
+    Knowledge { keys: Arc::new(keys), counters, ..Knowledge::none() }
 }
 
 async fn ask(frame: Vec<u8>, knowledge: &Knowledge, security: Option<config::Security>) -> super::Outcome {

@@ -19,6 +19,8 @@ pub const WINDOW_BATCHES_MAX: usize = IN_FLIGHT_MAX / 2;
 pub const DRAIN_PER_S_MAX: u32 = 10_000;
 /// The largest error of a synchronised clock, in milliseconds: an hour. A worse one is not synchronised.
 pub const CLOCK_ERROR_MS_MAX: u32 = 3_600_000;
+/// How seldom the box may be looked at, in seconds.
+pub const VITALS_PERIOD_S_MAX: u32 = 86_400;
 /// The shortest and the longest silence after which a receiver is reset, in seconds: setting one up takes some,
 /// and after a day of silence it is dead.
 pub const SILENCE_S_MIN: u32 = 10;
@@ -30,7 +32,11 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
         within("[hub] window_batches", Some(*window_batches), 1..=WINDOW_BATCHES_MAX)?;
         within("[hub] drain_per_s", Some(*drain_per_s), 1..=DRAIN_PER_S_MAX)?;
     }
-    within("[clock] error_ms", Some(config.clock.error_ms), 0..=CLOCK_ERROR_MS_MAX)
+    within("[clock] error_ms", Some(config.clock.error_ms), 0..=CLOCK_ERROR_MS_MAX)?;
+    within("[vitals] period_s", Some(config.vitals.period_s), 1..=VITALS_PERIOD_S_MAX)?;
+    within("[vitals] battery_percent", Some(config.vitals.battery_percent), 0..=100)?;
+    within("[vitals] flash_worn_percent", Some(config.vitals.flash_worn_percent), 1..=100)?;
+    within("[vitals] temperature_c", Some(config.vitals.temperature_c), 1..=200)
 }
 
 pub(super) fn check_bus(bus: &Bus) -> Result<(), String> {
@@ -99,6 +105,7 @@ mod tests {
         type Place<'a> = &'a dyn Fn(&str) -> String;
         let journal: Place<'_> = &|key| table("journal", key);
         let batch: Place<'_> = &|key| table("batch", key);
+        let vitals: Place<'_> = &|key| table("vitals", key);
         let clock: Place<'_> = &|key| table("clock", key);
         for (place, key, good, bad) in [
             (&hub as Place<'_>, "window_batches", ["1", "32"], ["0", "33"]),
@@ -108,6 +115,10 @@ mod tests {
             (journal, "quota_mib", ["4", "1048576"], ["3", "1048577"]),
             (batch, "entries", ["1", "4096"], ["0", "4097"]),
             (batch, "age_s", ["0.1", "86400"], ["0.09", "86401"]),
+            (vitals, "period_s", ["1", "86400"], ["0", "86401"]),
+            (vitals, "battery_percent", ["0", "100"], ["101", "255"]),
+            (vitals, "flash_worn_percent", ["1", "100"], ["0", "101"]),
+            (vitals, "temperature_c", ["1", "200"], ["0", "201"]),
             (clock, "error_ms", ["0", "3600000"], ["3600001", "4294967295"]),
             (&line, "baud", ["300", "115200"], ["299", "115201"]),
             (&line, "latency_ms", ["0", "60000"], ["60001", "4294967295"]),

@@ -11,6 +11,8 @@ use super::{Authentication, Bus, Config, Meter, Protocol, bounds};
 const MODEL_BYTES_MAX: usize = 64;
 /// The most registers of one meter that are asked for.
 pub const REGISTERS_MAX: usize = 200;
+/// An element of a push that is no register.
+const UNNAMED: &str = "-";
 /// The highest address of a physical device and of a logical device: 14 bits.
 const HDLC_ADDRESS_MAX: u16 = 0x3FFF;
 /// The highest client: an HDLC address of one byte.
@@ -78,7 +80,13 @@ fn check(meter: &Meter, bus: &Bus) -> Result<(), String> {
             None => Err("on a receiver give `id`, the eight digits on the meter".into()),
         },
         Protocol::Dlms => dlms(meter),
-        Protocol::DlmsPush => meter.system_title.as_deref().map_or(Ok(()), |text| title(text).map(drop)),
+        Protocol::DlmsPush => {
+            let named = meter.registers.iter().filter(|text| text.as_str() != UNNAMED);
+            named
+                .map(|text| text.parse::<Obis>().map_err(|error| format!("\"{text}\": {error}, or {UNNAMED}")))
+                .try_for_each(|read| read.map(drop))?;
+            meter.system_title.as_deref().map_or(Ok(()), |text| title(text).map(drop))
+        }
         Protocol::Modbus => modbus(meter),
         Protocol::P1 | Protocol::Iec62056 => Ok(()),
     }
@@ -98,7 +106,7 @@ fn belongs(meter: &Meter, protocol: Protocol) -> Result<(), String> {
         ("authentication", meter.authentication != Authentication::None, &[Dlms]),
         ("suite", meter.suite != 0, &[Dlms, DlmsPush]),
         ("dedicated_key", meter.dedicated_key, &[Dlms]),
-        ("registers", !meter.registers.is_empty(), &[Dlms, Modbus]),
+        ("registers", !meter.registers.is_empty(), &[Dlms, DlmsPush, Modbus]),
         ("load_profile", meter.load_profile.is_some(), &[Dlms]),
         ("counter_object", meter.counter_object.is_some(), &[Dlms]),
         ("system_title", meter.system_title.is_some(), &[DlmsPush]),

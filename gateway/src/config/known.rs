@@ -28,6 +28,17 @@ pub(super) const KNOWN: &[(&str, Known)] = &[
     ("clock", Known::Table(&[("synced_file", VALUE), ("error_ms", VALUE)])),
     ("control", Known::Table(&[("socket", VALUE), ("group", VALUE), ("admin_group", VALUE)])),
     (
+        "vitals",
+        Known::Table(&[
+            ("period_s", VALUE),
+            ("battery_percent", VALUE),
+            ("disk_free_mib", VALUE),
+            ("flash_worn_percent", VALUE),
+            ("memory_free_mib", VALUE),
+            ("temperature_c", VALUE),
+        ]),
+    ),
+    (
         "bus",
         Known::Tables(&[
             ("name", VALUE),

@@ -51,7 +51,8 @@ pub struct Meter {
     /// DLMS: in general ciphering instead of the service's own.
     #[serde(default)]
     pub general_ciphering: bool,
-    /// DLMS and Modbus: the registers, by OBIS code.
+    /// DLMS and Modbus: the registers, by OBIS code. Of a DLMS meter that pushes values without their codes: what its push
+    /// setup lists, in that order, `-` for what is no register.
     #[serde(default)]
     pub registers: Vec<String>,
     /// DLMS: the load profile that is kept complete, by OBIS code.

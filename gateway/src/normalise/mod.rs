@@ -2,7 +2,9 @@
 //!
 //! Each protocol has a file here, and only here do its words and ours meet.
 
+pub mod dlms;
 pub mod mbus;
+pub mod pushed;
 mod records;
 pub mod wmbus;
 

@@ -1,6 +1,7 @@
 //! Finding meters: on a wire by asking, in the air by listening. What is found is told at once, a line each.
 
 mod air;
+pub mod dlms;
 mod wired;
 
 pub(crate) use air::Ear;

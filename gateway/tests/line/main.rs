@@ -9,6 +9,7 @@
     dead_code
 )]
 
+mod dlms;
 mod scan;
 #[path = "../../../drivers/mbus/tests/search/sets.rs"]
 mod sets;

@@ -115,7 +115,8 @@ pub(crate) struct HistoryArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   plomb-hub ledger show --config hub.toml 17
-  plomb-hub ledger show --config hub.toml 17 --proof 17.tlog-proof --bytes 17.cose")]
+  plomb-hub ledger show --config hub.toml 17 --proof 17.tlog-proof \\
+    --bytes 17.cose")]
 pub(crate) struct ShowArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]

@@ -1,10 +1,11 @@
-//! Simulated wired M-Bus meters on a line with true timing.
+//! Simulated meters on lines with true timing; wired M-Bus first.
 //!
 //! A [`Bus`] holds [`mbus::Slave`]s. [`Line`] puts the bus behind a wire of a
 //! given speed, without I/O and without a clock. [`PtyLine`] serves a line on
 //! a pseudo-terminal, so that any serial program can read the meters; [`tcp`]
 //! serves one on a socket. [`street()`] builds a bus of live meters. [`radio`] has
-//! wireless meters and the receivers that hear them.
+//! wireless meters and the receivers that hear them. [`dlms`] has an electricity
+//! meter that speaks DLMS/COSEM.
 //!
 //! This crate shares no code with the project's drivers. Every frame and
 //! record is made by hand, so that simulator and client cannot agree on the
@@ -45,6 +46,7 @@
 //! - Encryption is absent.
 //! - Voltages, loads, wire lengths and repeaters do not exist.
 
+pub mod dlms;
 pub mod file;
 pub mod live;
 pub mod mbus;

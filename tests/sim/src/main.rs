@@ -1,6 +1,10 @@
 //! Serves simulated meters on a pseudo-terminal or a socket until it is told to stop.
 
+mod dlms_options;
+
 use clap::{ArgGroup, Parser};
+use dlms_options::DlmsOptions;
+use plomb_sim::dlms::MeterServer;
 use plomb_sim::file::{BusFile, read_folder};
 use plomb_sim::mbus::{Faults, Slave, manufacturer_letters};
 use plomb_sim::radio::{Make, Protection, PtyReceiver, RadioMeter, Station, Twin, demo_air};
@@ -54,6 +58,8 @@ struct Options {
     /// A fault of the meter at an address, or of all (*); may be repeated
     #[arg(long, value_name = "ADDRESS:FAULT[=VALUE]")]
     fault: Vec<String>,
+    #[command(flatten)]
+    dlms: DlmsOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -63,9 +69,14 @@ Examples:
   plomb-sim --street 5 --tcp 127.0.0.1:10001
   plomb-sim --street 3 --link /tmp/meters --fault 2:silent --fault '*:late_ms=200'
   plomb-sim --radio im871a --link /tmp/radio --interval 5
+  plomb-sim --dlms tcp://127.0.0.1:4059 --auth hls-gmac
+  plomb-sim --dlms /tmp/meter --baud 9600 --auth lls --fault drop_every=7
 
 Faults: silent, drop_every=N, wrong_checksum, half_frame, noise_before=[BYTES],
-always_more, late_ms=MS, wrong_identity, dies_after=N, busy";
+always_more, late_ms=MS, wrong_identity, dies_after=N, busy
+Faults of a DLMS meter: silent, drop_every=N, delay_ms=MS, bad_fcs_every=N,
+trickle_ms=MS, no_rlre, pdu_bytes_max=BYTES, gap_before_last_ms=MS, echo,
+forget_every=N, close_every=N, noise_before=[BYTES], counter_silence, repeats_counter";
 
 /// Exit codes of sysexits.h.
 const EXIT_USAGE: u8 = 64;
@@ -115,6 +126,16 @@ async fn run(options: &Options) -> Result<(), Failure> {
     if let Some(make) = &options.radio {
         let receiver = PtyReceiver::open(options.link.as_deref(), station(make, options))?;
         println!("{}", receiver.with_station(|station| described_station(make, station, receiver.path())));
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        return Ok(());
+    }
+    if !options.dlms.dlms.is_empty() {
+        let config = options.dlms.config(options.seed, now_unix_s(), &options.fault).map_err(Failure::Fault)?;
+        let mut server = MeterServer::new(config);
+        println!("{}", options.dlms.serve(&mut server, options.baud).await?);
         tokio::select! {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}

@@ -89,3 +89,54 @@ fn note_durable(site: &Site, shown: &mut BTreeSet<(u64, u64, String)>) {
         }
     }
 }
+
+/// The meter takes each invocation counter once: whenever plombd is killed, none is used a second time.
+#[test]
+fn killed_at_any_moment_no_invocation_counter_is_used_twice() {
+    use plomb_sim::{
+        Calendar,
+        dlms::{Framing, Mechanism, MeterConfig, MeterServer},
+    };
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    let rounds = if campaign() { 200 } else { 10 };
+    let site = Site::new();
+    let inside = site.runtime().enter();
+    let calendar = Calendar { start_unix_s: 1_780_000_000, factor: 0 };
+    let config = MeterConfig::new(9, calendar, Mechanism::Gmac, 0);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let secrets = format!(
+        "power encryption {}\npower authentication {}\n",
+        hex(&config.keys.unicast),
+        hex(&config.keys.authentication)
+    );
+    fs::write(site.path("secrets"), secrets).unwrap();
+    fs::set_permissions(site.path("secrets"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut meter = MeterServer::new(config);
+    let address = site.runtime().block_on(meter.serve_tcp("127.0.0.1:0", Framing::Wrapper)).unwrap();
+    drop(inside);
+    let more = format!(
+        "[[bus]]\nname = \"grid\"\nprotocol = \"dlms\"\nport = \"tcp://{address}\"\n[[meter]]\npoint = \"power\"\n\
+         bus = \"grid\"\nauthentication = \"hls-gmac\"\nregisters = [\"1-0:1.8.0\", \"1-0:2.8.0\"]\n\
+         load_profile = \"1-0:99.1.0\"\nbacklog_days = 1\ninterval_s = 0.2\n"
+    );
+    site.configure(&site.at("bus"), &[], 1.0, &more);
+    let text = fs::read_to_string(site.gateway_config()).unwrap();
+    let secret = format!("meter_secrets = \"{}\"\n[hub]", site.at("secrets"));
+    fs::write(site.gateway_config(), text.replacen("[hub]", &secret, 1)).unwrap();
+    let _line = site.line(Vec::new());
+    let _hub = site.start_hub();
+    let mut dice = Dice(0x00D1_0005);
+    let (mut counted, mut moved) = (0, 0);
+    for round in 0..rounds {
+        let gateway = site.start_gateway();
+        // How long it runs is of no account to what must hold; it only makes the moments differ.
+        thread::sleep(Duration::from_millis(200 + dice.below(600)));
+        gateway.kill();
+        let (refused, now) = meter.with_meter(|meter, _| (meter.counters_refused, meter.config.client_counter));
+        assert_eq!(refused, 0, "round {round}: a counter was used twice; {}", site.log("plombd.log"));
+        moved += usize::from(now > counted);
+        counted = now;
+    }
+    assert!(moved > rounds / 2, "the campaign saw no traffic: {moved}; {}", site.log("plombd.log"));
+}

@@ -67,6 +67,7 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         (
             "plomb-cli",
             &[
+                "plomb-dlms",
                 "plomb-gateway",
                 "plomb-keys",
                 "plomb-mbus",

@@ -2,10 +2,12 @@
 
 mod decode;
 mod demo;
+mod dlms;
 mod export;
 mod keys;
 mod read;
 mod scan;
+mod scan_dlms;
 mod status;
 mod tail;
 mod verify;
@@ -25,6 +27,7 @@ pub(crate) fn run(verb: Verb, show: &Show) -> Result<u8, Failure> {
         Verb::Status(args) => status::status(&args, show),
         Verb::Tail(args) => tail::tail(args, show),
         Verb::Read(args) => read::read(args, show),
+        Verb::Operate(args) => dlms::operate(&args, show),
         Verb::Keys(args) => keys::keys(&args, show),
         Verb::Scan(args) => scan::scan(&args, show),
         Verb::Demo(args) => demo::demo(&args, show),

@@ -1,6 +1,6 @@
 //! `plomb read`: a meter, now.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use plomb_gateway::{
     ask::{Answer, Knowledge, ask_once},
@@ -16,10 +16,10 @@ use crate::{
     ask::{self, Place, Unanswered},
     cmd::{interruptible, runtime},
     exit::{Failure, OK},
-    show::{Out, Show, print, record},
+    show::{Out, Show, one_line, print, record},
 };
 
-const SCHEMA: &str = "plomb.read/1";
+pub(super) const SCHEMA: &str = "plomb.read/1";
 /// What a meter without a measuring point is called.
 const NO_POINT: &str = "meter";
 
@@ -31,6 +31,7 @@ pub(super) fn read(args: ReadArgs, show: &Show) -> Result<u8, Failure> {
             let (bus, meter) = of_line(&line);
             tell(&directly(&meter, &bus, &known(line.keys.as_deref(), None)?, None, line.raw)?, &show)
         }),
+        (Some(ReadLine::Dlms(line)), None) => interruptible(move || tell(&super::dlms::read(&line)?, &show)),
         (None, Some(point)) => {
             let place = Place::find(&args.daemon)?;
             interruptible(move || tell(&of_point(&place, &point)?, &show))
@@ -46,10 +47,18 @@ fn tell(document: &Value, show: &Show) -> Result<u8, Failure> {
     }
     let mut out = Out::new();
     record(document).into_iter().try_for_each(|line| out.line(line))?;
+    let rows = document.get("load_profile").and_then(Value::as_array).into_iter().flatten();
+    rows.map(row).try_for_each(|line| out.line(line))?;
     let frames = document.get("frames").and_then(Value::as_array).into_iter().flatten();
     frames.filter_map(Value::as_str).try_for_each(|frame| out.line(format!("  frame {frame}")))?;
     out.flush()?;
     Ok(OK)
+}
+
+/// A reading of a load profile on a line.
+fn row(reading: &Value) -> String {
+    let text = |key: &str| reading.get(key).and_then(Value::as_str).unwrap_or_default();
+    one_line(&format!("  {}  {:<17} {:>14} {}", text("time"), text("obis"), text("value"), text("unit")))
 }
 
 fn of_point(place: &Place, point: &str) -> Result<Value, Failure> {
@@ -82,12 +91,12 @@ fn configured(config: &Config, point: &str) -> Result<Value, Failure> {
 fn known(keys: Option<&Path>, profiles: Option<&Path>) -> Result<Knowledge, Failure> {
     let keys = keys.map_or_else(|| Ok(Keys::default()), Keys::load).map_err(Failure::Config)?;
     let library = models::library(profiles).map_err(Failure::Config)?;
-    Ok(Knowledge { keys: keys.into(), library: library.into(), counters: BTreeMap::new() })
+    Ok(Knowledge { keys: keys.into(), library: library.into(), ..Knowledge::none() })
 }
 
 fn directly(meter: &Meter, bus: &Bus, known: &Knowledge, point: Option<&str>, raw: bool) -> Result<Value, Failure> {
     let asked = runtime()?.block_on(ask_once(meter, bus, known));
-    let Answer { record, frames, .. } = asked.map_err(Failure::Unavailable)?;
+    let Answer { record, frames, .. } = asked.map_err(super::dlms::failure)?;
     let mut document = view::record_fields(&record);
     if let Some(fields) = document.as_object_mut() {
         fields.insert("schema".into(), SCHEMA.into());

@@ -24,6 +24,9 @@ use crate::{
 const GOOD_ENDS: [&str; 3] = ["complete", "nobody-answers", "cancelled"];
 
 pub(super) fn scan(args: &ScanArgs, show: &Show) -> Result<u8, Failure> {
+    if args.dlms {
+        return super::scan_dlms::scan(args, show);
+    }
     let mut teller = Teller::new(*show, args);
     if let Some(code) = through_the_daemon(args, &mut teller)? {
         return Ok(code);

@@ -8,6 +8,7 @@ use plomb_gateway::{
     control::Request,
     journal::Stats,
     status::{Journal, SCHEMA, Snapshot, rfc3339},
+    vitals::measure::Vitals,
 };
 use serde_json::json;
 
@@ -132,6 +133,7 @@ fn lines(snapshot: &Snapshot, show: &Show) -> Vec<String> {
     lines.extend(journal_lines(&snapshot.journal));
     let doubt = snapshot.clock_doubt.as_ref().map(|doubt| format!(": {doubt}")).unwrap_or_default();
     lines.push(one_line(&format!("clock      {}, {}{doubt}", snapshot.clock, show.zone.text(&snapshot.time))));
+    lines.extend(snapshot.vitals.as_ref().and_then(vitals_line));
     for bus in &snapshot.buses {
         let state = match (&bus.last_error, bus.open) {
             (_, true) => "open".into(),
@@ -177,6 +179,19 @@ fn hub_lines(snapshot: &Snapshot, now_ms: i64) -> Vec<String> {
         one_line(&format!("hub        {}, {state}", hub.address)),
         format!("receipts   {}, the last {} ago{size}", hub.receipts, rounded(hub.last_receipt.as_deref(), now_ms)),
     ]
+}
+
+/// The box, as far as it tells anything.
+fn vitals_line(vitals: &Vitals) -> Option<String> {
+    let mut words = Vec::new();
+    words.extend(vitals.mains.map(|mains| if mains { "on mains".into() } else { "on battery".to_string() }));
+    words.extend(vitals.battery_percent.map(|percent| format!("battery {percent} %")));
+    words.extend(vitals.temperature_c.map(|degrees| format!("{degrees} °C")));
+    words.extend(vitals.under_voltage.filter(|low| *low).map(|_| "under-voltage".into()));
+    words.extend(vitals.memory_free_mib.map(|mib| format!("{mib} MiB of memory free")));
+    words.extend(vitals.disk_free_mib.map(|mib| format!("{mib} MiB of disk free")));
+    words.extend(vitals.flash_worn_percent.map(|percent| format!("flash {percent} % worn")));
+    (!words.is_empty()).then(|| format!("box        {}", words.join(", ")))
 }
 
 fn journal_lines(journal: &Journal) -> Vec<String> {
@@ -260,6 +275,7 @@ mod tests {
             clock: "unset".into(),
             clock_doubt: Some("no time service found".into()),
             started: rfc3339(0),
+            vitals: None,
             hub: Default::default(),
             journal: Journal { entries: 2, anchored: 2, ..Journal::default() },
             buses: Vec::new(),

@@ -140,10 +140,12 @@ impl Ear {
             Err(error) => return wrong(open_wrong(&error)),
         };
         let security = Some(Security {
-            mode: opened.mode.0,
-            protection: opened.protection.name(),
+            mode: Some(opened.mode.0),
+            suite: None,
+            protection: opened.protection.name().into(),
             access: opened.access,
             counter: opened.counter.map(|counter| counter.value),
+            title: None,
             decrypted_sample: opened.sample,
         });
         let key = kept.state.security.key.as_ref();

@@ -1,4 +1,6 @@
 //! Lines of hexadecimal digits to bytes, bounded.
+//!
+//! Telegrams of M-Bus are short: they are read into an array. Only what does not fit there goes into a vector.
 
 use std::io::{self, BufRead};
 
@@ -6,15 +8,49 @@ use plomb_wmbus::FRAME_BYTES_MAX;
 
 use super::told::Wrong;
 
-/// The longest line, in bytes: the longest frame with room for spaces.
-pub(super) const LINE_BYTES_MAX: usize = 4096;
+/// The longest line, in bytes: the digits of the most bytes with room for spaces.
+pub(super) const LINE_BYTES_MAX: usize = 3 * LONG_BYTES_MAX;
+/// The most bytes of a line: a DLMS APDU of 64 KiB and the frames around it.
+pub(super) const LONG_BYTES_MAX: usize = 80 * 1024;
 /// A frame, and one byte more, so that what is too long is told as such.
 pub(super) type FrameBuffer = [u8; FRAME_BYTES_MAX + 1];
 /// An empty buffer.
 pub(super) const EMPTY: FrameBuffer = [0; FRAME_BYTES_MAX + 1];
 
-/// Reads hexadecimal digits, spaces between them allowed, into `frame`.
-pub(super) fn unhex<'f>(line: &[u8], frame: &'f mut FrameBuffer) -> Result<&'f [u8], Wrong<'static>> {
+/// The bytes of a line.
+#[derive(Debug)]
+pub(super) enum Bytes<'f> {
+    /// No more than an M-Bus frame may have, or one more.
+    Short(&'f [u8]),
+    /// More.
+    Long(Vec<u8>),
+}
+
+/// Reads hexadecimal digits, spaces between them allowed, into `frame`, or into a vector where they do not fit.
+pub(super) fn unhex<'f>(line: &[u8], frame: &'f mut FrameBuffer) -> Result<Bytes<'f>, Wrong<'static>> {
+    // Without spaces there are as many bytes as pairs.
+    if line.len() > 2 * frame.len() {
+        let bytes = unhex_long(line)?;
+        let short = frame.get_mut(..bytes.len());
+        return Ok(match short {
+            Some(short) => {
+                short.copy_from_slice(&bytes);
+                Bytes::Short(short)
+            }
+            None => Bytes::Long(bytes),
+        });
+    }
+    unhex_short(line, frame).map(Bytes::Short)
+}
+
+fn unhex_long(line: &[u8]) -> Result<Vec<u8>, Wrong<'static>> {
+    let mut bytes = vec![0; (line.len() / 2).min(LONG_BYTES_MAX)];
+    let length = unhex_short(line, &mut bytes)?.len();
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+fn unhex_short<'f>(line: &[u8], frame: &'f mut [u8]) -> Result<&'f [u8], Wrong<'static>> {
     let mut length = 0;
     let mut high: Option<u8> = None;
     for (column, &character) in line.iter().enumerate() {
@@ -30,7 +66,7 @@ pub(super) fn unhex<'f>(line: &[u8], frame: &'f mut FrameBuffer) -> Result<&'f [
             continue;
         };
         let place = frame.get_mut(length).ok_or_else(|| {
-            Wrong::new("frame", format!("more than the {FRAME_BYTES_MAX} bytes of the longest frame"), FRAME_BYTES_MAX)
+            Wrong::new("frame", format!("more than {LONG_BYTES_MAX} bytes in a line"), LONG_BYTES_MAX)
         })?;
         *place = first << 4 | digit;
         length += 1;
@@ -40,6 +76,11 @@ pub(super) fn unhex<'f>(line: &[u8], frame: &'f mut FrameBuffer) -> Result<&'f [
         (None, 0) => Err(Wrong::new("empty", "the line is empty", 0)),
         (None, length) => Ok(frame.get(..length).unwrap_or_default()),
     }
+}
+
+/// A frame that is too long for M-Bus, and nothing else.
+pub(super) fn frame_too_long() -> Wrong<'static> {
+    Wrong::new("frame", format!("more than the {FRAME_BYTES_MAX} bytes of the longest frame"), FRAME_BYTES_MAX)
 }
 
 pub(super) fn bounded(line: &[u8]) -> Result<&[u8], Wrong<'static>> {
@@ -103,14 +144,20 @@ mod tests {
 
     #[test]
     fn hexadecimal_is_read_with_any_spacing_and_errors_name_the_column() {
-        let read = |line: &str| unhex(line.as_bytes(), &mut EMPTY.clone()).map(<[u8]>::to_vec);
+        let read = |line: &str| match unhex(line.as_bytes(), &mut EMPTY.clone())? {
+            Bytes::Short(bytes) => Ok(bytes.to_vec()),
+            Bytes::Long(bytes) => Ok::<_, Wrong<'static>>(bytes),
+        };
         assert_eq!(read(" e5\r"), Ok(vec![0xe5]));
         assert_eq!(read("10 5B\t01 5C 16"), read("105b015c16"));
         assert_eq!(read("E5 G").map_err(|wrong| (wrong.kind, wrong.offset)), Err(("hex", 3)));
         assert_eq!(read("E5 1").map_err(|wrong| wrong.kind), Err("hex"));
         assert_eq!(read(" ").map_err(|wrong| wrong.kind), Err("empty"));
-        assert_eq!(read(&"00".repeat(FRAME_BYTES_MAX + 1)).map(|bytes| bytes.len()), Ok(FRAME_BYTES_MAX + 1));
-        assert_eq!(read(&"00".repeat(FRAME_BYTES_MAX + 2)).map_err(|wrong| wrong.kind), Err("frame"));
+        for bytes in [FRAME_BYTES_MAX, FRAME_BYTES_MAX + 1, FRAME_BYTES_MAX + 2, LONG_BYTES_MAX] {
+            assert_eq!(read(&"00".repeat(bytes)).map(|bytes| bytes.len()), Ok(bytes));
+            assert_eq!(read(&" 0 0".repeat(bytes)).map(|bytes| bytes.len()), Ok(bytes));
+        }
+        assert_eq!(read(&"00".repeat(LONG_BYTES_MAX + 1)).map_err(|wrong| wrong.kind), Err("frame"));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! ```text
 //! meters on a wire ─ pseudo-terminal ─▶ plombd ─ MQTT, mTLS ─▶ plomb-hub ─ MQTT, mTLS ─▶ the subscriber here
 //! radio meters ─ receiver, the same ──────┤
+//! an electricity meter ─ DLMS over TCP ───┤
 //!                                          └─ journal ─▶ export ─▶ verify ◀─ archive of the hub
 //! ```
 //!
 //! Both programs are real processes, started, stopped and waited for here.
 
 mod air;
+mod grid;
 mod listen;
 mod program;
 mod prove;

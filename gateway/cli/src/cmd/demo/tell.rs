@@ -66,6 +66,7 @@ impl<'a> Teller<'a> {
                 "A street of {} meters on {} at 2400 baud; {} is silent on purpose.\n\
                  {} radio meters around a receiver on {}; {} is forged,\n\
                  {} replayed, and {} comes under a wrong key, all on purpose.\n\
+                 An electricity meter speaks DLMS at {}, ciphered; its load profile of the last day is fetched.\n\
                  plomb-hub listens at {}; plombd reads each meter on the line every {} s. Files: {}\n{}\n",
                 town.meters.len(),
                 line.display(),
@@ -75,6 +76,7 @@ impl<'a> Teller<'a> {
                 forged.join(", "),
                 replayed.join(", "),
                 stolen.join(", "),
+                town.grid.address,
                 town.address,
                 town.interval_s,
                 town.folder.at("").display(),
@@ -88,7 +90,7 @@ impl<'a> Teller<'a> {
             "meters": town.meters.iter().map(|meter| meter.name.as_str()).collect::<Vec<_>>(),
             "radio_meters": town.antenna.meters.iter().map(|meter: &AirMeter| meter.point.as_str()).collect::<Vec<_>>(),
             "forged": forged, "replayed": replayed, "stolen": stolen, "receiver": town.antenna.port(),
-            "silent": town.silent(), "line": line, "hub": town.address, "interval_s": town.interval_s,
+            "dlms_meter": super::grid::POINT, "silent": town.silent(), "line": line, "hub": town.address, "interval_s": town.interval_s,
             "folder": town.folder.at(""),
         });
         self.tell(text, "begin", document)

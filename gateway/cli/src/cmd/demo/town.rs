@@ -22,6 +22,7 @@ use crate::{
 
 use super::{
     air::Antenna,
+    grid::Grid,
     program::{self, Program},
     tell::Teller,
 };
@@ -53,6 +54,8 @@ pub(super) struct Town {
     _line: PtyLine,
     /// The radio meters and their receiver.
     pub(super) antenna: Antenna,
+    /// The electricity meter.
+    pub(super) grid: Grid,
     /// The meters on the line, the silent one last.
     pub(super) meters: Vec<StreetMeter>,
     /// How often each is read, in seconds.
@@ -147,6 +150,7 @@ impl Town {
             hub: Some(hub),
             _line: line,
             antenna: Antenna::new(SEED, &folder.path),
+            grid: Grid::connect(SEED, &folder.path).await?,
             interval_s: INTERVAL_S_MIN.max(f64::from(args.meters) * READOUT_S),
             meters,
             address: String::new(),
@@ -179,9 +183,10 @@ impl Town {
         let folder = &self.folder;
         let path = |name: &str| quoted(&folder.text(name));
         let keys = quoted(&self.antenna.write_keys()?.to_string_lossy());
+        let secrets = quoted(&self.grid.secrets().to_string_lossy());
         let mut text = format!(
             "# Written by `plomb demo`.\n[gateway]\nid = \"{GATEWAY}\"\nstate_dir = {}\nkey = {}\ncertificate = {}\n\
-             credential = {}\nmeter_keys = {keys}\n\n[hub]\naddress = {}\nca = {}\n\n[journal]\nwindow_s = 1.0\n\n[batch]\nage_s = 3.0\n\n\
+             credential = {}\nmeter_keys = {keys}\nmeter_secrets = {secrets}\n\n[hub]\naddress = {}\nca = {}\n\n[journal]\nwindow_s = 1.0\n\n[batch]\nage_s = 3.0\n\n\
              [[bus]]\nname = \"street\"\nprotocol = \"mbus\"\nport = {}\nbaud = {}\n",
             path("state"),
             path("demo/client.key"),
@@ -200,6 +205,7 @@ impl Town {
                 self.interval_s
             ));
         }
+        text.push_str(&self.grid.config());
         text.push_str(&self.antenna.config());
         let file = self.config_file();
         fs::write(&file, text).map_err(|error| Failure::file(&file, error))
