@@ -50,6 +50,84 @@ pub(crate) enum Command {
     Ledger(LedgerArgs),
     /// Submit a signed transaction from a file.
     Submit(SubmitArgs),
+    /// Add and remove members by votes.
+    Member(MemberArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MemberArgs {
+    #[command(subcommand)]
+    pub(crate) what: MemberCommand,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  plomb-hub member new retailer --name retailer
+  plomb-hub member vote --config hub.toml add retailer/member.json
+  plomb-hub member vote --config hub.toml --member retailer quorum 2
+  plomb-hub ledger members --config hub.toml")]
+pub(crate) enum MemberCommand {
+    /// Make key and authority of a member that is to be.
+    New(NewMemberArgs),
+    /// Vote for a change of members or quorum.
+    Vote(VoteArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:
+  plomb-hub member new retailer --name retailer
+
+The keys stay with the new member. The others need member.json to vote for it.")]
+pub(crate) struct NewMemberArgs {
+    /// Where the files go; they must not be there yet.
+    pub(crate) dir: PathBuf,
+    /// Its name: 1 to 64 characters from a-z, 0-9 and '-'; nobody's before.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Print what was made as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb-hub member vote --config hub.toml add retailer/member.json
+  plomb-hub member vote --config hub.toml --member retailer remove operator
+
+A change takes effect when a quorum of members voted for the very same.
+Certificates of a member that leaves hold no longer: let another member certify
+their keys before.")]
+pub(crate) struct VoteArgs {
+    /// The hub's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Vote as the member whose keys are in this folder; as the hub's own if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) member: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) what: VoteFor,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VoteFor {
+    /// A member joins.
+    Add {
+        /// Its card, as `plomb-hub member new` made it.
+        card: PathBuf,
+    },
+    /// A member leaves.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// So many members must agree from now on.
+    Quorum {
+        /// How many.
+        number: u32,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -265,6 +343,9 @@ pub(crate) struct CertifyArgs {
     /// Make a new key for a gateway that has one: its old journal will not open with it.
     #[arg(long, group = "whose-key")]
     pub(crate) new_key: bool,
+    /// Certify as the member whose keys are in this folder; as the hub's own if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) member: Option<PathBuf>,
     /// Where the files go; they must not be there yet.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -290,6 +371,9 @@ pub(crate) struct RevokeArgs {
     /// Why; it stands on the ledger for ever.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// Revoke as the member whose keys are in this folder; as the hub's own if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) member: Option<PathBuf>,
     /// Print what was revoked as JSON.
     #[arg(long)]
     pub(crate) json: bool,

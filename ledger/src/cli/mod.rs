@@ -5,6 +5,7 @@ mod args;
 mod certify;
 mod door;
 mod init;
+mod member;
 mod register;
 mod run;
 mod status;
@@ -155,6 +156,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Archive(args)) => archive::archive(&args.what),
         Some(Command::Ledger(args)) => register::ledger(&args.what),
         Some(Command::Submit(args)) => register::submit(&args),
+        Some(Command::Member(args)) => member::member(&args.what),
     }
 }
 

@@ -135,3 +135,46 @@ fn what_was_signed_elsewhere_is_submitted_and_looked_up() {
         assert_eq!(site.ask(&[&["ledger"], wrong].concat()).status.code(), Some(64), "{wrong:?}");
     }
 }
+
+/// A second member joins by a vote, certifies a gateway of its own, and the gateway is heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_member_joins_and_certifies_a_gateway_that_is_heard() {
+    let site = Site::new();
+    let retailer = site.path("retailer").display().to_string();
+    let made = hub().args(["member", "new", &retailer, "--name", "retailer"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let card = format!("{retailer}/member.json");
+    let out = site.path("gw-r").display().to_string();
+    let certify = ["certify", "--role", "gateway", "--id", "gw-r", "--out", &out, "--member", &retailer, "--json"];
+    let early = site.ask(&certify);
+    assert_eq!(early.status.code(), Some(65), "no member yet");
+    let vote = |member: &[&str], what: &[&str]| {
+        let config = site.config().display().to_string();
+        let out =
+            hub().args(["member", "vote", "--config", &config, "--json"]).args(member).args(what).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice::<Value>(&out.stdout).unwrap()
+    };
+    let joined = vote(&[], &["add", &card]);
+    assert_eq!((&joined["took_effect"], &joined["quorum"]), (&true.into(), &1.into()));
+    assert_eq!(vote(&["--member", &retailer], &["quorum", "2"])["took_effect"], true);
+    let undecided = vote(&[], &["quorum", "1"]);
+    assert_eq!((&undecided["took_effect"], &undecided["votes"]), (&false.into(), &1.into()));
+    let json = site.json(&certify);
+    assert_eq!(json["subject"], "gw-r");
+    let credential = Credential::parse(&std::fs::read(site.path("gw-r/credential.cbor")).unwrap()).unwrap();
+    assert_eq!(credential.certificates.len(), 3, "two votes and the certificate");
+    let issues = credential.verify(&site.policy()).unwrap();
+    let mut gateway = Gateway::new("gw-r", site.key_of("gw-r"), issues[0].fingerprint());
+
+    let (_running, at) = site.start();
+    let mut peer = site.connect("gw-r", "gw-r", at);
+    peer.subscribe(topic::receipt(&name("gw-r"))).await;
+    peer.send("gw-r", gateway.batch(2).to_bytes()).await;
+    peer.receipt("gw-r").await;
+    let export = site.path("gw-r.plomb");
+    let made = site.ask(&["archive", "export", "--gateway", "gw-r", "-o", export.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let report = verify(&std::fs::read(&export).unwrap(), Trust::Own(&site.policy()), Expect::default());
+    assert_eq!(report.verdict, Verdict::Proved, "{:?}", report.first_bad);
+}
