@@ -182,6 +182,8 @@ fn two_operators_release_a_command_and_it_is_answered_once() {
     let elsewhere = plomb_seal::transaction::Approval { origin: "x".into(), ..approval(sent) };
     town.refuse("approval-origin", sign(elsewhere, &town.operators[1].key));
     town.refuse("approval-other-operator", sign(approval(sent), &town.operators[0].key));
+    let second_key = certified(&mut town, "op-a", Role::Operator, &[]);
+    town.refuse("approval-other-operator", sign(approval(sent), &second_key.key));
     town.refuse("approval-known-operator", sign(approval(sent), &town.admin.key));
     town.refuse("approval-known", sign(approval(Hash([1; 32])), &town.operators[1].key));
     let (alone, proposed) = (town.send(1), town.propose(Priority::Routine));
