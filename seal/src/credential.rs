@@ -1,17 +1,14 @@
 //! Credentials: what a hub hands to a gateway when it is certified, in one file.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    string::String,
-    vec::Vec,
-};
+use alloc::{string::String, vec::Vec};
 
 use crate::{
-    Hash, KeyId, LogProof, Malformed, Name, Policy, PolicyError, ProofError, SIGNED_BYTES_MAX, Unverified,
+    LogProof, Malformed, Policy, PolicyError, ProofError, SIGNED_BYTES_MAX,
     cbor::{Decoder, Encoder},
+    parties::Parties,
     policy::POLICY_BYTES_MAX,
     proof::PROOF_BYTES_MAX,
-    transaction::{self, Certificate, Genesis, Issue, Kind, Member, MemberChange, Role, Vote},
+    transaction::{Issue, Role},
     tree,
 };
 
@@ -111,14 +108,24 @@ impl Logged {
     }
 
     /// Checks the proof of logging, and that its checkpoint is of `origin`. Gives the index.
-    fn check(&self, what: &'static str, origin: &str, policy: &Policy) -> Result<u64, CredentialError> {
+    pub(crate) fn check(&self, what: &'static str, origin: &str, policy: &Policy) -> Result<u64, CredentialError> {
+        self.dated(what, origin, policy).map(|(index, _)| index)
+    }
+
+    /// As [`check`](Self::check). Gives the date of the checkpoint, too, if the policy's witnesses tell one.
+    pub(crate) fn dated(
+        &self,
+        what: &'static str,
+        origin: &str,
+        policy: &Policy,
+    ) -> Result<(u64, Option<u64>), CredentialError> {
         let failed = |cause| CredentialError::Proof { what, cause };
         let proof = LogProof::parse(&self.proof).map_err(failed)?;
         let trusted = proof.verify(tree::leaf_hash(&self.transaction), policy).map_err(failed)?;
         if trusted.checkpoint.origin != origin {
             return Err(CredentialError::Genesis("the checkpoint is of another ledger than the transaction names"));
         }
-        Ok(proof.index)
+        Ok((proof.index, trusted.witnessed_s))
     }
 }
 
@@ -128,97 +135,15 @@ pub(crate) fn verify_certificates(
     certificates: &[Logged],
     policy: &Policy,
 ) -> Result<Vec<Issue>, CredentialError> {
-    let parsed = Unverified::<Genesis>::parse(&genesis.transaction)?;
-    let founder = parsed.claims().members.first().ok_or(CredentialError::Genesis("it has no members"))?.key;
-    let founding = parsed.verify(&founder)?;
-    let founding = founding.statement();
-    if genesis.check("genesis", &founding.origin, policy)? != 0 {
-        return Err(CredentialError::Genesis("it is not the ledger's first transaction"));
-    }
-    let is_vote = |logged: &&Logged| transaction::kind(&logged.transaction) == Ok(Kind::Member);
-    let roll = Roll::read(founding, certificates.iter().filter(is_vote), policy)?;
-    certificates
-        .iter()
-        .filter(|logged| !is_vote(logged))
-        .map(|logged| {
-            let parsed = Unverified::<Certificate>::parse(&logged.transaction)?;
-            let author = roll.find(parsed.key_id());
-            let author = author.ok_or(CredentialError::Certificate("its author is no member of the ledger"))?;
-            let signed = parsed.verify(&author.key)?;
-            let index = logged.check("certificate", &founding.origin, policy)?;
-            if !roll.at(index).contains(author) {
-                return Err(CredentialError::Certificate("its author was no member of the ledger then"));
+    let parties = Parties::read(genesis, certificates, policy)?;
+    parties
+        .certificates(certificates)
+        .map(|logged| match parties.issue(logged, policy)?.1 {
+            issue if issue.role != Role::Gateway => Err(CredentialError::Certificate("it is not a gateway's")),
+            issue if !issue.points.is_empty() => {
+                Err(CredentialError::Certificate("a gateway's certificate has no points in its scope"))
             }
-            match signed.statement() {
-                Certificate::Issue(issue) if issue.origin != founding.origin => {
-                    Err(CredentialError::Certificate("it was issued for another ledger"))
-                }
-                Certificate::Issue(issue) if issue.role != Role::Gateway => {
-                    Err(CredentialError::Certificate("it is not a gateway's"))
-                }
-                Certificate::Issue(issue) if !issue.points.is_empty() => {
-                    Err(CredentialError::Certificate("a gateway's certificate has no points in its scope"))
-                }
-                Certificate::Issue(issue) => Ok((**issue).clone()),
-                Certificate::Revoke { .. } => Err(CredentialError::Certificate("it is a revocation")),
-            }
+            issue => Ok(issue),
         })
         .collect()
-}
-
-/// Who was a member when, by index in the log: from each index on, until the next.
-struct Roll(Vec<(u64, Vec<Member>)>);
-
-impl Roll {
-    /// Counts the votes in the order of the log. Each is for the members as the ones before it left them; so none
-    /// that took effect can be missing before one that is there.
-    fn read<'a>(
-        founding: &Genesis,
-        votes: impl Iterator<Item = &'a Logged>,
-        policy: &Policy,
-    ) -> Result<Self, CredentialError> {
-        let mut logged = Vec::new();
-        for vote in votes {
-            let index = vote.check("vote", &founding.origin, policy)?;
-            logged.push((index, Unverified::<Vote>::parse(&vote.transaction)?));
-        }
-        logged.sort_by_key(|(index, _)| *index);
-        let (mut members, mut quorum, mut changes) = (founding.members.clone(), founding.quorum, 0);
-        let mut ballots: BTreeMap<Hash, BTreeSet<Name>> = BTreeMap::new();
-        let mut roll = Vec::from([(0, members.clone())]);
-        for (index, parsed) in logged {
-            let voter = members.iter().find(|member| member.key.id() == parsed.key_id()).cloned();
-            let voter = voter.ok_or(CredentialError::Vote("its author was no member of the ledger then"))?;
-            let vote = parsed.verify(&voter.key)?;
-            let vote = vote.statement();
-            if vote.origin != founding.origin || vote.base != changes {
-                return Err(CredentialError::Vote("it is not for the ledger's members as they were then"));
-            }
-            let voters = ballots.entry(vote.ballot()).or_default();
-            voters.insert(voter.name);
-            if voters.len() < quorum as usize {
-                continue;
-            }
-            match &vote.change {
-                MemberChange::Add(member) => members.push((**member).clone()),
-                MemberChange::Remove(name) => members.retain(|member| member.name != *name),
-                MemberChange::Quorum(wanted) => quorum = *wanted,
-            }
-            changes += 1;
-            ballots.clear();
-            roll.push((index, members.clone()));
-        }
-        Ok(Self(roll))
-    }
-
-    /// Whoever has this key and was a member at some time, the earliest first.
-    fn find(&self, key: KeyId) -> Option<&Member> {
-        self.0.iter().flat_map(|(_, members)| members).find(|member| member.key.id() == key)
-    }
-
-    /// The members when the log held this index.
-    fn at(&self, index: u64) -> &[Member] {
-        let last = self.0.iter().rev().find(|(since, _)| *since <= index);
-        last.map_or(&[], |(_, members)| members.as_slice())
-    }
 }

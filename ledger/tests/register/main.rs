@@ -8,6 +8,7 @@ mod common;
 mod campaign;
 mod cast;
 mod consortium;
+mod dossier;
 mod ground;
 mod history;
 mod orders;

@@ -119,7 +119,7 @@ impl Street {
         LogProof { index: index as u64, path: tree::inclusion_path(&hashes, index).unwrap(), note }
     }
 
-    fn logged(&mut self, transaction: Vec<u8>) -> Logged {
+    pub fn logged(&mut self, transaction: Vec<u8>) -> Logged {
         let proof = self.log_transaction(transaction.clone()).to_text();
         Logged { transaction, proof }
     }

@@ -1,10 +1,10 @@
-//! Any bytes as the payload of each transaction of the ledger, and as a whole one: no panic, and what is read is
+//! Any bytes as the payload of each transaction of the ledger, as a whole one, and as a dossier: no panic, and what is read is
 //! written to the byte again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use plomb_seal::{
-    Anchor, Statement,
+    Anchor, Dossier, Statement,
     cbor::{Decoder, Encoder},
     transaction::{self, Approval, Certificate, Command, Config, Genesis, Outcome, SealingKey, Vote},
 };
@@ -22,6 +22,9 @@ fn read_once<T: Statement>(payload: &[u8]) {
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = transaction::kind(bytes);
+    if let Ok(dossier) = Dossier::parse(bytes) {
+        assert_eq!(dossier.to_bytes(), bytes);
+    }
     read_once::<Genesis>(bytes);
     read_once::<Vote>(bytes);
     read_once::<Certificate>(bytes);

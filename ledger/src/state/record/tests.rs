@@ -130,3 +130,16 @@ proptest! {
         }
     }
 }
+
+/// What ledgers hold from before there were points, votes and orders hashes to the same.
+#[test]
+fn older_records_are_written_and_hashed_as_they_were() {
+    let plain = Change::Certificate(Hash([9; 32]), Box::new(certificate(false, (2, 0), (1, 2))));
+    let bytes = plain.to_bytes();
+    assert_eq!(bytes[..5], [0x8c, 1, 2, 0x58, 32], "an array of 12, version 1, kind 2, a hash");
+    let pointed = Change::Certificate(Hash([9; 32]), Box::new(certificate(false, (2, 1), (1, 2))));
+    assert_eq!(pointed.to_bytes()[..3], [0x8d, 1, 2]);
+    let (before, leaf) = (Hash([1; 32]), Hash([2; 32]));
+    let whole = [before.0.as_slice(), &leaf.0, &bytes].concat();
+    assert_eq!(chain(&before, &leaf, &[plain]), Hash::of(&whole));
+}

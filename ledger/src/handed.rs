@@ -1,15 +1,18 @@
-//! What a gateway is handed: policy, genesis, its certificates, and the votes that made their issuers members.
+//! What a gateway is handed: its credential, and what it is to do, each with proofs of who may say so.
+
+use std::collections::BTreeSet;
 
 use plomb_seal::{
-    Credential, Hash, Logged, Name, Unverified,
+    Credential, Dossier, Hash, Logged, Name, Unverified,
     credential::CERTIFICATES_MAX,
-    transaction::{Kind, Vote},
+    transaction::{Approval, Kind, Vote},
 };
 
 use crate::{
     LedgerError,
     history::{Filter, LINES_MAX},
     ledger::Ledger,
+    state::{CertificateRecord, Order},
 };
 
 impl Ledger {
@@ -39,6 +42,38 @@ impl Ledger {
             return Ok(None);
         }
         Ok(Some(Credential { policy: self.signers().policy(), genesis, certificates }))
+    }
+
+    /// A configuration or command with all that its gateway needs to judge it; `None` if there is none with this leaf
+    /// hash.
+    pub fn dossier(&self, leaf: &Hash) -> Result<Option<Dossier>, LedgerError> {
+        let (Some(order), Some(logged)) = (self.order(leaf)?, self.logged(leaf)?) else { return Ok(None) };
+        let approval = match &order {
+            Order::Command(command) => command.approval.as_ref(),
+            Order::Config(_) => None,
+        };
+        let approval = approval.map(|approval| self.logged(&approval.transaction)).transpose()?.flatten();
+        let mut parties: BTreeSet<Hash> = BTreeSet::new();
+        let (genesis, founders_alone) = {
+            let state = self.state();
+            let approver = approval.as_ref().map(|logged| Unverified::<Approval>::parse(&logged.transaction));
+            let approver = approver.transpose()?.map(|parsed| parsed.key_id());
+            let of_approver = approver.iter().flat_map(|key| state.certificates_of_key(*key)).map(|(_, record)| record);
+            let signed: Vec<&CertificateRecord> =
+                state.certificate(order.certificate()).into_iter().chain(of_approver).collect();
+            parties.extend(signed.iter().map(|record| record.transaction));
+            let founding = state.founding().ok_or_else(|| LedgerError::Damaged("the genesis is missing".into()))?;
+            let founder =
+                |record: &&CertificateRecord| founding.members.iter().any(|member| member.name == record.author);
+            (founding.transaction, signed.iter().all(founder))
+        };
+        let Some(genesis) = self.logged(&genesis)? else { return Ok(None) };
+        let votes = if founders_alone { Vec::new() } else { self.votes_that_counted()? };
+        let mut proved = Vec::new();
+        for leaf in votes.into_iter().chain(parties) {
+            proved.extend(self.logged(&leaf)?);
+        }
+        Ok(Some(Dossier { genesis, parties: proved, order: logged, approval }))
     }
 
     /// The votes that took effect, in the order of the log. Of the votes for one state of the members the last is
