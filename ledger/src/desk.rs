@@ -1,6 +1,7 @@
 //! Where subcommands ask: the same questions to a running hub, and to the ledger's file when none runs.
 
 mod gateways;
+mod register;
 
 use std::sync::Arc;
 
@@ -17,7 +18,10 @@ use crate::{
     hub::{Counters, Opinion, clock_doubt, judge_clock, unix_ms},
     ledger::{Answer, Ledger},
     node::Node,
+    state::{CertificateRecord, Standing},
 };
+
+pub use register::Wanted;
 
 /// The longest request, in bytes: a transaction in hexadecimal.
 pub(crate) const REQUEST_BYTES_MAX: u64 = 256 * 1024;
@@ -32,7 +36,7 @@ pub enum Request {
     Status {},
     /// All certificates.
     Certificates {},
-    /// Submit a certificate transaction.
+    /// Submit a transaction: any but the genesis and anchors.
     Submit {
         /// Its bytes, hexadecimal.
         transaction: String,
@@ -42,6 +46,20 @@ pub enum Request {
         /// The gateway.
         gateway: String,
     },
+    /// A page of the history.
+    History(Wanted),
+    /// One transaction in full.
+    Show {
+        /// Its index, or its leaf hash in hexadecimal.
+        transaction: String,
+    },
+    /// What a gateway has to do.
+    Due {
+        /// The gateway.
+        gateway: String,
+    },
+    /// Members, quorum, undecided votes.
+    Members {},
     /// A gateway's first archived batch at or after a place.
     Batch {
         /// The gateway.
@@ -121,6 +139,10 @@ impl Desk {
             Request::Certificates {} => Ok(self.certificates()),
             Request::Submit { transaction } => self.submit(&transaction).await,
             Request::Credential { gateway } => self.credential(&name(&gateway)?),
+            Request::History(wanted) => register::history(&self.ledger, &wanted),
+            Request::Show { transaction } => register::show(&self.ledger, &transaction),
+            Request::Due { gateway } => Ok(register::due(&self.ledger, &name(&gateway)?)),
+            Request::Members {} => Ok(register::members(&self.ledger)),
             Request::Batch { gateway, epoch, batch } => self.batch(&name(&gateway)?, (epoch, batch)),
         }
     }
@@ -163,7 +185,7 @@ impl Desk {
                     "fingerprint": fingerprint.to_string(), "subject": record.subject.as_str(),
                     "role": record.role.name(), "key": record.key.id().to_string(),
                     "public_key": hex::encode(record.key.to_bytes()),
-                    "scope": record.scope.iter().map(Name::as_str).collect::<Vec<_>>(),
+                    "scope": scope(record),
                     "not_before": rfc3339(record.not_before_s.saturating_mul(1000)),
                     "not_after": rfc3339(record.not_after_s.saturating_mul(1000)),
                     "issued_by": record.author.as_str(),
@@ -178,8 +200,11 @@ impl Desk {
 
     async fn submit(&self, transaction: &str) -> Result<Value, Problem> {
         let bytes = hex::decode(transaction).map_err(|_| Problem::usage("the transaction is not hexadecimal"))?;
-        if transaction::kind(&bytes) != Ok(Kind::Certificate) {
-            return Err(Problem::usage("only certificate transactions are submitted here"));
+        match transaction::kind(&bytes) {
+            Ok(Kind::Anchor) => return Err(Problem::usage("an anchor comes to the hub with its batch, over MQTT")),
+            Ok(Kind::Genesis) => return Err(Problem::usage("the genesis is made by `plomb-hub init`")),
+            Ok(_) => {}
+            Err(error) => return Err(Problem::usage(format!("this is no transaction: {error}"))),
         }
         match commit(&self.ledger, self.running.as_ref().map(|running| &running.node), bytes).await? {
             Answer::Refused(refused) => Err(Problem::new("refused", refused.to_string())),
@@ -224,14 +249,20 @@ pub(crate) async fn commit(
     answers.pop().ok_or_else(|| Problem::new("io", "the ledger gave no answer"))
 }
 
+/// Gateways by name, points as `gateway/point`.
+fn scope(record: &CertificateRecord) -> Vec<String> {
+    let points = record.points.iter().map(|one| format!("{}/{}", one.gateway, one.point));
+    record.scope.iter().map(ToString::to_string).chain(points).collect()
+}
+
 fn certificate_counts(state: &crate::state::State) -> Value {
     let now_ms = unix_ms();
     let mut counts = std::collections::HashMap::new();
     for (_, record) in state.certificates() {
-        let status = match &record.revoked {
-            Some(_) => "revoked",
-            None if record.covers(now_ms) => "valid",
-            None => "expired",
+        let status = match record.standing(state, now_ms) {
+            Standing::Revoked(_) | Standing::IssuerLeft(_) => "revoked",
+            Standing::Holds => "valid",
+            Standing::OutsideValidity => "expired",
         };
         *counts.entry((record.role, status)).or_insert(0u64) += 1;
     }

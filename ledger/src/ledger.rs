@@ -16,7 +16,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use plomb_seal::{Credential, Hash, LogProof, Logged, Name, Receipt, Unverified, note::VerifierKey, tree};
+use plomb_seal::{Hash, LogProof, Logged, Name, Receipt, Unverified, note::VerifierKey, tree};
 use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
     backends::FileBackend,
@@ -27,13 +27,13 @@ use crate::{
     LedgerError,
     archive::{self, Archived, Beside},
     block::{Block, Head},
-    log,
-    state::{Change, Context, GatewayRecord, History, Refused, State, Verdict},
+    history, log, orders,
+    state::{Admission, Change, Context, GatewayRecord, History, Order, Refused, State, Verdict},
 };
 
 /// The head of every block that admitted something, by the size of the log after it.
 pub(crate) const HEADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("heads");
-/// The state's records: founding, certificates, gateways; by kind and key.
+/// The state's records: founding, certificates, gateways, consortium, registers; by kind and key.
 const RECORDS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("records");
 
 /// The ledger's own clock: the date of the newest checkpoint that was given out between blocks.
@@ -83,6 +83,7 @@ pub struct Ledger {
     published: RwLock<State>,
     head: watch::Sender<Head>,
     certificates: watch::Sender<u64>,
+    orders: watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -119,7 +120,7 @@ impl Ledger {
             newest_ms: head.time_ms.max(given_out_ms),
             failed: false,
         };
-        Ok(Self {
+        let ledger = Self {
             db,
             log_key: signers.log_key(),
             witness_key: signers.witness_key(),
@@ -128,7 +129,30 @@ impl Ledger {
             published: RwLock::new(state),
             head: watch::Sender::new(head),
             certificates: watch::Sender::new(0),
-        })
+            orders: watch::Sender::new(0),
+        };
+        ledger.begin_history()?;
+        Ok(ledger)
+    }
+
+    /// Makes the tables of the history, and fills them from a log that is older than they are.
+    fn begin_history(&self) -> Result<(), LedgerError> {
+        if history::Reader::open(&self.begin_read()?)?.is_some() {
+            return Ok(());
+        }
+        let retold = self.retold()?;
+        let mut txn = self.db.begin_write()?;
+        txn.set_two_phase_commit(true);
+        {
+            let (mut history, mut orders) = (history::Writer::open(&txn)?, orders::Writer::open(&txn)?);
+            for (index, entry) in &retold.lines {
+                history.put(*index, entry)?;
+            }
+            for (leaf, order) in &retold.orders {
+                orders.put(leaf, order)?;
+            }
+        }
+        Ok(txn.commit()?)
     }
 
     /// The height of the last block that the ledger was given.
@@ -171,7 +195,12 @@ impl Ledger {
         let mut applied = Applied::default();
         let mut head = None;
         {
-            let mut tables = Tables { log: log::Writer::open(&txn)?, archive: archive::Writer::open(&txn)? };
+            let mut tables = Tables {
+                log: log::Writer::open(&txn)?,
+                archive: archive::Writer::open(&txn)?,
+                orders: orders::Writer::open(&txn)?,
+                history: history::Writer::open(&txn)?,
+            };
             let context = Context { time_ms, log: &self.log_key, witness: &self.witness_key };
             for (index, transaction) in block.transactions.iter().enumerate() {
                 let beside = beside.get(index).and_then(Option::as_ref);
@@ -195,17 +224,23 @@ impl Ledger {
         Ok(applied)
     }
 
-    fn publish(&self, changes: Vec<(Hash, Change)>, head: Head) {
-        let certificates = changes.iter().any(|(_, change)| !matches!(change, Change::Gateway(..)));
+    fn publish(&self, changes: Vec<(Hash, Vec<Change>)>, head: Head) {
+        let any = |of: fn(&Change) -> bool| changes.iter().any(|(_, changes)| changes.iter().any(of));
+        let certificates =
+            any(|change| matches!(change, Change::Founded(_) | Change::Certificate(..) | Change::Consortium(_)));
+        let orders = any(|change| matches!(change, Change::Register(..)));
         {
             let mut state = self.published.write().unwrap_or_else(PoisonError::into_inner);
-            for (leaf, change) in changes {
-                state.take(&leaf, change);
+            for (leaf, changes) in changes {
+                state.take(&leaf, changes);
             }
         }
         self.head.send_replace(head);
         if certificates {
             self.certificates.send_modify(|count| *count += 1);
+        }
+        if orders {
+            self.orders.send_modify(|count| *count += 1);
         }
     }
 
@@ -235,6 +270,11 @@ impl Ledger {
     /// A counter that grows with every change of who may take part.
     pub fn certificate_changes(&self) -> watch::Receiver<u64> {
         self.certificates.subscribe()
+    }
+
+    /// A counter that grows with every change of what some gateway is to do ([`State::due`]).
+    pub fn order_changes(&self) -> watch::Receiver<u64> {
+        self.orders.subscribe()
     }
 
     /// The newest checkpoint, cosigned anew at this time; `None` before the first block. Never of an earlier
@@ -304,32 +344,6 @@ impl Ledger {
         Ok(logged.map(|Logged { transaction, proof }| Receipt { anchor: transaction, proof }))
     }
 
-    /// The policy, genesis and certificates of a gateway, as one file; `None` if it has no certificate.
-    pub fn credential(&self, gateway: &Name) -> Result<Option<Credential>, LedgerError> {
-        let (genesis, mut issues) = {
-            let state = self.state();
-            let issues: Vec<(i64, Hash)> = state
-                .certificates()
-                .filter(|(_, record)| record.subject == *gateway)
-                .map(|(_, record)| (record.not_before_s, record.transaction))
-                .collect();
-            (state.founding().map(|founding| founding.transaction), issues)
-        };
-        issues.sort_unstable();
-        let skipped = issues.len().saturating_sub(plomb_seal::credential::CERTIFICATES_MAX);
-        let Some(genesis) = genesis.map(|leaf| self.logged(&leaf)).transpose()?.flatten() else {
-            return Ok(None);
-        };
-        let mut certificates = Vec::new();
-        for (_, leaf) in issues.into_iter().skip(skipped) {
-            certificates.extend(self.logged(&leaf)?);
-        }
-        if certificates.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Credential { policy: self.signers.policy(), genesis, certificates }))
-    }
-
     /// A gateway's first archived batch at `from` (epoch, number) or after.
     pub fn archived(&self, gateway: &Name, from: (u32, u64)) -> Result<Option<Archived>, LedgerError> {
         archive::Reader::open(&self.begin_read()?)?.next(gateway, from)
@@ -345,14 +359,16 @@ impl Ledger {
 #[derive(Default)]
 struct Applied {
     answers: Vec<Answer>,
-    changes: Vec<(Hash, Change)>,
+    changes: Vec<(Hash, Vec<Change>)>,
     head: Option<Head>,
 }
 
-/// Log and archive under the block's write transaction.
+/// What admitted transactions are written to, under the block's write transaction.
 struct Tables<'txn> {
     log: log::Writer<'txn>,
     archive: archive::Writer<'txn>,
+    orders: orders::Writer<'txn>,
+    history: history::Writer<'txn>,
 }
 
 impl Tables<'_> {
@@ -362,23 +378,32 @@ impl Tables<'_> {
         transaction: &[u8],
         beside: Option<&Beside>,
         context: Context<'_>,
-        changes: &mut Vec<(Hash, Change)>,
+        applied: &mut Vec<(Hash, Vec<Change>)>,
     ) -> Result<Answer, LedgerError> {
-        let change = match writing.state.apply(transaction, context, self)? {
+        let Admission { changes, line } = match writing.state.apply(transaction, context, self)? {
             Verdict::Known(index) => return Ok(Answer::Known { index }),
             Verdict::Refused(refused) => return Ok(Answer::Refused(refused)),
-            Verdict::Admitted(change) => *change,
+            Verdict::Admitted(admission) => admission,
         };
         let leaf = tree::leaf_hash(transaction);
-        if let Change::Gateway(gateway, record) = &change {
-            if let Err(refused) = batch_continues(writing.state.gateway(gateway), record, beside) {
-                return Ok(Answer::Refused(refused));
+        for change in &changes {
+            match change {
+                Change::Gateway(gateway, record) => {
+                    if let Err(refused) = batch_continues(writing.state.gateway(gateway), record, beside) {
+                        return Ok(Answer::Refused(refused));
+                    }
+                    self.archive.put((gateway, record.epoch, record.batch), &leaf, beside)?;
+                }
+                Change::Order(leaf, order) => self.orders.put(leaf, order)?,
+                Change::Founded(_) | Change::Certificate(..) | Change::Consortium(_) | Change::Register(..) => {}
             }
-            self.archive.put((gateway, record.epoch, record.batch), &leaf, beside)?;
         }
         let index = self.log.append(transaction)?;
-        writing.state.take(&leaf, change.clone());
-        changes.push((leaf, change));
+        if let Some(line) = line {
+            self.history.put(index, &history::Entry { time_ms: context.time_ms, transaction: leaf, line })?;
+        }
+        writing.state.take(&leaf, changes.clone());
+        applied.push((leaf, changes));
         Ok(Answer::Admitted { index })
     }
 }
@@ -416,6 +441,10 @@ impl History for Tables<'_> {
         self.archive.anchor(gateway, epoch, batch)
     }
 
+    fn order(&self, leaf: &Hash) -> Result<Option<Order>, LedgerError> {
+        self.orders.get(leaf)
+    }
+
     fn root(&self, size: u64) -> Result<Hash, LedgerError> {
         self.log.root(size)
     }
@@ -437,16 +466,19 @@ fn create_tables(db: &Database) -> Result<(), LedgerError> {
 }
 
 /// Writes the changed records and the block's head. A record that changed twice is written twice; the
-/// last stays.
-fn store(txn: &WriteTransaction, changes: &[(Hash, Change)], head: &Head) -> Result<(), LedgerError> {
+/// last stays. Orders stand in their own table already.
+fn store(txn: &WriteTransaction, changes: &[(Hash, Vec<Change>)], head: &Head) -> Result<(), LedgerError> {
     let mut records = txn.open_table(RECORDS)?;
-    for (_, change) in changes {
-        let bytes = change.to_bytes();
-        match change {
-            Change::Founded(_) => records.insert((1, [].as_slice()), bytes.as_slice())?,
-            Change::Certificate(fingerprint, _) => records.insert((2, fingerprint.0.as_slice()), bytes.as_slice())?,
-            Change::Gateway(name, _) => records.insert((3, name.as_str().as_bytes()), bytes.as_slice())?,
+    for change in changes.iter().flat_map(|(_, changes)| changes) {
+        let key: (u8, &[u8]) = match change {
+            Change::Founded(_) => (1, &[]),
+            Change::Certificate(fingerprint, _) => (2, &fingerprint.0),
+            Change::Gateway(name, _) => (3, name.as_str().as_bytes()),
+            Change::Consortium(_) => (4, &[]),
+            Change::Register(name, _) => (5, name.as_str().as_bytes()),
+            Change::Order(..) => continue,
         };
+        records.insert(key, change.to_bytes().as_slice())?;
     }
     txn.open_table(HEADS)?.insert(head.size, head.to_bytes().as_slice())?;
     Ok(())

@@ -20,12 +20,13 @@
 //!    checkpoint is signed and cosigned, and all of it is one durable commit.
 //! 5. Only then the receipt is made and published, and the batch acknowledged to the broker.
 //!
-//! Certificates take the same way from step 3 on; they come through the control socket, or, when no hub
-//! runs, straight from the subcommand.
+//! All other transactions take the same way from step 3 on; they come through the control socket, or, when no hub
+//! runs, straight from the subcommand. They get a line in the [history], and configurations and commands a record
+//! of what became of them, in the same commit.
 //!
 //! # Invariants
 //!
-//! - Log, state records, archive, height and signed checkpoint change in one redb transaction, durable at
+//! - Log, state records, orders, history, archive, height and signed checkpoint change in one redb transaction, durable at
 //!   once and in two phases, or not at all. A failed commit ends the process.
 //! - No checkpoint leaves before the log that it speaks of is durable. So no two published checkpoints of
 //!   one file contradict each other.
@@ -40,33 +41,30 @@
 //!
 //! # The rules
 //!
-//! | rule | of | what must hold |
+//! `docs/ledger.md` has each with its meaning. Here is where they are:
+//!
+//! | rules | of | in |
 //! |---|---|---|
-//! | `transaction-form` | all | the bytes are a transaction of a known kind and version |
-//! | `signature` | all | the named key made it |
-//! | `genesis-first`, `genesis-once` | genesis | it stands first, and once |
-//! | `genesis-members` | genesis | distinct members with authorities, a quorum that they can reach |
-//! | `known-author` | certificate | a member signed |
-//! | `certificate-origin` | certificate | it is meant for this ledger |
-//! | `certificate-unique` | issue | never recorded before; the key serves one subject |
-//! | `certificate-role` | issue | a name keeps its role; a gateway has no scope |
-//! | `certificate-validity` | issue | it begins before it ends, and has not ended |
-//! | `certificate-fields-match-x509` | issue | name, key, validity and issuer are those that TLS will show |
-//! | `revoke-known`, `revoke-author` | revoke | it was issued, holds, and by whom it was issued it is revoked |
-//! | `anchor-known-certificate` | anchor | the key is in a current certificate of that gateway |
-//! | `anchor-no-fork` | anchor | no other anchor holds this number |
-//! | `anchor-continuous` | anchor | number, first entry and hash follow the last anchor, or a later epoch begins |
-//! | `anchor-checkpoint` | anchor | the checkpoint it names is this log's |
-//! | `batch-present`, `batch-gateway`, `batch-verifies`, `batch-continues` | batch | rules of the hub that archives, not of the state machine |
+//! | `transaction-size`, `transaction-form`, `signature` | all | `state/rules/mod.rs`, `state/judge/mod.rs` |
+//! | `genesis-first`, `-once`, `-members` | genesis | `state/rules/mod.rs` |
+//! | `member-origin`, `-known-author`, `-base`, `-change`, `-vote-once`, `-votes-max` | votes | `state/rules/member.rs` |
+//! | `known-author`, `certificate-origin`, `-unique`, `-role`, `-validity`, `-fields-match-x509`, `revoke-known`, `revoke-author` | certificates | `state/rules/certificate.rs`, `state/x509.rs` |
+//! | `anchor-known-certificate`, `-no-fork`, `-continuous`, `-epoch`, `-checkpoint` | anchors | `state/rules/anchor.rs` |
+//! | `sealing-origin`, `-known-gateway`, `-serial` | sealing keys | `state/rules/config.rs` |
+//! | `config-origin`, `-known-admin`, `-scope`, `-size`, `-base`, `-recipient`, `-window` | configurations | `state/rules/config.rs` |
+//! | `command-origin`, `-known-operator`, `-scope`, `-size`, `-counter`, `-expiry`, `-recipient`, `-room` | commands | `state/rules/command.rs` |
+//! | `approval-origin`, `-known-operator`, `-known`, `-scope`, `-other-operator`, `-once`, `-in-time`, `-open` | approvals | `state/rules/command.rs` |
+//! | `outcome-origin`, `-known-gateway`, `-current`, `-of`, `-effect`, `-once`, `-released` | outcomes | `state/rules/outcome.rs` |
+//! | `batch-present`, `-gateway`, `-verifies`, `-continues` | batches | rules of the hub that archives, not of the state machine |
 //!
 //! # Deliberately absent
 //!
 //! - **Byzantine tolerance.** The only engine is [`Solo`](engine::Solo): one process, one word. It is
 //!   tamper-evident: a log that is rewritten contradicts checkpoints that gateways carry in their anchors
 //!   and witnesses hold. It is not tamper-proof, and it can refuse service.
-//! - Members added or removed after the genesis; configurations, commands and outcomes.
+//! - Judging what is sealed: only the gateway can read it.
 //! - Witnesses outside this process, log tiles and pages over HTTP.
-//! - Pruning: log and archive grow for ever, in one file.
+//! - Pruning: log, archive and history grow for ever, in one file.
 //! - Protection against an operator who puts back an older copy of the whole file: this node would sign
 //!   another future. Gateways notice (`anchor-checkpoint` refuses their anchors, which name checkpoints
 //!   that the old copy never reached); nothing here prevents it.
@@ -79,10 +77,13 @@ pub mod desk;
 pub mod engine;
 mod error;
 pub mod files;
+mod handed;
+pub mod history;
 pub mod hub;
 pub mod ledger;
 mod log;
 pub mod node;
+mod orders;
 pub mod pki;
 mod replay;
 mod signers;

@@ -1,6 +1,9 @@
 //! X.509: a member's authority, the hub's own certificate, and those that it issues.
 
-use plomb_seal::{Name, PublicKey, transaction::Issue, transaction::Role};
+use plomb_seal::{
+    Name, PublicKey,
+    transaction::{Issue, Role, ScopedPoint},
+};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber,
@@ -41,8 +44,10 @@ pub struct Wish {
     pub subject: Name,
     /// What it is for.
     pub role: Role,
-    /// Which gateways it reaches; empty for all.
+    /// Which gateways it reaches, with all their points.
     pub scope: Vec<Name>,
+    /// Which points of other gateways it reaches; everything, if this and `scope` are empty.
+    pub points: Vec<ScopedPoint>,
     /// For how many days.
     pub days: u32,
 }
@@ -90,9 +95,9 @@ pub fn issue(
         }
     };
     let key = <&[u8; 32]>::try_from(raw.as_slice()).ok().and_then(PublicKey::from_bytes).ok_or(PkiError::Key)?;
-    let Wish { origin, subject, role, scope, .. } = wish.clone();
+    let Wish { origin, subject, role, scope, points, .. } = wish.clone();
     let x509 = certificate.der().to_vec();
-    Ok((Issue { origin, subject, role, scope, key, not_before_s, not_after_s, x509 }, certificate))
+    Ok((Issue { origin, subject, role, scope, points, key, not_before_s, not_after_s, x509 }, certificate))
 }
 
 /// Whose key is certified.

@@ -1,5 +1,5 @@
 //! The power fails at every sync in turn, and a part of what was not synced is lost. After each failure:
-//! log, state and archive agree, and whatever was answered is there.
+//! log, state, history and archive agree, and whatever was answered is there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)] // the disk of this test is small
 
@@ -17,7 +17,10 @@ use plomb_ledger::{
     block::Block,
     ledger::{Answer, Ledger},
 };
-use plomb_seal::{Batch, Hash, Name, Policy, Receipt};
+use plomb_seal::{
+    Batch, Hash, Name, Policy, Receipt, Signed,
+    transaction::{Config, Effect, Outcome, Priority, Role, SealingKey},
+};
 use redb::{Database, StorageBackend};
 
 /// A disk whose power can fail.
@@ -158,6 +161,7 @@ fn work(ledger: &Ledger, world: &World, script: &Script, told: &mut Told) -> Res
     };
     step(vec![world.genesis()], vec![])?;
     step(script.certificates.clone(), vec![])?;
+    step(script.orders.clone(), vec![])?;
     for batches in &script.blocks {
         let anchors = batches.iter().map(|batch| batch.anchor().bytes().to_vec()).collect();
         step(anchors, batches.iter().collect())?;
@@ -167,6 +171,8 @@ fn work(ledger: &Ledger, world: &World, script: &Script, told: &mut Told) -> Res
 
 struct Script {
     certificates: Vec<Vec<u8>>,
+    /// A sealing key, a configuration sealed to it, and what became of that: all in one block.
+    orders: Vec<Vec<u8>>,
     blocks: Vec<Vec<Batch>>,
     gateways: Vec<Name>,
 }
@@ -174,8 +180,41 @@ struct Script {
 fn script(world: &World) -> Script {
     let (mut a, of_a) = world.gateway("gw-a");
     let (mut b, of_b) = world.gateway("gw-b");
+    let (issue, admin) = world.issue("boss", Role::Admin, &[]);
+    let key = [5; 32];
+    let stated = SealingKey { origin: common::ORIGIN.into(), gateway: name("gw-a"), serial: 1, key };
+    let config = Config {
+        origin: common::ORIGIN.into(),
+        gateway: name("gw-a"),
+        base: 0,
+        priority: Priority::Routine,
+        window: None,
+        commitment: Hash([1; 32]),
+        recipient: stated.key_id(),
+        sealed: vec![1; 500],
+        reason: String::new(),
+    };
+    let (stated, config) = (Signed::sign(stated, &a.key), Signed::sign(config, &admin));
+    let outcome = Outcome {
+        origin: common::ORIGIN.into(),
+        gateway: name("gw-a"),
+        of: config.hash(),
+        effect: Effect::Applied,
+        rule: String::new(),
+        detail: String::new(),
+        epoch: 0,
+        seq: 1,
+        time_ms: NOW_MS,
+    };
+    let outcome = Signed::sign(outcome, &a.key);
+    let orders = vec![stated.into_bytes(), config.into_bytes(), outcome.into_bytes()];
     let blocks = (0..4).map(|round| vec![a.batch(1 + round), b.batch(2), a.batch(1)]).collect();
-    Script { certificates: vec![of_a, of_b], blocks, gateways: vec![name("gw-a"), name("gw-b")] }
+    Script {
+        certificates: vec![of_a, of_b, world.sign_issue(&issue)],
+        orders,
+        blocks,
+        gateways: vec![name("gw-a"), name("gw-b")],
+    }
 }
 
 /// Opens what survived, and holds it against what was told.
@@ -246,7 +285,7 @@ fn resumes(image: Vec<u8>, world: &World, script: &Script, policy: &Policy) {
     let disk = Disk::new(image, usize::MAX, 0);
     let ledger = open(&disk, world).unwrap();
     deliver(&ledger, world.genesis());
-    for transaction in &script.certificates {
+    for transaction in script.certificates.iter().chain(&script.orders) {
         deliver(&ledger, transaction.clone());
     }
     let mut told = Told::default();
@@ -256,7 +295,8 @@ fn resumes(image: Vec<u8>, world: &World, script: &Script, policy: &Policy) {
         told.receipts.push((batch.clone(), ledger.receipt(&batch.anchor().hash()).unwrap().unwrap()));
     }
     told.head = ledger.head().borrow().size;
-    assert_eq!(told.head as usize, 1 + script.certificates.len() + script.blocks.iter().flatten().count());
+    let orders = script.certificates.len() + script.orders.len();
+    assert_eq!(told.head as usize, 1 + orders + script.blocks.iter().flatten().count());
     drop(ledger);
     check(disk.survives(), world, script, &told, policy);
 }

@@ -3,11 +3,12 @@
 use alloc::{string::String, vec::Vec};
 
 use crate::{
-    LogProof, Malformed, Policy, PolicyError, ProofError, SIGNED_BYTES_MAX, Unverified,
+    LogProof, Malformed, Policy, PolicyError, ProofError, SIGNED_BYTES_MAX,
     cbor::{Decoder, Encoder},
+    parties::Parties,
     policy::POLICY_BYTES_MAX,
     proof::PROOF_BYTES_MAX,
-    transaction::{Certificate, Genesis, Issue, Role},
+    transaction::{Issue, Role},
     tree,
 };
 
@@ -18,11 +19,12 @@ pub struct Credential {
     pub policy: String,
     /// The ledger's first transaction.
     pub genesis: Logged,
-    /// The gateway's certificates, oldest first.
+    /// The gateway's certificates, oldest first; and, if members that joined later issued some, the votes by which
+    /// the members changed until then.
     pub certificates: Vec<Logged>,
 }
 
-/// The most certificates in a credential: one for each key that a gateway ever had.
+/// The most certificates and votes in a credential: one certificate for each key that a gateway ever had.
 pub const CERTIFICATES_MAX: usize = 64;
 
 /// A transaction with its proof of logging.
@@ -54,6 +56,9 @@ pub enum CredentialError {
     /// The genesis transaction is wrong.
     #[error("genesis: {0}")]
     Genesis(&'static str),
+    /// A vote is wrong, or out of its order.
+    #[error("vote: {0}")]
+    Vote(&'static str),
     /// A certificate transaction is wrong.
     #[error("certificate: {0}")]
     Certificate(&'static str),
@@ -103,14 +108,24 @@ impl Logged {
     }
 
     /// Checks the proof of logging, and that its checkpoint is of `origin`. Gives the index.
-    fn check(&self, what: &'static str, origin: &str, policy: &Policy) -> Result<u64, CredentialError> {
+    pub(crate) fn check(&self, what: &'static str, origin: &str, policy: &Policy) -> Result<u64, CredentialError> {
+        self.dated(what, origin, policy).map(|(index, _)| index)
+    }
+
+    /// As [`check`](Self::check). Gives the date of the checkpoint, too, if the policy's witnesses tell one.
+    pub(crate) fn dated(
+        &self,
+        what: &'static str,
+        origin: &str,
+        policy: &Policy,
+    ) -> Result<(u64, Option<u64>), CredentialError> {
         let failed = |cause| CredentialError::Proof { what, cause };
         let proof = LogProof::parse(&self.proof).map_err(failed)?;
         let trusted = proof.verify(tree::leaf_hash(&self.transaction), policy).map_err(failed)?;
         if trusted.checkpoint.origin != origin {
             return Err(CredentialError::Genesis("the checkpoint is of another ledger than the transaction names"));
         }
-        Ok(proof.index)
+        Ok((proof.index, trusted.witnessed_s))
     }
 }
 
@@ -120,31 +135,15 @@ pub(crate) fn verify_certificates(
     certificates: &[Logged],
     policy: &Policy,
 ) -> Result<Vec<Issue>, CredentialError> {
-    let parsed = Unverified::<Genesis>::parse(&genesis.transaction)?;
-    let founder = parsed.claims().members.first().ok_or(CredentialError::Genesis("it has no members"))?.key;
-    let founding = parsed.verify(&founder)?;
-    let founding = founding.statement();
-    if genesis.check("genesis", &founding.origin, policy)? != 0 {
-        return Err(CredentialError::Genesis("it is not the ledger's first transaction"));
-    }
-    certificates
-        .iter()
-        .map(|logged| {
-            let parsed = Unverified::<Certificate>::parse(&logged.transaction)?;
-            let author = founding.members.iter().find(|member| member.key.id() == parsed.key_id());
-            let author = author.ok_or(CredentialError::Certificate("its author is no member of the ledger"))?;
-            let signed = parsed.verify(&author.key)?;
-            logged.check("certificate", &founding.origin, policy)?;
-            match signed.statement() {
-                Certificate::Issue(issue) if issue.origin != founding.origin => {
-                    Err(CredentialError::Certificate("it was issued for another ledger"))
-                }
-                Certificate::Issue(issue) if issue.role != Role::Gateway => {
-                    Err(CredentialError::Certificate("it is not a gateway's"))
-                }
-                Certificate::Issue(issue) => Ok((**issue).clone()),
-                Certificate::Revoke { .. } => Err(CredentialError::Certificate("it is a revocation")),
+    let parties = Parties::read(genesis, certificates, policy)?;
+    parties
+        .certificates(certificates)
+        .map(|logged| match parties.issue(logged, policy)?.1 {
+            issue if issue.role != Role::Gateway => Err(CredentialError::Certificate("it is not a gateway's")),
+            issue if !issue.points.is_empty() => {
+                Err(CredentialError::Certificate("a gateway's certificate has no points in its scope"))
             }
+            issue => Ok(issue),
         })
         .collect()
 }

@@ -32,6 +32,7 @@ Key = namedtuple("Key", "name id key")
 Signed = namedtuple("Signed", "content kid hash fits")
 Entry = namedtuple("Entry", "version gateway epoch seq previous stamp body")
 Anchor = namedtuple("Anchor", "version gateway epoch batch first_seq count previous head root opened closed checkpoint")
+Vote = namedtuple("Vote", "version origin base change")
 Issue = namedtuple("Issue", "version action origin subject role reach key not_before not_after x509")
 Reached = namedtuple("Reached", "epoch next_seq head next_batch anchor")
 
@@ -125,6 +126,8 @@ BODY = either([1, LINK, RECORD], [2, LINK, [INT, U16, text]], [3, text, many(32,
 ENTRY = [1, name, U32, COUNTER, HASH, [INT, either([0], [1, U32], [2, INT])], BODY]
 ANCHOR = [1, name, U32, COUNTER, COUNTER, number(1, 2**32 - 1), *[HASH] * 3, INT, INT, either(long_text(16384), None)]
 GENESIS = [1, 0, text, many(128, [name, public_key, octets(0, 8192)]), U32]
+MEMBER_CHANGE = either([1, name, public_key, octets(0, 8192)], [2, name], [3, U32])
+VOTE = [1, text, COUNTER, MEMBER_CHANGE]
 ISSUE = [1, 1, text, name, number(1, 5), many(1024, name), public_key, INT, INT, octets(0, 8192)]
 STATEMENT, FRAMES = octets(0, 65536), many(131072, octets(0, 65536))
 LOGGED, BATCH = [STATEMENT, PROOF], [STATEMENT, either(PROOF, None)]
@@ -143,6 +146,13 @@ def statement(raw, kind, shape, made):
     signed = b"\x84\x6aSignature1" + raw[2:end] + b"\x40" + raw[end + 1:-66]
     return Signed(made(*only(payload, shape)), kid, sha256(b"\0", raw),
                   lambda key: sha256(key)[:8] == kid and signature_fits(key, signed, signature))
+
+def content_type(raw):
+    """What the header of a signed statement says it is, or None if that can't be read."""
+    try:
+        return only(only(raw, lambda item: isinstance(item, Tag)).item[0], lambda item: isinstance(item, Map)).pairs[3]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 # Trees, notes, policies, proofs (§4)
 def root(hashes):
@@ -280,18 +290,47 @@ class Verifier:
         self.policy = self.own or in_file
     def ledger(self, genesis, certificates):
         founding = attempt("credential", statement, genesis[0], "member", GENESIS, lambda *items: items)
-        self.origin, members = founding.content[2], [key for _, key, _ in founding.content[3]]
-        must(members and founding.fits(members[0]), "credential")
+        self.origin, members, quorum = founding.content[2:]
+        must(members and founding.fits(members[0][1]), "credential")
         index, origin, _ = attempt("credential", log_proof, genesis[1], founding.hash, self.policy)
         must(index == 0 and origin == self.origin, "credential")
+        votes = [logged for logged in certificates if content_type(logged[0]) == "application/vnd.plomb.vote+cbor"]
+        roll = self.roll(votes, members, quorum)
         self.certificates = []
-        for raw, proof in certificates:
+        for raw, proof in (logged for logged in certificates if logged not in votes):
             signed = attempt("credential", statement, raw, "certificate", ISSUE, Issue)
-            must(signed.fits(self.key(signed, members, "credential")), "credential")
-            _, origin, _ = attempt("credential", log_proof, proof, signed.hash, self.policy)
+            ever = [member for _, present in roll for member in present]
+            author = next((member for member in ever if sha256(member[1])[:8] == signed.kid), None)
+            must(author and signed.fits(author[1]), "credential")
+            index, origin, _ = attempt("credential", log_proof, proof, signed.hash, self.policy)
+            must(author in next(present for since, present in reversed(roll) if since <= index), "credential")
             self.certificates.append(signed.content)
             stated = origin, signed.content.origin, signed.content.role, signed.content.subject
             must(stated == (self.origin, self.origin, 1, self.gateway), "credential")
+    def roll(self, votes, members, quorum):
+        """The members from each index on (check 5.4)."""
+        logged, roll, counts, changes = [], [(0, members)], {}, 0
+        for raw, proof in votes:
+            signed = attempt("credential", statement, raw, "vote", VOTE, Vote)
+            index, origin, _ = attempt("credential", log_proof, proof, signed.hash, self.policy)
+            must(origin == self.origin, "credential")
+            logged.append((index, signed))
+        for index, signed in sorted(logged, key=lambda pair: pair[0]):
+            voter = next((member for member in members if sha256(member[1])[:8] == signed.kid), None)
+            must(voter and signed.fits(voter[1]), "credential")
+            vote = signed.content
+            must((vote.origin, vote.base) == (self.origin, changes), "credential")
+            voters = counts.setdefault(json.dumps(vote.change, default=bytes.hex), set())
+            voters.add(voter[0])
+            if len(voters) < quorum:
+                continue
+            code, *change = vote.change
+            members = (members + [change] if code == 1
+                       else [member for member in members if member[0] != change[0]] if code == 2 else members)
+            quorum = change[0] if code == 3 else quorum
+            counts, changes = {}, changes + 1
+            roll.append((index, members))
+        return roll
     def key(self, signed, keys, check):
         key = next((key for key in keys if sha256(key)[:8] == signed.kid), None)
         must(key, check)

@@ -56,6 +56,7 @@ impl Ledger {
                 subject: gateway(),
                 role: Role::Gateway,
                 scope: Vec::new(),
+                points: Vec::new(),
                 key: key.public(),
                 not_before_s: 0,
                 not_after_s: i64::MAX,

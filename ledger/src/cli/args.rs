@@ -4,6 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+mod register;
+
+pub(crate) use register::*;
+
 /// The hub: guarded MQTT broker, ledger node, archive of batches.
 #[derive(Debug, Parser)]
 #[command(
@@ -46,6 +50,12 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Look into the archive of batches.
     Archive(ArchiveArgs),
+    /// Look things up: who changed what, when, and what came of it.
+    Ledger(LedgerArgs),
+    /// Submit a signed transaction from a file.
+    Submit(SubmitArgs),
+    /// Add and remove members by votes.
+    Member(MemberArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -117,7 +127,7 @@ pub(crate) struct CertifyArgs {
     /// Who it is for: 1 to 64 characters from a-z, 0-9 and '-'.
     #[arg(long, value_name = "NAME")]
     pub(crate) id: String,
-    /// Which gateways it reaches; all if not given. Not for gateways.
+    /// Which gateways, or points of gateways (gw-1/water), it reaches; all if not given. Not for gateways.
     #[arg(long, value_delimiter = ',', value_name = "GATEWAYS")]
     pub(crate) scope: Vec<String>,
     /// For how many days.
@@ -135,6 +145,9 @@ pub(crate) struct CertifyArgs {
     /// Make a new key for a gateway that has one, after a theft or a loss: its journal goes on in a new epoch.
     #[arg(long, group = "whose-key")]
     pub(crate) new_key: bool,
+    /// Certify as the member whose keys are in this folder; as the hub's own if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) member: Option<PathBuf>,
     /// Where the files go; they must not be there yet.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -160,6 +173,9 @@ pub(crate) struct RevokeArgs {
     /// Why; it stands on the ledger for ever.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// Revoke as the member whose keys are in this folder; as the hub's own if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) member: Option<PathBuf>,
     /// Print what was revoked as JSON.
     #[arg(long)]
     pub(crate) json: bool,

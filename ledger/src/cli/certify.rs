@@ -8,7 +8,7 @@ use std::{
 
 use plomb_seal::{
     Hash, Name, PublicKey, Signed,
-    transaction::{Certificate, Issue, Role},
+    transaction::{Certificate, Issue, Role, ScopedPoint},
 };
 use plomb_view::rfc3339;
 use rcgen::{Issuer, KeyPair};
@@ -26,7 +26,9 @@ use super::{
     Failure,
     args::{CertifyArgs, RevokeArgs, RoleArg},
     door::Door,
-    exit, print, print_json,
+    exit,
+    member::file_of,
+    print, print_json,
 };
 
 pub(super) fn certify(args: &CertifyArgs) -> Result<(), Failure> {
@@ -61,7 +63,15 @@ fn wish(args: &CertifyArgs, config: &HubConfig) -> Result<Wish, Failure> {
     let name = |text: &str, option: &str| -> Result<Name, Failure> {
         text.parse().map_err(|error| Failure::new(exit::USAGE, format!("{option}: {error}")))
     };
-    let scope: Vec<Name> = args.scope.iter().map(|text| name(text, "--scope")).collect::<Result<_, _>>()?;
+    let (mut scope, mut points) = (Vec::new(), Vec::new());
+    for text in &args.scope {
+        match text.split_once('/') {
+            None => scope.push(name(text, "--scope")?),
+            Some((gateway, point)) => {
+                points.push(ScopedPoint { gateway: name(gateway, "--scope")?, point: name(point, "--scope")? });
+            }
+        }
+    }
     let role = match args.role {
         RoleArg::Gateway => Role::Gateway,
         RoleArg::Admin => Role::Admin,
@@ -69,10 +79,11 @@ fn wish(args: &CertifyArgs, config: &HubConfig) -> Result<Wish, Failure> {
         RoleArg::Subscriber => Role::Subscriber,
         RoleArg::Auditor => Role::Auditor,
     };
-    if role == Role::Gateway && !scope.is_empty() {
+    if role == Role::Gateway && !args.scope.is_empty() {
         return Err(Failure::new(exit::USAGE, "--scope: a gateway reaches itself alone; leave it out"));
     }
-    Ok(Wish { origin: config.origin.clone(), subject: name(&args.id, "--id")?, role, scope, days: args.days })
+    let subject = name(&args.id, "--id")?;
+    Ok(Wish { origin: config.origin.clone(), subject, role, scope, points, days: args.days })
 }
 
 /// Whose key is certified.
@@ -170,9 +181,10 @@ fn issue(
 ) -> Result<(Issue, Vec<u8>), Failure> {
     let file = |name: &str| args.out.join(name);
     let wrong = |error: pki::PkiError| Failure::new(exit::USAGE, error.to_string());
-    let member = files::read_seed(&config.file(hub::MEMBER_KEY))?;
-    let authority = files::read_text(&config.file(hub::AUTHORITY))?;
-    let issuer = Issuer::from_ca_cert_pem(&authority, files::read_pair(&config.file(hub::AUTHORITY_KEY))?)
+    let of_member = |name: &str| file_of(config, args.member.as_deref(), name);
+    let member = files::read_seed(&of_member(hub::MEMBER_KEY))?;
+    let authority = files::read_text(&of_member(hub::AUTHORITY))?;
+    let issuer = Issuer::from_ca_cert_pem(&authority, files::read_pair(&of_member(hub::AUTHORITY_KEY))?)
         .map_err(|error| wrong(error.into()))?;
     let now_s = unix_ms().div_euclid(1000);
     let made;
@@ -188,7 +200,9 @@ fn issue(
     let (issue, certificate) = pki::issue(wish, &subject, &issuer, now_s).map_err(wrong)?;
     let chain = format!("{}{authority}", certificate.pem());
     written.add(file("client.crt"), |path| files::write_new(path, chain.as_bytes()))?;
-    written.add(file("ca.crt"), |path| files::write_new(path, authority.as_bytes()))?;
+    // Whoever certified, the hub shows a certificate of its own member's authority.
+    let roots = files::read(&config.file(hub::AUTHORITY))?;
+    written.add(file("ca.crt"), |path| files::write_new(path, &roots))?;
     let policy = files::read(&config.file(hub::POLICY))?;
     written.add(file("policy.txt"), |path| files::write_new(path, &policy))?;
     let bytes = Signed::sign(Certificate::Issue(Box::new(issue.clone())), &member).into_bytes();
@@ -230,7 +244,7 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
     if args.reason.is_empty() || args.reason.len() > plomb_seal::reading::TEXT_BYTES_MAX {
         return Err(Failure::new(exit::USAGE, "--reason: say why, in 1 to 256 bytes"));
     }
-    let member = files::read_seed(&config.file(hub::MEMBER_KEY))?;
+    let member = files::read_seed(&file_of(&config, args.member.as_deref(), hub::MEMBER_KEY))?;
     let mut door = Door::open(&config)?;
     let fingerprints = match &args.fingerprint {
         Some(text) => vec![parse_fingerprint(text)?],

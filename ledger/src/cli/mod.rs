@@ -5,6 +5,8 @@ mod args;
 mod certify;
 mod door;
 mod init;
+mod member;
+mod register;
 mod run;
 mod status;
 
@@ -152,6 +154,9 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Revoke(args)) => certify::revoke(&args),
         Some(Command::Status(args)) => status::status(&args),
         Some(Command::Archive(args)) => archive::archive(&args.what),
+        Some(Command::Ledger(args)) => register::ledger(&args.what),
+        Some(Command::Submit(args)) => register::submit(&args),
+        Some(Command::Member(args)) => member::member(&args.what),
     }
 }
 

@@ -7,7 +7,7 @@ use plomb_seal::{Name, transaction::Role};
 use plomb_view::rfc3339;
 use serde_json::{Value, json};
 
-use crate::state::{CertificateRecord, GatewayRecord, State};
+use crate::state::{CertificateRecord, GatewayRecord, Standing, State};
 
 /// A certificate that ends within this many days should be renewed now.
 pub(crate) const RENEW_DAYS: i64 = 60;
@@ -18,7 +18,7 @@ pub(super) fn list(state: &State, broker: Option<&Snapshot>, now_ms: i64) -> Vec
     let mut newest: BTreeMap<&Name, &CertificateRecord> = BTreeMap::new();
     for (_, record) in state.certificates().filter(|(_, record)| record.role == Role::Gateway) {
         let best = newest.entry(&record.subject).or_insert(record);
-        if rank(record) > rank(best) {
+        if rank(record, state) > rank(best, state) {
             *best = record;
         }
     }
@@ -29,7 +29,7 @@ pub(super) fn list(state: &State, broker: Option<&Snapshot>, now_ms: i64) -> Vec
             let place = place(state.gateway(name));
             let about = json!({
                 "gateway": name.as_str(),
-                "certificate": self::certificate(certificate, now_ms),
+                "certificate": self::certificate(certificate, state, now_ms),
                 "taken_over": taken_over.map(self::taken_over),
             });
             plomb_view::joined(about, place)
@@ -37,23 +37,24 @@ pub(super) fn list(state: &State, broker: Option<&Snapshot>, now_ms: i64) -> Vec
         .collect()
 }
 
-/// One that holds counts before one that is revoked, then the one that holds longest.
-fn rank(record: &CertificateRecord) -> (bool, i64) {
-    (record.revoked.is_none(), record.not_after_s)
+/// One that was not taken away counts before one that was, then the one that holds longest.
+fn rank(record: &CertificateRecord, state: &State) -> (bool, i64) {
+    let taken_away = matches!(record.standing(state, 0), Standing::Revoked(_) | Standing::IssuerLeft(_));
+    (!taken_away, record.not_after_s)
 }
 
-fn certificate(record: &CertificateRecord, now_ms: i64) -> Value {
+fn certificate(record: &CertificateRecord, state: &State, now_ms: i64) -> Value {
     let until_ms = record.not_after_s.saturating_mul(1000);
-    let state = match &record.revoked {
-        Some(_) => "revoked",
-        None if !record.covers(now_ms) => "expired",
-        None if until_ms.saturating_sub(now_ms) < RENEW_DAYS * DAY_MS => "ends-soon",
-        None => "valid",
+    let (status, reason) = match record.standing(state, now_ms) {
+        Standing::Revoked(reason) => ("revoked", Some(reason.to_owned())),
+        Standing::IssuerLeft(issuer) => {
+            ("revoked", Some(format!("{issuer}, who issued it, is no member any more: another member must certify it")))
+        }
+        Standing::OutsideValidity => ("expired", None),
+        Standing::Holds if until_ms.saturating_sub(now_ms) < RENEW_DAYS * DAY_MS => ("ends-soon", None),
+        Standing::Holds => ("valid", None),
     };
-    json!({
-        "state": state, "until": rfc3339(until_ms),
-        "reason": record.revoked.as_ref().map(|revoked| revoked.reason.as_str()),
-    })
+    json!({ "state": status, "until": rfc3339(until_ms), "reason": reason })
 }
 
 fn place(record: Option<&GatewayRecord>) -> Value {

@@ -6,7 +6,7 @@ use plomb_broker::{Admission, Identity, Refused, Role, Scope};
 use plomb_seal::{Hash, transaction};
 use tokio::sync::watch;
 
-use crate::ledger::Ledger;
+use crate::{ledger::Ledger, state::Standing};
 
 /// Answers from the certificates that the ledger records.
 #[derive(Debug)]
@@ -27,11 +27,13 @@ impl Admission for LedgerAdmission {
         let fingerprint = Hash::of(certificate_der);
         let state = self.ledger.state();
         let record = state.certificate(&fingerprint).ok_or(Refused::Unknown)?;
-        if let Some(revoked) = &record.revoked {
-            return Err(Refused::Revoked { reason: revoked.reason.clone() });
-        }
-        if !record.covers((self.now_ms)()) {
-            return Err(Refused::OutsideValidity);
+        match record.standing(&state, (self.now_ms)()) {
+            Standing::Holds => {}
+            Standing::Revoked(reason) => return Err(Refused::Revoked { reason: reason.into() }),
+            Standing::IssuerLeft(issuer) => {
+                return Err(Refused::Revoked { reason: format!("{issuer}, who issued it, is no member any more") });
+            }
+            Standing::OutsideValidity => return Err(Refused::OutsideValidity),
         }
         let role = match record.role {
             transaction::Role::Gateway => Role::Gateway,
@@ -40,8 +42,9 @@ impl Admission for LedgerAdmission {
             transaction::Role::Subscriber => Role::Subscriber,
             transaction::Role::Auditor => Role::Auditor,
         };
+        // The broker knows no single points: a scope of points alone reaches no topic of a whole gateway.
         let scope = match record.scope.as_slice() {
-            [] => Scope::All,
+            [] if record.points.is_empty() => Scope::All,
             gateways => Scope::Gateways(gateways.iter().map(ToString::to_string).collect()),
         };
         Ok(Identity { id: record.subject.to_string(), role, scope, fingerprint: fingerprint.0 })

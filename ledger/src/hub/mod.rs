@@ -126,7 +126,7 @@ impl Hub {
             certificate_chain: certificates(&config.tls.certificate)?,
             private_key: PrivateKeyDer::from_pem_slice(&files::read_secret(&config.tls.key)?)
                 .map_err(|error| FileError::content(&config.tls.key, error.to_string()))?,
-            client_roots: certificates(&config.tls.client_roots)?,
+            client_roots: client_roots(&config, &ledger)?,
             limits: config.limits.clone(),
         };
         let admission = Arc::new(LedgerAdmission::new(ledger.clone(), unix_ms));
@@ -242,6 +242,18 @@ pub const AUTHORITY_KEY: &str = "ca.key";
 pub const AUTHORITY: &str = "ca.crt";
 /// The policy for verifiers.
 pub const POLICY: &str = "policy.txt";
+
+/// The authorities whose certificates TLS lets in, for the ledger to judge: those in the file, and the members'.
+fn client_roots(config: &HubConfig, ledger: &Ledger) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let mut roots = certificates(&config.tls.client_roots)?;
+    for member in ledger.state().members() {
+        let authority = CertificateDer::from(member.authority.clone());
+        if !roots.contains(&authority) {
+            roots.push(authority);
+        }
+    }
+    Ok(roots)
+}
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files::read(path)?).collect();

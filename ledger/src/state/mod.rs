@@ -4,22 +4,36 @@
 //! has no clock and no I/O of its own: what it must know of the log it asks of a [`History`]. Every node
 //! that applies the same transactions in the same order comes to the same [`State::hash`].
 //!
-//! A transaction is admitted as a [`Change`], one record that it writes. What is refused writes nothing.
+//! A transaction is admitted as an [`Admission`]: the records that it writes, and its line in the history. What is
+//! refused writes nothing.
+//!
+//! Configurations and commands stay known for ever, but not in memory: the state holds what each gateway has yet to
+//! do ([`Register`]), the history the rest ([`Order`]).
 
+mod judge;
+mod line;
 mod record;
 mod rules;
+mod status;
 mod x509;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use plomb_seal::{
-    Anchor, Hash, KeyId, Malformed, Name, Unverified,
+    Hash, KeyId, Name,
     note::VerifierKey,
-    transaction::{self, Certificate, Genesis, Kind, Role},
+    transaction::{Member, Role},
     tree,
 };
 
-pub use record::{CertificateRecord, Change, Founding, GatewayRecord, Revocation};
+pub use line::Line;
+pub use record::{
+    Admitted, Answered, Approved, Ballot, COMMANDS_OPEN_MAX, CONFIGS_PENDING_MAX, CertificateRecord, Change,
+    CommandRecord, ConfigRecord, Consortium, FORMER_MAX, Former, Founding, GatewayRecord, OpenCommand, Order,
+    PendingConfig, Register, Revocation, Sealing, VOTES_OPEN_MAX,
+};
+pub use rules::{COMMAND_LIFE_DAYS_MAX, COUNTER_STEP_MAX, SEALED_BYTES_MIN, WINDOW_AHEAD_DAYS_MAX};
+pub use status::{Due, Standing, Status};
 
 /// The most certificates that a ledger records.
 pub const CERTIFICATES_MAX: usize = 262_144;
@@ -61,6 +75,9 @@ pub trait History {
     /// The hash of the anchor that holds this number.
     fn anchor(&self, gateway: &Name, epoch: u32, batch: u64) -> Result<Option<Hash>, Self::Error>;
 
+    /// The configuration or command with this leaf hash.
+    fn order(&self, leaf: &Hash) -> Result<Option<Order>, Self::Error>;
+
     /// The root over the first `size` leaves; asked only for `size` up to [`size`](Self::size).
     fn root(&self, size: u64) -> Result<Hash, Self::Error>;
 }
@@ -79,12 +96,21 @@ pub struct Context<'a> {
 /// What becomes of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It holds, and writes this record.
-    Admitted(Box<Change>),
+    /// It holds, and does this.
+    Admitted(Admission),
     /// The same bytes stand in the log already, at this index. Nothing is written.
     Known(u64),
     /// It breaks a rule. Nothing is written.
     Refused(Refused),
+}
+
+/// What an admitted transaction does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// The records that it writes, in order.
+    pub changes: Vec<Change>,
+    /// Its line in the history. Anchors have none: the archive lists them.
+    pub line: Option<Line>,
 }
 
 /// Why a transaction is not admitted, or can't be judged.
@@ -108,6 +134,8 @@ pub struct State {
     by_key: BTreeMap<KeyId, BTreeSet<Hash>>,
     roles: BTreeMap<Name, Role>,
     gateways: BTreeMap<Name, GatewayRecord>,
+    consortium: Option<Consortium>,
+    registers: BTreeMap<Name, Register>,
     hash: Hash,
 }
 
@@ -120,6 +148,8 @@ impl Default for State {
             by_key: BTreeMap::new(),
             roles: BTreeMap::new(),
             gateways: BTreeMap::new(),
+            consortium: None,
+            registers: BTreeMap::new(),
             hash: Hash::ZERO,
         }
     }
@@ -137,16 +167,16 @@ impl State {
             return Ok(Verdict::Known(index));
         }
         match self.judge(transaction, context, history) {
-            Ok(change) => Ok(Verdict::Admitted(Box::new(change))),
+            Ok(admission) => Ok(Verdict::Admitted(admission)),
             Err(Stop::Refused(refused)) => Ok(Verdict::Refused(refused)),
             Err(Stop::History(error)) => Err(error),
         }
     }
 
-    /// Writes an admitted change. `leaf` is the transaction's leaf hash.
-    pub fn take(&mut self, leaf: &Hash, change: Change) {
-        self.hash = change.chain(&self.hash, leaf);
-        self.put(change);
+    /// Writes what an admitted transaction changes. `leaf` is its leaf hash.
+    pub fn take(&mut self, leaf: &Hash, changes: Vec<Change>) {
+        self.hash = record::chain(&self.hash, leaf, &changes);
+        changes.into_iter().for_each(|change| self.put(change));
     }
 
     /// Puts a record back as it was stored, without moving the state hash.
@@ -161,6 +191,12 @@ impl State {
             Change::Gateway(gateway, record) => {
                 self.gateways.insert(gateway, record);
             }
+            Change::Consortium(consortium) => self.consortium = Some(*consortium),
+            Change::Register(gateway, register) => {
+                self.registers.insert(gateway, *register);
+            }
+            // Kept in the history alone.
+            Change::Order(..) => {}
         }
     }
 
@@ -169,7 +205,7 @@ impl State {
     }
 
     /// The hash that binds every change so far, in order: [`Hash::ZERO`] at first, then SHA-256 of the
-    /// hash before, the transaction's leaf hash and the change's deterministic CBOR.
+    /// hash before, the transaction's leaf hash and the deterministic CBOR of what it changed.
     pub fn hash(&self) -> Hash {
         self.hash
     }
@@ -177,6 +213,25 @@ impl State {
     /// Who founded the ledger, once it is founded.
     pub fn founding(&self) -> Option<&Founding> {
         self.founding.as_ref()
+    }
+
+    /// The members, as the genesis and the votes since then have it.
+    pub fn members(&self) -> &[Member] {
+        match (&self.consortium, &self.founding) {
+            (Some(consortium), _) => &consortium.members,
+            (None, Some(founding)) => &founding.members,
+            (None, None) => &[],
+        }
+    }
+
+    /// Members, quorum and undecided votes; `None` before the genesis.
+    pub fn consortium(&self) -> Option<Consortium> {
+        self.consortium.clone().or_else(|| self.founding.as_ref().map(Consortium::founded))
+    }
+
+    /// What a gateway was told to do, and to which key it is sealed to.
+    pub fn register(&self, gateway: &Name) -> Option<&Register> {
+        self.registers.get(gateway)
     }
 
     /// The certificate with this fingerprint.
@@ -207,111 +262,6 @@ impl State {
 
     /// The certificate by which a key signs for a gateway at this time (rule `anchor-known-certificate`).
     pub fn gateway_certificate(&self, gateway: &Name, key: KeyId, time_ms: i64) -> Result<&CertificateRecord, Refused> {
-        rules::anchor_known_certificate(self, gateway, key, time_ms)
+        rules::holder("anchor-known-certificate", self, (Role::Gateway, Some(gateway)), key, time_ms)
     }
-
-    fn judge<H: History>(
-        &self,
-        transaction: &[u8],
-        context: Context<'_>,
-        history: &H,
-    ) -> Result<Change, Stop<H::Error>> {
-        let kind = transaction::kind(transaction).map_err(|error| transaction_form(&error))?;
-        rules::genesis_first(self, kind)?;
-        match kind {
-            Kind::Genesis => Ok(self.judge_genesis(transaction)?),
-            Kind::Certificate => Ok(self.judge_certificate(transaction, context)?),
-            Kind::Anchor => self.judge_anchor(transaction, context, history),
-        }
-    }
-
-    fn judge_genesis(&self, transaction: &[u8]) -> Result<Change, Refused> {
-        rules::genesis_once(self)?;
-        let parsed = Unverified::<Genesis>::parse(transaction).map_err(|error| transaction_form(&error))?;
-        rules::genesis_members(parsed.claims())?;
-        let Some(founder) = parsed.claims().members.first().map(|member| member.key) else {
-            return Err(Refused::new("genesis-members", "a ledger needs at least one member"));
-        };
-        let signed = parsed.verify(&founder).map_err(|error| signature(&error))?;
-        let Genesis { origin, members, quorum } = signed.statement().clone();
-        Ok(Change::Founded(Founding { origin, members, quorum, transaction: signed.hash() }))
-    }
-
-    fn judge_certificate(&self, transaction: &[u8], context: Context<'_>) -> Result<Change, Refused> {
-        let parsed = Unverified::<Certificate>::parse(transaction).map_err(|error| transaction_form(&error))?;
-        let author = rules::known_author(self, parsed.key_id())?;
-        let signed = parsed.verify(&author.key).map_err(|error| signature(&error))?;
-        match signed.statement() {
-            Certificate::Issue(issue) => {
-                rules::certificate_origin(self, &issue.origin)?;
-                rules::certificate_unique(self, issue)?;
-                rules::certificate_role(self, issue)?;
-                rules::certificate_validity(issue, context.time_ms)?;
-                x509::certificate_fields_match_x509(issue, author)?;
-                let record = CertificateRecord {
-                    subject: issue.subject.clone(),
-                    role: issue.role,
-                    scope: issue.scope.clone(),
-                    key: issue.key,
-                    not_before_s: issue.not_before_s,
-                    not_after_s: issue.not_after_s,
-                    author: author.name.clone(),
-                    transaction: signed.hash(),
-                    revoked: None,
-                };
-                Ok(Change::Certificate(issue.fingerprint(), Box::new(record)))
-            }
-            Certificate::Revoke { origin, fingerprint, reason } => {
-                rules::certificate_origin(self, origin)?;
-                let found = rules::revoke_known(self, fingerprint)?;
-                rules::revoke_author(found, author)?;
-                let revoked = Some(Revocation { reason: reason.clone(), time_ms: context.time_ms });
-                Ok(Change::Certificate(*fingerprint, Box::new(CertificateRecord { revoked, ..found.clone() })))
-            }
-        }
-    }
-
-    fn judge_anchor<H: History>(
-        &self,
-        transaction: &[u8],
-        context: Context<'_>,
-        history: &H,
-    ) -> Result<Change, Stop<H::Error>> {
-        let parsed = Unverified::<Anchor>::parse(transaction).map_err(|error| transaction_form(&error))?;
-        let certificate =
-            rules::anchor_known_certificate(self, &parsed.claims().gateway, parsed.key_id(), context.time_ms)?;
-        let signed = parsed.verify(&certificate.key).map_err(|error| signature(&error))?;
-        let anchor = signed.statement();
-        let held = history.anchor(&anchor.gateway, anchor.epoch, anchor.batch).map_err(Stop::History)?;
-        rules::anchor_no_fork(anchor, held)?;
-        rules::anchor_continuous(self.gateway(&anchor.gateway), anchor)?;
-        rules::anchor_epoch(self.gateway(&anchor.gateway), anchor)?;
-        if let Some(note) = &anchor.checkpoint {
-            let checkpoint = rules::anchor_checkpoint_signed(note, context.log)?;
-            rules::anchor_checkpoint_present(&checkpoint, history.size())?;
-            rules::anchor_checkpoint_dated(note, context.witness, context.time_ms)?;
-            let root = history.root(checkpoint.size).map_err(Stop::History)?;
-            rules::anchor_checkpoint_root(&checkpoint, &root)?;
-        }
-        let record = GatewayRecord {
-            epoch: anchor.epoch,
-            batch: anchor.batch,
-            last_seq: anchor.last_seq(),
-            anchor: signed.hash(),
-            head: anchor.head,
-            closed_ms: anchor.closed_ms,
-            anchored_ms: context.time_ms,
-        };
-        Ok(Change::Gateway(anchor.gateway.clone(), record))
-    }
-}
-
-/// Rule `transaction-form`: the bytes are a transaction of a known kind and version.
-fn transaction_form(error: &Malformed) -> Refused {
-    Refused::new("transaction-form", format!("{error}; the sender's program is broken or too new for this ledger"))
-}
-
-/// Rule `signature`: the key that the header names made the signature.
-fn signature(error: &Malformed) -> Refused {
-    Refused::new("signature", error.to_string())
 }

@@ -10,7 +10,7 @@ use plomb_seal::{
     Batch, Chain, Clock, Event, Hash, Name, Signed, SigningKey, Stamp,
     batch::Place,
     entry::Occurrence,
-    transaction::{Certificate, Genesis, Issue, Member, Role},
+    transaction::{Certificate, Genesis, Issue, Member, Role, ScopedPoint},
 };
 use rcgen::{Issuer, KeyPair, PKCS_ED25519};
 
@@ -74,8 +74,11 @@ impl World {
     }
 
     pub fn issue_for(&self, pair: &KeyPair, id: &str, role: Role, scope: &[&str]) -> Issue {
-        let scope = scope.iter().map(|id| name(id)).collect();
-        let wish = Wish { origin: ORIGIN.into(), subject: name(id), role, scope, days: 30 };
+        let (points, gateways): (Vec<&str>, Vec<&str>) = scope.iter().partition(|one| one.contains('/'));
+        let scope = gateways.into_iter().map(name).collect();
+        let points = points.into_iter().filter_map(|one| one.split_once('/'));
+        let points = points.map(|(gateway, point)| ScopedPoint { gateway: name(gateway), point: name(point) });
+        let wish = Wish { origin: ORIGIN.into(), subject: name(id), role, scope, points: points.collect(), days: 30 };
         pki::issue(&wish, &SubjectKey::Pair(pair), &self.issuer, NOW_S).unwrap().0
     }
 

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod operating;
+mod register;
 
 use std::{
     net::SocketAddr,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, missing_docs, unreachable_pub)]
 
+mod dossier;
 mod street;
 mod vectors;
 

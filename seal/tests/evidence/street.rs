@@ -7,7 +7,7 @@ use plomb_seal::{
     entry::Occurrence,
     export::{Anchored, Scope, Writer},
     note::{Checkpoint, KeyUse, VerifierKey, cosign},
-    transaction::{Certificate, Genesis, Issue, Member, Role},
+    transaction::{Certificate, Genesis, Issue, Member, MemberChange, Role, Vote},
     tree,
 };
 
@@ -58,18 +58,45 @@ impl Street {
 
     /// A certificate for the gateway's key, on the ledger.
     pub fn issue(&mut self, not_before_s: i64, not_after_s: i64) -> Logged {
+        self.issue_by(&SigningKey::from_seed(&[4; 32]), not_before_s, not_after_s)
+    }
+
+    pub fn issue_by(&mut self, member: &SigningKey, not_before_s: i64, not_after_s: i64) -> Logged {
         let issue = Issue {
             origin: ORIGIN.into(),
             subject: name("gw-1"),
             role: Role::Gateway,
             scope: Vec::new(),
+            points: Vec::new(),
             key: self.gateway.public(),
             not_before_s,
             not_after_s,
             x509: b"an X.509 certificate, DER".to_vec(),
         };
-        let member = SigningKey::from_seed(&[4; 32]);
-        self.logged(Signed::sign(Certificate::Issue(Box::new(issue)), &member).into_bytes())
+        self.logged(Signed::sign(Certificate::Issue(Box::new(issue)), member).into_bytes())
+    }
+
+    /// Another member joins, the founder leaves, and the newcomer certifies the gateway: from now on only that
+    /// certificate and the votes behind it are in the credential.
+    pub fn hand_over(&mut self) {
+        let [founder, newcomer] = [4, 8].map(|seed| SigningKey::from_seed(&[seed; 32]));
+        let retailer =
+            Member { name: name("retailer"), key: newcomer.public(), authority: b"another authority, DER".to_vec() };
+        let votes = [
+            (0, MemberChange::Add(Box::new(retailer)), &founder),
+            (1, MemberChange::Quorum(2), &founder),
+            (2, MemberChange::Quorum(1), &founder),
+            (2, MemberChange::Quorum(1), &newcomer),
+            (3, MemberChange::Remove(name("utility")), &newcomer),
+        ];
+        self.credential.certificates.clear();
+        for (base, change, voter) in votes {
+            let vote = Vote { origin: ORIGIN.into(), base, change };
+            let logged = self.logged(Signed::sign(vote, voter).into_bytes());
+            self.credential.certificates.push(logged);
+        }
+        let issued = self.issue_by(&newcomer, NOW_S as i64 - 86_400, NOW_S as i64 + 365 * 86_400);
+        self.credential.certificates.push(issued);
     }
 
     pub fn policy_text(&self) -> String {
@@ -92,7 +119,7 @@ impl Street {
         LogProof { index: index as u64, path: tree::inclusion_path(&hashes, index).unwrap(), note }
     }
 
-    fn logged(&mut self, transaction: Vec<u8>) -> Logged {
+    pub fn logged(&mut self, transaction: Vec<u8>) -> Logged {
         let proof = self.log_transaction(transaction.clone()).to_text();
         Logged { transaction, proof }
     }

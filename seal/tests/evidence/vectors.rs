@@ -2,7 +2,15 @@
 
 use std::{fs, path::PathBuf};
 
-use plomb_seal::{Signed, export::Scope};
+use plomb_seal::{
+    Signed, SigningKey,
+    export::Scope,
+    transaction::{
+        Approval, Certificate, Command, Config, Effect, Issue, MemberChange, Outcome, Priority, Role, SALT_BYTES,
+        ScopedPoint, SealingKey, Vote, Window, commitment,
+    },
+    verify::{Expect, Trust, Verdict, verify},
+};
 
 use super::street::{Street, name};
 
@@ -17,7 +25,6 @@ fn dates_that_contradict() -> Vec<u8> {
     street.export_all()
 }
 
-/// With `PLOMB_WRITE_VECTORS=1` the files are written anew; else they must be as they are made.
 #[test]
 fn the_vectors_beside_the_document_are_what_this_program_makes() {
     let mut street = Street::new().rounds(2);
@@ -55,6 +62,120 @@ fn the_vectors_beside_the_document_are_what_this_program_makes() {
     files.push(("incomplete-dates.plomb", dates_that_contradict()));
     assert_eq!(removed.0.entries().iter().map(Signed::bytes).count(), 4);
 
+    keep(files);
+}
+
+/// A ledger whose members changed before the gateway was certified.
+#[test]
+fn the_exports_with_votes_beside_the_document_are_what_this_program_makes() {
+    let mut street = Street::new();
+    street.hand_over();
+    let mut street = street.rounds(2);
+    let proved = street.export_all();
+    let policy = street.policy();
+    let judged = |bytes: &[u8]| verify(bytes, Trust::Own(&policy), Expect::default());
+    assert_eq!(judged(&proved).verdict, Verdict::Proved, "{:?}", judged(&proved).first_bad);
+    let without = |street: &mut Street, left_out: usize| {
+        let logged = street.credential.certificates.remove(left_out);
+        let export = street.export_all();
+        street.credential.certificates.insert(left_out, logged);
+        export
+    };
+    // Nothing shows that a last vote was left out: as with revocations, the ledger took what it took.
+    assert_eq!(judged(&without(&mut street, 4)).verdict, Verdict::Proved);
+    for left_out in 0..4 {
+        let fault = judged(&without(&mut street, left_out)).first_bad.unwrap();
+        assert_eq!((fault.check, fault.item), ("credential", 1), "{left_out}: {}", fault.detail);
+    }
+    // What the founder certified before it left holds; what it certifies after that does not, though it is logged.
+    let late = street.issue(0, i64::MAX);
+    let mut forged = street.credential.clone();
+    forged.certificates.push(late);
+    std::mem::swap(&mut street.credential, &mut forged);
+    let left = street.export_all();
+    assert!(judged(&left).first_bad.unwrap().detail.contains("no member of the ledger then"));
+    std::mem::swap(&mut street.credential, &mut forged);
+    keep(vec![
+        ("proved-joined.plomb", proved),
+        ("tampered-joined-vote.plomb", without(&mut street, 3)),
+        ("tampered-joined-left.plomb", left),
+    ]);
+}
+
+/// One transaction of each kind that a ledger takes beside anchors; `docs/ledger.md` has them byte by byte.
+#[test]
+fn the_transactions_beside_the_document_are_what_this_program_makes() {
+    let key = |n: u8| SigningKey::from_seed(&[n; 32]);
+    let (gateway, member, admin, operator, second) = (key(3), key(4), key(5), key(6), key(7));
+    let origin = || "ledger.example/street".to_owned();
+    let (sealing, salt) = ([9; 32], [8; SALT_BYTES]);
+    let vote = Vote { origin: origin(), base: 0, change: MemberChange::Quorum(1) };
+    let issue = Issue {
+        origin: origin(),
+        subject: name("plumber"),
+        role: Role::Operator,
+        scope: vec![name("gw-2")],
+        points: vec![ScopedPoint { gateway: name("gw-1"), point: name("cellar-water") }],
+        key: operator.public(),
+        not_before_s: 1_779_913_600,
+        not_after_s: 1_811_536_000,
+        x509: b"an X.509 certificate, DER".to_vec(),
+    };
+    let stated = SealingKey { origin: origin(), gateway: name("gw-1"), serial: 1, key: sealing };
+    let config = Config {
+        origin: origin(),
+        gateway: name("gw-1"),
+        base: 0,
+        priority: Priority::Urgent,
+        window: Some(Window { from_ms: 1_780_012_800_000, until_ms: 1_780_016_400_000 }),
+        commitment: commitment(&salt, b"[gateway]\n"),
+        recipient: stated.key_id(),
+        // In place of what HPKE would make: encapsulated key, salt and content, tag.
+        sealed: vec![0xaa; 32 + SALT_BYTES + 10 + 16],
+        reason: "first configuration".into(),
+    };
+    let command = Command {
+        origin: origin(),
+        gateway: name("gw-1"),
+        point: name("cellar-water"),
+        verb: name("valve"),
+        counter: 1,
+        expires_ms: 1_780_099_200_000,
+        needs: 2,
+        commitment: commitment(&salt, b"close"),
+        recipient: stated.key_id(),
+        sealed: vec![0xbb; 32 + SALT_BYTES + 5 + 16],
+        reason: "burst pipe".into(),
+    };
+    let (config, command) = (Signed::sign(config, &admin), Signed::sign(command, &operator));
+    let approval = Approval { origin: origin(), of: command.hash() };
+    let outcome = Outcome {
+        origin: origin(),
+        gateway: name("gw-1"),
+        of: config.hash(),
+        effect: Effect::RolledBack,
+        rule: "confirm-hub".into(),
+        detail: "the hub was out of reach for 300 s".into(),
+        epoch: 0,
+        seq: 12,
+        time_ms: 1_780_013_160_000,
+    };
+    keep(vec![
+        ("transaction-vote.cose", Signed::sign(vote, &member).into_bytes()),
+        (
+            "transaction-certificate-points.cose",
+            Signed::sign(Certificate::Issue(Box::new(issue)), &member).into_bytes(),
+        ),
+        ("transaction-sealing-key.cose", Signed::sign(stated, &gateway).into_bytes()),
+        ("transaction-config.cose", config.into_bytes()),
+        ("transaction-command.cose", command.into_bytes()),
+        ("transaction-approval.cose", Signed::sign(approval, &second).into_bytes()),
+        ("transaction-outcome.cose", Signed::sign(outcome, &gateway).into_bytes()),
+    ]);
+}
+
+/// With `PLOMB_WRITE_VECTORS=1` the files are written anew; else they must be as they are made.
+fn keep(files: Vec<(&str, Vec<u8>)>) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/vectors");
     for (file, bytes) in files {
         let path = folder.join(file);

@@ -61,6 +61,7 @@ fn export(entries: usize) -> Option<Vec<u8>> {
         subject: "gw-1".parse().ok()?,
         role: Role::Gateway,
         scope: Vec::new(),
+        points: Vec::new(),
         key: gateway.public(),
         not_before_s: 0,
         not_after_s: i64::MAX,

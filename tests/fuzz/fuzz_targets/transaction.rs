@@ -1,0 +1,37 @@
+//! Any bytes as the payload of each transaction of the ledger, as a whole one, and as a dossier: no panic, and what is read is
+//! written to the byte again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use plomb_seal::{
+    Anchor, Dossier, Statement,
+    cbor::{Decoder, Encoder},
+    transaction::{self, Approval, Certificate, Command, Config, Genesis, Outcome, SealingKey, Vote},
+};
+
+fn read_once<T: Statement>(payload: &[u8]) {
+    let mut from = Decoder::new(payload);
+    if let Ok(statement) = T::decode(&mut from)
+        && from.is_empty()
+    {
+        let mut out = Encoder::new();
+        statement.encode(&mut out);
+        assert_eq!(out.finish(), payload);
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = transaction::kind(bytes);
+    if let Ok(dossier) = Dossier::parse(bytes) {
+        assert_eq!(dossier.to_bytes(), bytes);
+    }
+    read_once::<Genesis>(bytes);
+    read_once::<Vote>(bytes);
+    read_once::<Certificate>(bytes);
+    read_once::<Anchor>(bytes);
+    read_once::<SealingKey>(bytes);
+    read_once::<Config>(bytes);
+    read_once::<Command>(bytes);
+    read_once::<Approval>(bytes);
+    read_once::<Outcome>(bytes);
+});
