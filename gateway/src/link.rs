@@ -168,9 +168,25 @@ pub async fn drive<S: Session>(session: &mut S, link: &mut Link, on_event: impl 
     drive_until(session, link, std::future::pending(), |_| {}, on_event).await
 }
 
+/// As [`drive`], for a session that only listens: what came before it began is meant for it too.
+pub async fn listen<S: Session>(session: &mut S, link: &mut Link, on_event: impl FnMut(S::Event)) -> io::Result<()> {
+    run(session, link, std::future::pending(), |_| {}, on_event).await
+}
+
 /// As [`drive`]; when `stop` comes first, `on_stop` may ask the session to end early. The session
 /// then still leaves the line as it should be.
 pub async fn drive_until<S: Session>(
+    session: &mut S,
+    link: &mut Link,
+    stop: impl Future<Output = ()>,
+    on_stop: impl FnOnce(&mut S),
+    on_event: impl FnMut(S::Event),
+) -> io::Result<()> {
+    link.drop_stale().await?;
+    run(session, link, stop, on_stop, on_event).await
+}
+
+async fn run<S: Session>(
     session: &mut S,
     link: &mut Link,
     stop: impl Future<Output = ()>,
@@ -182,7 +198,6 @@ pub async fn drive_until<S: Session>(
     let origin = tokio::time::Instant::now();
     let now = || Instant::from_duration(origin.elapsed());
     let mut buffer = [0; READ_BYTES];
-    link.drop_stale().await?;
     session.start(now());
     loop {
         while let Some(event) = session.poll_event() {

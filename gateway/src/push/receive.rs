@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     ask::port::advice,
     config::{self, Protocol},
-    link::{Link, drive},
+    link::{self, Link},
 };
 
 /// The most connections of meters at once. More wait.
@@ -82,10 +82,11 @@ async fn listen(bus: &config::Bus, pushed: &mpsc::Sender<Pushed>) -> io::Result<
     // What nobody takes is lost, and told by the next that is taken.
     let mut tell = |one: Pushed| drop(pushed.try_send(one));
     match bus.protocol {
-        Protocol::P1 => drive(&mut P1Line::default(), &mut link, tell).await,
+        Protocol::P1 => link::listen(&mut P1Line::default(), &mut link, tell).await,
         _ => {
             let mut joiner = Joiner::default();
-            drive(&mut PushLine::new(), &mut link, |event| joiner.take(event).into_iter().for_each(&mut tell)).await
+            link::listen(&mut PushLine::new(), &mut link, |event| joiner.take(event).into_iter().for_each(&mut tell))
+                .await
         }
     }
 }

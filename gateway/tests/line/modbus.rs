@@ -1,6 +1,7 @@
 //! Modbus meters, over TCP and on a pseudo-terminal: each question gets its own answer, or none.
 
 use std::{
+    collections::VecDeque,
     process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -18,6 +19,10 @@ use plomb_gateway::{
 use plomb_modbus::{Block, Maps, Table};
 use plomb_seal::{Reason, Value};
 use plomb_sim::modbus::{Faults, ModbusServer, Unit};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 const PATIENCE: Duration = Duration::from_millis(200);
 const VOLTAGES: Block = Block { table: Table::Input, address: 0, words: 6 };
@@ -105,6 +110,72 @@ async fn a_late_answer_never_counts_for_the_next_question() {
                 told.push(read.is_ok());
             }
             assert!(!told[0] && told[4] && told[5], "{port} {late_ms} {count}: {told:?}");
+        }
+    }
+}
+
+/// A gateway to a serial line that hands on whatever comes from there, under the number of its latest question: a
+/// late answer too. What nobody asks for within 700 ms it forgets. Register N of its unit has the value N.
+async fn simple_gateway(late: Vec<Duration>) -> String {
+    const FORGETS: Duration = Duration::from_millis(700);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut late, mut due) = (late.into_iter(), VecDeque::new());
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 12];
+            while stream.read_exact(&mut asked).await.is_ok() {
+                let [t0, t1, .., unit, function, a, b, _, words] = asked;
+                let first = u16::from_be_bytes([a, b]);
+                let mut frame = vec![0, 0, 0, words * 2 + 3, unit, function, words * 2];
+                frame.extend((first..first + u16::from(words)).flat_map(u16::to_be_bytes));
+                let free = due.back().map_or_else(Instant::now, |(at, _)| Instant::max(Instant::now(), *at));
+                due.push_back((free + late.next().unwrap_or_default(), frame));
+                due.retain(|(at, _)| at.elapsed() < FORGETS);
+                let (at, _) = due.front().unwrap();
+                let waits = tokio::time::sleep_until((*at).into());
+                // The client hangs up meanwhile: what comes then stays.
+                let mut end = [0];
+                let hung_up = tokio::select! { () = waits => false, _ = stream.peek(&mut end) => true };
+                if hung_up {
+                    break;
+                }
+                let (_, frame) = due.pop_front().unwrap();
+                if stream.write_all(&[&[t0, t1], &frame[..]].concat()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    format!("tcp://{address}")
+}
+
+#[tokio::test]
+async fn a_late_answer_never_counts_behind_a_simple_gateway() {
+    let ms = |times: &[u64]| times.iter().map(|ms| Duration::from_millis(*ms)).collect::<Vec<_>>();
+    let one = Block { words: 1, ..VOLTAGES };
+    let other = Block { address: 300, ..one };
+    for late in [ms(&[300]), ms(&[300, 300]), ms(&[650]), ms(&[450, 0, 450]), ms(&[250; 4])] {
+        for [first, second] in [[VOLTAGES, ENERGIES], [one, other]] {
+            let mut line = ModbusLine::new(&bus(&simple_gateway(late.clone()).await));
+            let (mut in_a_row, mut told) = (0, Vec::new());
+            for block in [first, second].into_iter().cycle().take(60) {
+                if !line.is_open() {
+                    line.open().await.unwrap();
+                }
+                let read = line.read(1, block, PATIENCE).await;
+                if let Ok(words) = &read {
+                    let expected: Vec<u16> = (block.address..block.address + block.words).collect();
+                    assert_eq!(*words, expected, "{late:?} {block:?} {told:?}");
+                }
+                in_a_row = if read.is_ok() { in_a_row + 1 } else { 0 };
+                told.push(read.map(drop));
+                if in_a_row == 4 {
+                    break;
+                }
+            }
+            assert!(told[0].is_err(), "{late:?}");
+            assert_eq!(in_a_row, 4, "{late:?}: it does not find back: {told:?}");
         }
     }
 }

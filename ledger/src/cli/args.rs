@@ -114,9 +114,9 @@ A request for --csr, made where the key stays:
   openssl genpkey -algorithm ed25519 -out client.key
   openssl req -new -key client.key -subj /CN=gw-2 -out gw-2.csr
 
-Each epoch of a gateway's journal is signed by one key. Before its certificate ends,
-renew it with --renew: the key that the ledger knows gets a new certificate, and need
-not leave the gateway.")]
+Each epoch of a gateway's journal is signed by one key. Before its certificate
+ends, renew it with --renew: the key that the ledger knows gets a new
+certificate, and need not leave the gateway.")]
 pub(crate) struct CertifyArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]

@@ -43,6 +43,8 @@ const ANSWER_BYTES: u64 = 5;
 const IDENTIFICATION_WORDS: u16 = 128;
 /// The most questions to a unit that may be lost before the line is left alone.
 const LOST_MAX: usize = 8;
+/// The most registers of one question (Modbus Application Protocol V1.1b3 §6.3).
+const WORDS_MAX: u16 = 125;
 /// For how many times the usual patience it is then.
 const SETTLE_FACTOR: u32 = 4;
 /// The most bytes that are thrown away in one go.
@@ -69,8 +71,9 @@ pub struct ModbusLine {
     wire: Option<Wire>,
     /// Whether the connection has carried an answer: one that fails afterwards may just have been closed for idleness.
     used: bool,
-    /// On a serial line: units that may still answer to questions which nobody waits for any more, and how many
-    /// registers those answers would have.
+    /// Units that may still answer to questions which nobody waits for any more, and how many registers those answers
+    /// would have. Over TCP too: behind a gateway is a serial line, and a simple one hands on whatever comes from
+    /// there under the number of its latest question.
     owing: BTreeMap<u8, Vec<u16>>,
 }
 
@@ -126,18 +129,29 @@ impl ModbusLine {
     ///
     /// # Errors
     /// [`Trouble`]. Whatever is answered later never counts for a later question: over TCP the connection is
-    /// dropped, on a serial line the answer is waited out and thrown away.
+    /// dropped, on a serial line the answer is waited out and thrown away; and the next question is one whose answer
+    /// can't be mistaken for a late one.
     pub async fn read(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
         // A unit answers in order, and an answer says only how many registers it has. So the first question after a
         // lost one is for another number of them: once that is answered, nothing earlier can come any more.
         let lost = self.owing.get(&unit).map(Vec::as_slice).unwrap_or_default();
         if !lost.is_empty() {
-            let probe = (1..block.words).find(|words| !lost.contains(words));
+            // A unit without the registers beyond the block says so, which is an answer as well.
+            let mut probes = (1..block.words).chain(block.words.saturating_add(1)..=WORDS_MAX);
+            let probe = probes.find(|words| !lost.contains(words));
             let Some(words) = probe.filter(|_| lost.len() < LOST_MAX) else {
                 return self.start_anew(unit, patience).await;
             };
+            let is_one = lost.len() == 1;
             match self.read_block(unit, Block { words, ..block }, patience).await {
-                Ok(_) | Err(Trouble::Exception(_)) => drop(self.owing.remove(&unit)),
+                Ok(_) => drop(self.owing.remove(&unit)),
+                // Maybe the late answer: then this question's comes later, and shows by its length. Of several lost
+                // ones another may come first.
+                Err(Trouble::Exception(_)) if is_one => drop(self.owing.remove(&unit)),
+                Err(trouble @ Trouble::Exception(_)) => {
+                    self.lose(unit, words);
+                    return Err(trouble);
+                }
                 Err(trouble) => return Err(trouble),
             }
         }
@@ -147,8 +161,11 @@ impl ModbusLine {
     /// No question is left that tells an answer from those which were lost: the line is left alone for longer than
     /// any unit was ever seen to take.
     async fn start_anew(&mut self, unit: u8, patience: Duration) -> Result<Vec<u16>, Trouble> {
-        if let Some(Wire::Serial(shared)) = &self.wire {
-            shared.clone().wait_out(patience * SETTLE_FACTOR).await.map_err(Trouble::Port)?;
+        match &self.wire {
+            Some(Wire::Serial(shared)) => {
+                shared.clone().wait_out(patience * SETTLE_FACTOR).await.map_err(Trouble::Port)?;
+            }
+            _ => sleep(patience * SETTLE_FACTOR).await,
         }
         self.owing.remove(&unit);
         Err(Trouble::Silent)
@@ -167,7 +184,7 @@ impl ModbusLine {
             }
             Response::ReadInputRegisters(words) | Response::ReadHoldingRegisters(words) => {
                 self.lose(unit, block.words);
-                self.wait_out(unit, patience).await;
+                self.wait_out(patience).await;
                 let (asked, came) = (block.words, words.len());
                 Err(Trouble::Strange(format!("{came} registers came, and {asked} were asked for")))
             }
@@ -200,9 +217,7 @@ impl ModbusLine {
         // Out of our hands while somebody may answer: if this future is dropped half-way, so is the connection.
         let Some(mut wire) = self.wire.take() else { return Err(Trouble::Port(io::ErrorKind::NotConnected.into())) };
         let is_tcp = matches!(wire, Wire::Tcp(_));
-        if !is_tcp {
-            self.lose(unit, words);
-        }
+        self.lose(unit, words);
         let (answered, heard) = match &mut wire {
             Wire::Tcp(context) => {
                 let context = context.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -224,58 +239,56 @@ impl ModbusLine {
                 (self.wire, self.used) = (Some(wire), true);
                 if let Some(lost) = self.owing.get_mut(&unit) {
                     lost.pop();
+                    if lost.is_empty() {
+                        self.owing.remove(&unit);
+                    }
                 }
                 answer.map_err(Trouble::Exception)
             }
             Ok(Err(Error::Transport(error))) if is_tcp || error.kind() != io::ErrorKind::InvalidData => {
                 Err(Trouble::Port(error))
             }
-            Ok(Err(Error::Transport(_))) => self.after(wire, unit, patience, Trouble::Garbled).await,
+            Ok(Err(Error::Transport(_))) => self.after(wire, patience, Trouble::Garbled).await,
             Ok(Err(Error::Protocol(error))) => {
                 let what = match error {
                     ProtocolError::HeaderMismatch { .. } => "an answer of another unit, or to an earlier question",
                     ProtocolError::FunctionCodeMismatch { .. } => "an answer to another function",
                 };
-                self.after(wire, unit, patience, Trouble::Strange(what.into())).await
+                self.after(wire, patience, Trouble::Strange(what.into())).await
             }
-            Err(_) if heard => self.after(wire, unit, patience, Trouble::Garbled).await,
-            Err(_) => self.after(wire, unit, patience, Trouble::Silent).await,
+            Err(_) if heard => self.after(wire, patience, Trouble::Garbled).await,
+            Err(_) => self.after(wire, patience, Trouble::Silent).await,
         }
     }
 
     /// Leaves the line so that the next question gets its own answer.
-    async fn after(&mut self, wire: Wire, unit: u8, patience: Duration, trouble: Trouble) -> Result<Response, Trouble> {
+    async fn after(&mut self, wire: Wire, patience: Duration, trouble: Trouble) -> Result<Response, Trouble> {
         match wire {
             Wire::Tcp(_) => self.close(),
             Wire::Serial(_) => {
                 self.wire = Some(wire);
-                self.wait_out(unit, patience).await;
+                self.wait_out(patience).await;
             }
         }
         Err(trouble)
     }
 
-    /// Throws away what comes late: until an answer has come and the line is quiet, or for as long as an answer may
-    /// take. Over TCP the connection is what is thrown away.
-    async fn wait_out(&mut self, unit: u8, patience: Duration) {
+    /// Throws away what comes late: until something has come and the line is quiet, or for as long as an answer may
+    /// take. Over TCP the connection is what is thrown away. What came may be noise: the question stays lost.
+    async fn wait_out(&mut self, patience: Duration) {
         let Some(Wire::Serial(shared)) = &self.wire else {
             return self.close();
         };
-        match shared.clone().wait_out(patience).await {
-            // What came is the one answer that was missing. Of several it may be any.
-            Ok(true) if self.owing.get(&unit).is_some_and(|lost| lost.len() == 1) => drop(self.owing.remove(&unit)),
-            Ok(_) => {}
-            Err(_) => self.close(),
+        if shared.clone().wait_out(patience).await.is_err() {
+            self.close();
         }
     }
 
     /// Remembers a question until it is answered.
     fn lose(&mut self, unit: u8, words: u16) {
-        if !matches!(self.wire, Some(Wire::Tcp(_))) {
-            let lost = self.owing.entry(unit).or_default();
-            lost.truncate(LOST_MAX);
-            lost.push(words);
-        }
+        let lost = self.owing.entry(unit).or_default();
+        lost.truncate(LOST_MAX);
+        lost.push(words);
     }
 
     fn on_the_line(&self, bytes: u64) -> Duration {
