@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use plomb_seal::{
     Credential, Dossier, Hash, Logged, Name, Unverified,
     credential::CERTIFICATES_MAX,
-    transaction::{Approval, Kind, Vote},
+    transaction::{Approval, Kind, Role, Vote},
 };
 
 use crate::{
@@ -14,6 +14,10 @@ use crate::{
     ledger::Ledger,
     state::{CertificateRecord, Order},
 };
+
+/// The most certificates of an approver in a dossier, those that hold longest first: one fits, but the approval does
+/// not say which.
+const APPROVER_CERTIFICATES_MAX: usize = 8;
 
 impl Ledger {
     /// The policy, genesis and certificates of a gateway, as one file; `None` if it has no certificate.
@@ -58,9 +62,17 @@ impl Ledger {
             let state = self.state();
             let approver = approval.as_ref().map(|logged| Unverified::<Approval>::parse(&logged.transaction));
             let approver = approver.transpose()?.map(|parsed| parsed.key_id());
-            let of_approver = approver.iter().flat_map(|key| state.certificates_of_key(*key)).map(|(_, record)| record);
-            let signed: Vec<&CertificateRecord> =
-                state.certificate(order.certificate()).into_iter().chain(of_approver).collect();
+            let fits = |record: &&CertificateRecord| match &order {
+                Order::Command(command) => {
+                    record.role == Role::Operator && record.reaches(&command.gateway, Some(&command.point))
+                }
+                Order::Config(_) => false,
+            };
+            let all = approver.iter().flat_map(|key| state.certificates_of_key(*key)).map(|(_, record)| record);
+            let mut of_approver: Vec<&CertificateRecord> = all.filter(fits).collect();
+            of_approver.sort_by_key(|record| std::cmp::Reverse(record.not_after_s));
+            let signed = state.certificate(order.certificate()).into_iter();
+            let signed: Vec<_> = signed.chain(of_approver.into_iter().take(APPROVER_CERTIFICATES_MAX)).collect();
             parties.extend(signed.iter().map(|record| record.transaction));
             let founding = state.founding().ok_or_else(|| LedgerError::Damaged("the genesis is missing".into()))?;
             let founder =

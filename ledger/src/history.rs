@@ -36,6 +36,7 @@ const POINT: u8 = 2;
 const AUTHOR: u8 = 3;
 const VERSION: u8 = 4;
 const SUBJECT: u8 = 5;
+const KIND: u8 = 6;
 
 /// What is looked for: all that is given must fit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -124,6 +125,7 @@ impl<'txn> Writer<'txn> {
         let line = &entry.line;
         self.lines.insert(index, entry.to_bytes().as_slice())?;
         self.facets.insert((AUTHOR, line.author.as_str(), index), ())?;
+        self.facets.insert((KIND, line.kind.name(), index), ())?;
         for (facet, name) in [(GATEWAY, &line.gateway), (POINT, &line.point), (SUBJECT, &line.subject)] {
             if let Some(name) = name {
                 self.facets.insert((facet, name.as_str(), index), ())?;
@@ -179,7 +181,7 @@ impl Reader {
             (None, None, Some(subject), ..) => Some((SUBJECT, subject.to_string())),
             (None, None, None, Some(author), _) => Some((AUTHOR, author.to_string())),
             (None, None, None, None, Some(gateway)) => Some((GATEWAY, gateway.to_string())),
-            (None, None, None, None, None) => None,
+            (None, None, None, None, None) => filter.kind.map(|kind| (KIND, kind.name().to_owned())),
         };
         let mut found = Vec::new();
         match key {

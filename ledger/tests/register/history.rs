@@ -51,6 +51,7 @@ fn lines_are_found_by_gateway_point_author_subject_version_and_kind() {
         (Filter { gateway: named("gw-1"), version: Some(2), ..Filter::default() }, vec![8, 9]),
         (Filter { version: Some(1), ..Filter::default() }, vec![6, 7]),
         (Filter { gateway: named("gw-1"), kind: Some(Kind::Outcome), ..Filter::default() }, vec![7, 9, 12]),
+        (Filter { kind: Some(Kind::Config), from: 1, ..Filter::default() }, vec![6, 8]),
         (Filter { gateway: named("gw-1"), author: named("boss"), from: 7, ..Filter::default() }, vec![8]),
         (Filter { gateway: named("gw-2"), ..Filter::default() }, vec![]),
         (Filter { point: named("water"), author: named("boss"), ..Filter::default() }, vec![]),
