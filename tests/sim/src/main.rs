@@ -64,7 +64,16 @@ Examples:
   plomb-sim --street 3 --link /tmp/meters --fault 2:silent --fault '*:late_ms=200'
   plomb-sim --radio im871a --link /tmp/radio --interval 5
 
-Faults: silent, drop_every=N, wrong_checksum, half_frame, noise_before=[BYTES],
+A bus file has a block a meter; baud, seed and echo may stand before them:
+  [[meter]]
+  address = 1
+  kind = \"heat\"           # heat, water, warm-water, electricity, gas
+  id = \"12345678\"         # id, manufacturer and version are drawn if missing
+  manufacturer = \"PLA\"
+  version = 3
+  faults = { late_ms = 150 }
+
+Faults: silent, drop_every=N, wrong_checksum, half_frame, noise_before=[255,0],
 always_more, late_ms=MS, wrong_identity, dies_after=N, busy";
 
 /// Exit codes of sysexits.h.

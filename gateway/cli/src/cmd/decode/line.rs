@@ -13,12 +13,20 @@ pub(super) type FrameBuffer = [u8; FRAME_BYTES_MAX + 1];
 /// An empty buffer.
 pub(super) const EMPTY: FrameBuffer = [0; FRAME_BYTES_MAX + 1];
 
-/// Reads hexadecimal digits, spaces between them allowed, into `frame`.
+/// Reads hexadecimal digits, spaces and colons between them allowed, into `frame`. As other programs print them, they
+/// may begin with 0x; of fields between semicolons the last is the telegram (rtl_wmbus); # begins a comment.
 pub(super) fn unhex<'f>(line: &[u8], frame: &'f mut FrameBuffer) -> Result<&'f [u8], Wrong<'static>> {
     let mut length = 0;
     let mut high: Option<u8> = None;
-    for (column, &character) in line.iter().enumerate() {
-        if character.is_ascii_whitespace() {
+    let line = line.split(|character| *character == b'#').next().unwrap_or_default();
+    let begin = line.iter().rposition(|character| *character == b';').map_or(0, |at| at + 1);
+    let prefixed = line.get(begin..).unwrap_or_default().trim_ascii_start();
+    let begin = match prefixed {
+        [b'0', b'x' | b'X', digits @ ..] => line.len() - digits.len(),
+        _ => begin,
+    };
+    for (column, &character) in line.iter().enumerate().skip(begin) {
+        if character.is_ascii_whitespace() || character == b':' {
             continue;
         }
         let Some(digit) = char::from(character).to_digit(16).and_then(|digit| u8::try_from(digit).ok()) else {
@@ -108,6 +116,11 @@ mod tests {
         assert_eq!(read("10 5B\t01 5C 16"), read("105b015c16"));
         assert_eq!(read("E5 G").map_err(|wrong| (wrong.kind, wrong.offset)), Err(("hex", 3)));
         assert_eq!(read("E5 1").map_err(|wrong| wrong.kind), Err("hex"));
+        assert_eq!(read("0x105b015C16"), read("105b015c16"));
+        assert_eq!(read(" 0x10:5B:01:5C:16  # a request"), read("105b015c16"));
+        assert_eq!(read("T1;1;1;2026-11-25 09:00:00.000;50;60;12345678;0x2e44\r"), Ok(vec![0x2e, 0x44]));
+        assert_eq!(read("a;b;0xE5 G").map_err(|wrong| (wrong.kind, wrong.offset)), Err(("hex", 9)));
+        assert_eq!(read("# nothing").map_err(|wrong| wrong.kind), Err("empty"));
         assert_eq!(read(" ").map_err(|wrong| wrong.kind), Err("empty"));
         assert_eq!(read(&"00".repeat(FRAME_BYTES_MAX + 1)).map(|bytes| bytes.len()), Ok(FRAME_BYTES_MAX + 1));
         assert_eq!(read(&"00".repeat(FRAME_BYTES_MAX + 2)).map_err(|wrong| wrong.kind), Err("frame"));
