@@ -84,7 +84,7 @@ impl Paste {
         let protocol = if self.wireless { "wmbus" } else { "mbus" };
         let mut lines = vec!["[[bus]]".into(), format!("name = \"{name}\""), format!("protocol = \"{protocol}\"")];
         if self.port == "-" {
-            lines.push("# plombd has no standard input: let the radio write to a named pipe (mkfifo)".into());
+            lines.push("# plombd as a service has no standard input: let the radio write to a named pipe (mkfifo)".into());
             lines.push("port = \"/path/to/the/pipe\"".into());
         } else {
             lines.push(format!("port = {}", quoted(&lasting(&self.port))));
