@@ -5,10 +5,14 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use ed25519_dalek::pkcs8::DecodePrivateKey;
 use plomb_seal::{Credential, Name, Policy, SigningKey, transaction::Issue};
 
+/// Where keys come from.
+const MAKES: &str =
+    "`plomb-hub certify` makes one; for a box without a hub, `openssl genpkey -algorithm ed25519 -out FILE`";
+
 /// Reads a private key: Ed25519, PKCS#8 PEM, readable by its owner only.
 pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
     let wrong = |what: &dyn std::fmt::Display| format!("[gateway] key {}: {what}", path.display());
-    let absent = |error: std::io::Error| wrong(&format!("{error}; `plomb-hub certify` makes one"));
+    let absent = |error: std::io::Error| wrong(&format!("{error}; {MAKES}"));
     let mode = fs::metadata(path).map_err(absent)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(wrong(&format!(
@@ -19,7 +23,7 @@ pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
     }
     let pem = fs::read_to_string(path).map_err(|error| wrong(&error))?;
     let key = ed25519_dalek::SigningKey::from_pkcs8_pem(&pem)
-        .map_err(|_| wrong(&"this is no Ed25519 private key in PKCS#8 PEM; plomb-hub certify makes one"))?;
+        .map_err(|_| wrong(&format!("this is no Ed25519 private key in PKCS#8 PEM; {MAKES}")))?;
     Ok(SigningKey::from_seed(&key.to_bytes()))
 }
 

@@ -126,8 +126,8 @@ impl Protocol {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "One line in, one answer out: each line is a telegram in hexadecimal, spaces allowed. A
-line that can't be decoded gives an answer with \"ok\": false, its kind, a message and the
+#[command(after_help = "One line in, one answer out: each line is a telegram in hexadecimal; spaces, colons, a
+leading 0x and # comments are allowed, and lines as rtl_wmbus prints them. A line that can't be decoded gives an answer with \"ok\": false, its kind, a message and the
 offset of the first wrong byte (for kind \"hex\": the column in the line), and the next line
 follows. Where a telegram breaks off inside a record, or its checksum is wrong, the answer
 also has what could be read. Empty lines are answered too (kind \"empty\"). \"more\": true says
@@ -327,12 +327,12 @@ pub(crate) enum ReadLine {
   plomb read mbus /dev/ttyUSB0 --secondary 12345678 --timeout-ms 1000
 
 Exit codes: 0 read, 64 wrong usage, 69 the meter did not answer rightly.")]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["address", "secondary"]))]
 pub(crate) struct ReadMbusArgs {
     /// A serial port, tcp://host:port or udp://host:port.
     pub(crate) port: String,
     /// The primary address, 0 to 250; 254 reads whichever meter is alone on the line.
-    #[arg(long, value_name = "N", required_unless_present = "secondary", conflicts_with = "secondary",
-          value_parser = primary)]
+    #[arg(long, value_name = "N", value_parser = primary)]
     pub(crate) address: Option<u8>,
     /// The secondary address: 12345678, or 12345678.ACW.0E.07 with * for any part.
     #[arg(long, value_name = "ID", value_parser = secondary)]

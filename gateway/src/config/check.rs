@@ -1,7 +1,8 @@
 //! What a meter's block may say, by the protocol of its line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use plomb_mbus::SecondaryAddress;
 use plomb_seal::Name;
 use plomb_session::Obis;
 
@@ -23,6 +24,7 @@ pub const BACKLOG_DAYS_MAX: u32 = 731;
 pub(super) fn meters(config: &Config) -> Result<(), String> {
     let mut points = BTreeSet::new();
     let mut addresses = BTreeSet::new();
+    let mut heard: BTreeMap<_, Vec<SecondaryAddress>> = BTreeMap::new();
     for meter in &config.meter {
         let wrong = |what: &str| Err(format!("meter \"{}\": {what}", meter.point));
         let point: Result<Name, _> = meter.point.parse();
@@ -41,12 +43,27 @@ pub(super) fn meters(config: &Config) -> Result<(), String> {
         if !addresses.insert((&bus.name, address(meter, bus.protocol))) {
             return wrong("another meter on this bus has the same address");
         }
+        let id = meter.id.as_ref().filter(|_| bus.protocol == Protocol::Wmbus);
+        if let Some(id) = id.and_then(|text| crate::ask::mbus::secondary(text).ok()) {
+            let same = heard.entry((&bus.name, id.id.0)).or_default();
+            if same.iter().any(|other| overlap(other, &id)) {
+                return wrong("another meter on this bus may have the same `id`: tell them apart by maker and version");
+            }
+            same.push(id);
+        }
         if !(0.2..=31.0 * 86_400.0).contains(&meter.interval_s) {
             return wrong("interval_s is 0.2 to 2678400 (31 days)");
         }
         bounds::check_meter(meter)?;
     }
     Ok(())
+}
+
+/// Whether a meter may be both of these, whose digits are the same.
+fn overlap(one: &SecondaryAddress, other: &SecondaryAddress) -> bool {
+    one.manufacturer.zip(other.manufacturer).is_none_or(|(one, other)| one == other)
+        && one.version.zip(other.version).is_none_or(|(one, other)| one == other)
+        && one.medium.zip(other.medium).is_none_or(|(one, other)| one == other)
 }
 
 /// What tells a meter from the others on its line.
@@ -191,6 +208,15 @@ mod tests {
         assert_eq!(told(&strange, Protocol::Mbus), "`unit` is for modbus; this line speaks mbus");
         let strange = Meter { security: Some(super::super::Security::Plain), ..meter() };
         assert_eq!(told(&strange, Protocol::Dlms), "`security` is for mbus and wmbus; this line speaks dlms");
+    }
+
+    #[test]
+    fn two_points_for_one_radio_meter_are_refused() {
+        let one = |id: &str| crate::ask::mbus::secondary(id).unwrap();
+        assert!(overlap(&one("52246501"), &one("52246501.PLB.05.07")));
+        assert!(overlap(&one("52246501.PLB"), &one("52246501.*.05")));
+        assert!(!overlap(&one("52246501.PLA"), &one("52246501.PLB")));
+        assert!(!overlap(&one("52246501.PLB.05.07"), &one("52246501.PLB.05.06")));
     }
 
     #[test]

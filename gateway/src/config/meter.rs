@@ -124,7 +124,7 @@ pub struct Timing {
 
 /// The least protection of a radio meter's telegrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Security {
     /// None.
     Plain,
@@ -132,6 +132,15 @@ pub enum Security {
     Encrypted,
     /// Encrypted and authenticated under a message counter: modes 7 and 10.
     Authenticated,
+}
+
+impl TryFrom<String> for Security {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let words = [("plain", Self::Plain), ("encrypted", Self::Encrypted), ("authenticated", Self::Authenticated)];
+        one_of(&text, "protections", &words)
+    }
 }
 
 impl Meter {

@@ -117,7 +117,7 @@ impl Ear {
             frames: self.telegrams,
             found: self.known.len() as u64,
             done_per_mille: u16::try_from(done.min(1000)).unwrap_or(1000),
-            remaining_s: Some(lasts.saturating_sub(passed).as_secs_f64()),
+            remaining_s: Some(super::seconds(lasts.saturating_sub(passed))),
         }
     }
 
@@ -147,7 +147,7 @@ impl Ear {
             detail,
             frames: self.telegrams,
             found: self.known.len() as u64,
-            took_s: took.as_secs_f64(),
+            took_s: super::seconds(took),
         }
     }
 }

@@ -13,6 +13,8 @@ pub use modbus::modbus;
 pub use wired::{wired, wired_on};
 pub use wish::{Wish, check_modes, check_receiver};
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -141,6 +143,11 @@ pub struct Found {
     pub rssi_dbm: Option<i16>,
     /// The measuring point that is configured for it.
     pub point: Option<String>,
+}
+
+/// A time in seconds, to the millisecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 impl Found {

@@ -49,7 +49,7 @@ impl Total {
                     frames: self.frames + u64::from(progress.frames),
                     found: self.found + u64::from(progress.found),
                     done_per_mille: progress.done_per_mille,
-                    remaining_s: progress.remaining.map(seconds),
+                    remaining_s: progress.remaining.map(super::seconds),
                 });
             }
             ScanEvent::Speed { .. } => return,
@@ -88,7 +88,7 @@ impl Total {
             Some(ScanEnd::FrameLimit) => ("frame-limit", "too many frames: narrow the search with --mask".into()),
             Some(ScanEnd::Cancelled) => ("cancelled", "cancelled before the end: there may be more meters".into()),
         };
-        let took_s = seconds(self.took);
+        let took_s = super::seconds(self.took);
         ScanLine::Done { end: end.into(), detail, frames: self.frames, found: self.found, took_s }
     }
 
@@ -102,13 +102,14 @@ impl Total {
 
     fn doubt(&self) -> String {
         let places = if self.troubles == 1 { "at one place" } else { "at several places" };
+        let there = if self.found == 0 { "there are meters" } else { "there are more meters" };
         let what = match self.how {
             How::Secondary { .. } => {
                 "search by address too (--primary 0-250), or for one maker's meters (--mask ID.MAN)"
             }
             How::Primary { .. } => "search by identity too (without --primary)",
         };
-        format!("there are more meters: {places} something answers that could not be told as one; {what}")
+        format!("{there}: {places} something answers that could not be told as one; {what}")
     }
 
     fn silence(&self) -> String {
@@ -141,11 +142,6 @@ fn collision(place: &Place) -> &'static str {
             "several meters answer and no question tells them apart: use --primary, or --mask with their maker"
         }
     }
-}
-
-/// To the millisecond.
-fn seconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

@@ -76,6 +76,15 @@ Examples:
   plomb-sim --modbus tcp://127.0.0.1:1502 --units 1,2 --fault 2:silent
   plomb-sim --dlms /tmp/meter --baud 9600 --auth lls --fault drop_every=7
 
+A bus file has a block a meter; baud, seed and echo may stand before them:
+  [[meter]]
+  address = 1
+  kind = \"heat\"           # heat, water, warm-water, electricity, gas
+  id = \"12345678\"         # id, manufacturer and version are drawn if missing
+  manufacturer = \"PLA\"
+  version = 3
+  faults = { late_ms = 150 }
+
 Faults: silent, drop_every=N, wrong_checksum, half_frame, noise_before=[BYTES],
 always_more, late_ms=MS, wrong_identity, dies_after=N, busy
 Faults of a DLMS meter: silent, drop_every=N, delay_ms=MS, bad_fcs_every=N,

@@ -177,7 +177,10 @@ fn hub_lines(snapshot: &Snapshot, now_ms: i64) -> Vec<String> {
     let size = hub.ledger_size.map(|size| format!(", ledger at {size}")).unwrap_or_default();
     vec![
         one_line(&format!("hub        {}, {state}", hub.address)),
-        format!("receipts   {}, the last {} ago{size}", hub.receipts, rounded(hub.last_receipt.as_deref(), now_ms)),
+        match &hub.last_receipt {
+            None => format!("receipts   none yet{size}"),
+            last => format!("receipts   {}, the last {} ago{size}", hub.receipts, rounded(last.as_deref(), now_ms)),
+        },
     ]
 }
 

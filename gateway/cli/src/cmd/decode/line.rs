@@ -26,7 +26,9 @@ pub(super) enum Bytes<'f> {
     Long(Vec<u8>),
 }
 
-/// Reads hexadecimal digits, spaces between them allowed, into `frame`, or into a vector where they do not fit.
+/// Reads hexadecimal digits, spaces and colons between them allowed, into `frame`, or into a vector where they do not
+/// fit. As other programs print them, they may begin with 0x; of fields between semicolons the last is the telegram
+/// (rtl_wmbus); # begins a comment.
 pub(super) fn unhex<'f>(line: &[u8], frame: &'f mut FrameBuffer) -> Result<Bytes<'f>, Wrong<'static>> {
     // Without spaces there are as many bytes as pairs.
     if line.len() > 2 * frame.len() {
@@ -53,8 +55,15 @@ fn unhex_long(line: &[u8]) -> Result<Vec<u8>, Wrong<'static>> {
 fn unhex_short<'f>(line: &[u8], frame: &'f mut [u8]) -> Result<&'f [u8], Wrong<'static>> {
     let mut length = 0;
     let mut high: Option<u8> = None;
-    for (column, &character) in line.iter().enumerate() {
-        if character.is_ascii_whitespace() {
+    let line = line.split(|character| *character == b'#').next().unwrap_or_default();
+    let begin = line.iter().rposition(|character| *character == b';').map_or(0, |at| at + 1);
+    let prefixed = line.get(begin..).unwrap_or_default().trim_ascii_start();
+    let begin = match prefixed {
+        [b'0', b'x' | b'X', digits @ ..] => line.len() - digits.len(),
+        _ => begin,
+    };
+    for (column, &character) in line.iter().enumerate().skip(begin) {
+        if character.is_ascii_whitespace() || character == b':' {
             continue;
         }
         let Some(digit) = char::from(character).to_digit(16).and_then(|digit| u8::try_from(digit).ok()) else {
@@ -152,6 +161,11 @@ mod tests {
         assert_eq!(read("10 5B\t01 5C 16"), read("105b015c16"));
         assert_eq!(read("E5 G").map_err(|wrong| (wrong.kind, wrong.offset)), Err(("hex", 3)));
         assert_eq!(read("E5 1").map_err(|wrong| wrong.kind), Err("hex"));
+        assert_eq!(read("0x105b015C16"), read("105b015c16"));
+        assert_eq!(read(" 0x10:5B:01:5C:16  # a request"), read("105b015c16"));
+        assert_eq!(read("T1;1;1;2026-11-25 09:00:00.000;50;60;12345678;0x2e44\r"), Ok(vec![0x2e, 0x44]));
+        assert_eq!(read("a;b;0xE5 G").map_err(|wrong| (wrong.kind, wrong.offset)), Err(("hex", 9)));
+        assert_eq!(read("# nothing").map_err(|wrong| wrong.kind), Err("empty"));
         assert_eq!(read(" ").map_err(|wrong| wrong.kind), Err("empty"));
         for bytes in [FRAME_BYTES_MAX, FRAME_BYTES_MAX + 1, FRAME_BYTES_MAX + 2, LONG_BYTES_MAX] {
             assert_eq!(read(&"00".repeat(bytes)).map(|bytes| bytes.len()), Ok(bytes));

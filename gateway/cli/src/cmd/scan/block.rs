@@ -1,11 +1,17 @@
 //! What a scan gives to paste into the configuration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, path,
+};
 
 use plomb_gateway::scan::Found;
 use serde_json::Value;
 
 use crate::args::{Parity, ScanArgs};
+
+/// Where the system names adapters by what they are.
+const ADAPTERS: &str = "/dev/serial/by-id";
 
 /// What the block must say beside the meters.
 pub(super) struct Paste {
@@ -43,7 +49,9 @@ impl Paste {
 
     /// The lines; none when nothing new was found.
     pub(super) fn block(&self, found: &[Found]) -> Vec<String> {
-        let new: Vec<&Found> = found.iter().filter(|found| found.point.is_none()).collect();
+        let mut new: Vec<&Found> = found.iter().filter(|found| found.point.is_none()).collect();
+        // As somebody ticks them off who walks from meter to meter.
+        new.sort_by_key(|found| (self.by_address.then_some(found.address), &found.id, found.address));
         let mut lines = Vec::new();
         if new.is_empty() {
             return lines;
@@ -76,10 +84,12 @@ impl Paste {
         let protocol = if self.wireless { "wmbus" } else { "mbus" };
         let mut lines = vec!["[[bus]]".into(), format!("name = \"{name}\""), format!("protocol = \"{protocol}\"")];
         if self.port == "-" {
-            lines.push("# plombd has no standard input: let the radio write to a named pipe (mkfifo)".into());
+            lines.push(
+                "# plombd as a service has no standard input: let the radio write to a named pipe (mkfifo)".into(),
+            );
             lines.push("port = \"/path/to/the/pipe\"".into());
         } else {
-            lines.push(format!("port = {}", quoted(&self.port)));
+            lines.push(format!("port = {}", quoted(&lasting(&self.port))));
         }
         let text = |key: &str, value: Option<&str>| value.map(|value| format!("{key} = {}", quoted(value)));
         lines.extend(found.iter().find_map(|found| found.baud).map(|baud| format!("baud = {baud}")));
@@ -100,6 +110,14 @@ impl Paste {
             (None, None) => "# it names neither identity nor address".into(),
         }
     }
+}
+
+/// A port's name that holds when plombd starts elsewhere, and for an adapter when others are plugged in.
+fn lasting(port: &str) -> String {
+    let Ok(real) = fs::canonicalize(port) else { return port.into() };
+    let by_id = fs::read_dir(ADAPTERS).into_iter().flatten().flatten().map(|entry| entry.path());
+    let adapter = by_id.filter(|path| fs::canonicalize(path).is_ok_and(|other| other == real)).min();
+    adapter.or_else(|| path::absolute(port).ok()).map_or_else(|| port.into(), |path| path.display().to_string())
 }
 
 /// Names to begin with, each once: medium and number, and what tells meters apart whose numbers are equal.
@@ -200,6 +218,16 @@ mod tests {
         assert!(block.contains("address = 1  #") && block.contains("address = 2  #"), "{block}");
         assert!(!block.contains("secondary"), "{block}");
         assert!(paste().block(&[found("PLA", 3, 1)]).join("\n").contains("secondary = \"12345678.PLA.03.07\""));
+    }
+
+    #[test]
+    fn a_port_is_named_so_that_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = folder.path().join("line");
+        fs::write(&port, "").unwrap();
+        assert_eq!(lasting(&port.display().to_string()), port.display().to_string());
+        assert!(lasting("Cargo.toml").starts_with('/'));
+        assert_eq!(lasting("tcp://192.0.2.7:10001"), "tcp://192.0.2.7:10001");
     }
 
     #[test]
