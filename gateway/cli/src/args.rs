@@ -127,11 +127,12 @@ impl Protocol {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "One line in, one answer out: each line is a telegram in hexadecimal; spaces, colons, a
-leading 0x and # comments are allowed, and lines as rtl_wmbus prints them. A line that can't be decoded gives an answer with \"ok\": false, its kind, a message and the
-offset of the first wrong byte (for kind \"hex\": the column in the line), and the next line
-follows. Where a telegram breaks off inside a record, or its checksum is wrong, the answer
-also has what could be read. Empty lines are answered too (kind \"empty\"). \"more\": true says
-that more records follow in the meter's next telegram.
+leading 0x and # comments are allowed, and lines as rtl_wmbus prints them. A line that can't
+be decoded gives an answer with \"ok\": false, its kind, a message and the offset of the
+first wrong byte (for kind \"hex\": the column in the line), and the next line follows. Where
+a telegram breaks off inside a record, or its checksum is wrong, the answer also has what
+could be read. Empty lines are answered too (kind \"empty\"). \"more\": true says that more
+records follow in the meter's next telegram.
 
 What a line is, is found out: a wired or a wireless M-Bus telegram; DLMS in HDLC frames, in
 M-Bus frames, under a wrapper, or an APDU or a value by itself; a P1 telegram. --protocol
