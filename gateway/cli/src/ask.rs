@@ -76,7 +76,9 @@ impl Place {
         let question = serde_json::to_string(request).map_err(|error| failed(error.into()))?;
         // A daemon without a free seat says so, and does not wait for the question.
         match stream.write_all(format!("{question}\n").as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(failed(error)),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                return Err(failed(error));
+            }
             _ => {}
         }
         let mut reader = BufReader::new(stream);

@@ -132,3 +132,11 @@ async fn only_a_socket_is_replaced() {
     drop(bound);
     assert!(Path::new(&socket).exists());
 }
+
+#[tokio::test]
+async fn a_missing_folder_of_the_socket_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Socket::bind(&folder.path().join("run/ctl.sock"), None).err().unwrap().to_string();
+    let run = folder.path().join("run").display().to_string();
+    assert!(error.contains(&run) && error.contains("[control]"), "{error}");
+}
