@@ -69,8 +69,10 @@ fn the_arrows_between_crates_point_as_the_design_says() {
             &[
                 "plomb-dlms",
                 "plomb-gateway",
+                "plomb-iec62056",
                 "plomb-keys",
                 "plomb-mbus",
+                "plomb-modbus",
                 "plomb-profiles",
                 "plomb-seal",
                 "plomb-session",
@@ -84,7 +86,9 @@ fn the_arrows_between_crates_point_as_the_design_says() {
         (
             "plomb-bench",
             &[
+                "plomb-dlms",
                 "plomb-gateway",
+                "plomb-iec62056",
                 "plomb-mbus",
                 "plomb-profiles",
                 "plomb-seal",
