@@ -139,6 +139,18 @@ impl Site {
             let plomb_seal::Value::Number(number) = &reading.value else { panic!("{what}: {reading:?}") };
             let time = reading.time.clone().unwrap();
             rows.entry(time).or_default().push(number.mantissa);
+            // Scaler and unit of a column are its register's, whether that was asked for or not.
+            let unit = match reading.obis.map(|obis| obis.0) {
+                Some([_, _, 1 | 2, 8, ..]) => "Wh",
+                Some([_, _, 3 | 4, 8, ..]) => "varh",
+                Some([_, _, 32, 7, ..]) => "V",
+                _ => "",
+            };
+            assert_eq!(reading.unit, unit, "{what}: {reading:?}");
+            let register = answer.record.readings.iter().find(|register| register.obis == reading.obis);
+            if let Some(plomb_seal::Value::Number(register)) = register.map(|register| &register.value) {
+                assert_eq!(number.exponent, register.exponent, "{what}: {reading:?}");
+            }
         }
         let expected: BTreeMap<String, Vec<i64>> = held
             .iter()

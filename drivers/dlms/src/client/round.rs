@@ -329,12 +329,17 @@ impl Round {
             self.steps.push_front(Step::Objects);
         }
         if step == Step::ColumnScalers {
-            for column in &mut self.model.columns {
-                let AttributeDescriptor { class, instance, attribute } = column.object.attribute;
-                // The scaler is that of values: a status or a time has none.
-                let is_value = value_attributes(class).first() == Some(&attribute) || attribute == 2;
-                column.scaler = self.model.scalers.get(&(class, instance)).copied().flatten().filter(|_| is_value);
-            }
+            self.scale_columns();
+        }
+    }
+
+    /// Gives the columns the scalers that are known: those read for them, and those known from the registers.
+    fn scale_columns(&mut self) {
+        for column in &mut self.model.columns {
+            let AttributeDescriptor { class, instance, attribute } = column.object.attribute;
+            // The scaler is that of values: a status or a time has none.
+            let is_value = value_attributes(class).first() == Some(&attribute) || attribute == 2;
+            column.scaler = self.model.scalers.get(&(class, instance)).copied().flatten().filter(|_| is_value);
         }
     }
 
@@ -346,6 +351,8 @@ impl Round {
                 let columns = capture_objects(value).unwrap_or_default();
                 let columns = columns.into_iter().take(PROFILE_COLUMN_COUNT_MAX);
                 self.model.columns = columns.map(|object| ColumnMeaning { object, scaler: None }).collect();
+                // Where all are known already, nothing more is asked.
+                self.scale_columns();
             }
             Some(Err(error)) => self.report.profile_error = Some(*error),
             None => {}
