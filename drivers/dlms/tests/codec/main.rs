@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod annotations;
-mod apdu_mutation;
 mod apdus;
 mod corpus;
 mod general;
