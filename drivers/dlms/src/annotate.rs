@@ -262,6 +262,31 @@ mod tests {
         assert_eq!(answer[6], ("octet-string", "    1-0:1.8.0*255".to_string()));
     }
 
+    #[test]
+    fn secrets_are_hidden_by_what_they_belong_to() {
+        let secret = b"\x09\x04abcd";
+        let instance = [0, 0, 40, 0, 0, 255];
+        let request = |head: [u8; 3], class: u8, member: u8, flag: &[u8], tail: &[u8]| {
+            [&head[..], &[0, class], &instance, &[member], flag, tail].concat()
+        };
+        let block = [&[1, 0, 0, 0, 1, 6], &secret[..]].concat();
+        for bytes in [
+            request([0xC1, 1, 0xC1], 15, 7, &[0], secret),
+            request([0xC1, 2, 0xC1], 15, 7, &[0], &block),
+            request([0xC3, 1, 0xC1], 15, 2, &[1], secret),
+            request([0xC3, 1, 0xC1], 64, 2, &[1], secret),
+            request([0xC3, 1, 0xC1], 72, 7, &[1], secret),
+            request([0xC3, 4, 0xC1], 72, 7, &[], &block),
+        ] {
+            let list = apdu(&bytes);
+            assert!(list.iter().any(|one| one.field == SECRET), "{list:?}");
+            assert!(
+                !list.iter().any(|one| one.meaning.contains("abcd") || one.meaning.contains("61626364")),
+                "{list:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn every_byte_of_an_apdu_is_in_one_annotation(nth in 0..APDUS.len(), at: prop::sample::Index, byte: u8, cut: prop::sample::Index, bytes: Vec<u8>) {

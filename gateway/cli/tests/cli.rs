@@ -379,6 +379,19 @@ fn every_byte_is_annotated_once() {
 }
 
 #[test]
+fn a_key_on_its_way_to_a_meter_is_not_shown() {
+    // The key of an M-Bus meter, and the password of an association.
+    for apdu in ["c301c100480001180100ff0701090461626364", "c101c1000f0000280000ff0700090461626364"] {
+        for format in [&["decode", "--annotate", apdu][..], &["decode", "--annotate", "--json", apdu]] {
+            let output = plomb(format, b"");
+            assert_eq!(output.status.code(), Some(0));
+            let shown = String::from_utf8_lossy(&output.stdout).to_string();
+            assert!(!shown.contains("abcd") && !shown.contains("61626364"), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn a_vendors_list_becomes_a_key_file_and_no_key_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.csv");

@@ -3,7 +3,7 @@
 use super::apdu::{SECRET, Stop, Walk, Walked};
 use crate::apdu::{ActionResult, DataAccessResult};
 use crate::axdr::Value;
-use crate::object::class;
+use crate::object::{is_secret_attribute, is_secret_method};
 use plomb_session::{Obis, Reader};
 
 impl Walk<'_, '_> {
@@ -28,10 +28,10 @@ impl Walk<'_, '_> {
                 self.value_or_secret(hidden)
             }
             (0xC1, 2) => {
-                self.wanted()?;
-                self.data_block()
+                let hidden = self.wanted()?;
+                self.data_block(hidden)
             }
-            (0xC1, 3) | (0xC3, 6) | (0xC7, 2) => self.data_block(),
+            (0xC1, 3) | (0xC3, 6) | (0xC7, 2) => self.data_block(false),
             (0xC1, 4) => {
                 let mut hidden = false;
                 self.list(|walk| {
@@ -41,8 +41,12 @@ impl Walk<'_, '_> {
                 self.list(|walk| walk.value_or_secret(hidden))
             }
             (0xC1, 5) => {
-                self.list(|walk| walk.wanted().map(|_| ()))?;
-                self.data_block()
+                let mut hidden = false;
+                self.list(|walk| {
+                    hidden |= walk.wanted()?;
+                    Ok(())
+                })?;
+                self.data_block(hidden)
             }
             (0xC3, 1) => {
                 let hidden = self.descriptor(true)?;
@@ -57,12 +61,16 @@ impl Walk<'_, '_> {
                 self.list(|walk| walk.value_or_secret(hidden))
             }
             (0xC3, 4) => {
-                self.descriptor(true)?;
-                self.data_block()
+                let hidden = self.descriptor(true)?;
+                self.data_block(hidden)
             }
             (0xC3, 5) => {
-                self.list(|walk| walk.descriptor(true).map(|_| ()))?;
-                self.data_block()
+                let mut hidden = false;
+                self.list(|walk| {
+                    hidden |= walk.descriptor(true)?;
+                    Ok(())
+                })?;
+                self.data_block(hidden)
             }
             (0xC4, 1) => self.answer(),
             (0xC4, 2) => {
@@ -107,10 +115,11 @@ impl Walk<'_, '_> {
         })
     }
 
-    fn data_block(&mut self) -> Walked {
+    /// A block that follows says nothing of what it is a part of, so only the first can be hidden.
+    fn data_block(&mut self, hidden: bool) -> Walked {
         self.number(1, "last block")?;
         self.number(4, "block number")?;
-        self.octets("block")
+        self.octets(if hidden { SECRET } else { "block" })
     }
 
     fn result(&mut self) -> Walked {
@@ -150,16 +159,11 @@ impl Walk<'_, '_> {
     /// An attribute or a method; whether its value is a secret.
     fn descriptor(&mut self, method: bool) -> Result<bool, Stop> {
         let Some(&[c0, c1, a, b, c, d, e, f, member]) = self.bytes.first_chunk() else { return Err(Stop) };
-        let class = u16::from_be_bytes([c0, c1]);
+        let (class, member) = (u16::from_be_bytes([c0, c1]), i8::from_be_bytes([member]));
         self.field(2, "class", class)?;
         self.field(6, "instance", Obis([a, b, c, d, e, f]))?;
-        self.field(1, if method { "method" } else { "attribute" }, i8::from_be_bytes([member]))?;
-        let hidden = match method {
-            true => [(class::ASSOCIATION, 1), (class::ASSOCIATION, 2), (class::SECURITY_SETUP, 2)]
-                .contains(&(class, member)),
-            false => (class, member) == (class::ASSOCIATION, 7),
-        };
-        Ok(hidden)
+        self.field(1, if method { "method" } else { "attribute" }, member)?;
+        Ok(if method { is_secret_method(class, member) } else { is_secret_attribute(class, member) })
     }
 
     fn value_or_secret(&mut self, hidden: bool) -> Walked {

@@ -54,7 +54,7 @@ pub use disconnect::{
 };
 pub use list::{ObjectEntry, object_list};
 pub use mbus::{CaptureDefinition, MbusClient, MbusKeyStatus};
-pub use names::{attribute_name, class_name, method_name};
+pub use names::{attribute_name, class_name, is_secret_attribute, is_secret_method, method_name};
 pub use profile::{
     CaptureObject, Column, ProfileGeneric, ROW_COUNT_MAX, Row, SortMethod, capture_objects, rows, rows_in_order,
 };

@@ -4,7 +4,7 @@ use super::attribute::Names;
 use super::{
     Account, ActivityCalendar, Association, Charge, Clock, Credit, Data, DemandRegister, DisconnectControl,
     ExtendedRegister, ImageTransfer, Limiter, MbusClient, ProfileGeneric, PushSetup, Register, SapAssignment,
-    ScriptTable, SecuritySetup, SingleActionSchedule, SpecialDays, TokenGateway,
+    ScriptTable, SecuritySetup, SingleActionSchedule, SpecialDays, TokenGateway, class,
 };
 
 const fn names(class: u16) -> Option<&'static Names> {
@@ -45,6 +45,19 @@ pub fn class_name(class: u16) -> Option<&'static str> {
 #[must_use]
 pub fn attribute_name(class: u16, attribute: i8) -> Option<&'static str> {
     find(names(class)?.attributes, attribute)
+}
+
+/// Whether an attribute's value is a secret, never to be shown: the password of an association.
+#[must_use]
+pub const fn is_secret_attribute(class: u16, attribute: i8) -> bool {
+    matches!((class, attribute), (class::ASSOCIATION, 7))
+}
+
+/// Whether a method's parameters are a secret or come close to one, never to be shown: the proof of an association, its
+/// new secret, keys that are transferred, and the key of an M-Bus meter.
+#[must_use]
+pub const fn is_secret_method(class: u16, method: i8) -> bool {
+    matches!((class, method), (class::ASSOCIATION, 1 | 2) | (class::SECURITY_SETUP, 2) | (class::MBUS_CLIENT, 7))
 }
 
 /// The name of a method.

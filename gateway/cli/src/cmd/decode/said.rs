@@ -7,7 +7,7 @@ use plomb_dlms::{
         SelectiveAccess, SetRequest, SetResponse,
     },
     axdr::Value,
-    object::class,
+    object::{is_secret_attribute, is_secret_method},
 };
 use serde::{Serialize, Serializer};
 
@@ -255,18 +255,20 @@ fn wanted((descriptor, access): &(AttributeDescriptor, Option<Box<SelectiveAcces
 
 /// An attribute's value; the secret of an association is told by its length.
 fn of_attribute(attribute: &AttributeDescriptor, value: &Value) -> Said {
-    match (attribute.class, attribute.attribute) {
-        (class::ASSOCIATION, 7) => value.as_octets().map_or_else(|| plain(value), hidden),
-        _ => plain(value),
-    }
+    plain_or_secret(is_secret_attribute(attribute.class, attribute.attribute), value)
 }
 
 /// A method's parameters; proofs, new secrets and keys are told by their length.
 fn of_method(method: &MethodDescriptor, value: &Value) -> Said {
-    match (method.class, method.method) {
-        (class::ASSOCIATION, 1 | 2) => value.as_octets().map_or_else(|| plain(value), hidden),
-        (class::SECURITY_SETUP, 2) => "wrapped keys, not shown".into(),
-        _ => plain(value),
+    plain_or_secret(is_secret_method(method.class, method.method), value)
+}
+
+/// A secret of another shape than the standard's is one all the same.
+fn plain_or_secret(is_secret: bool, value: &Value) -> Said {
+    match value.as_octets() {
+        _ if !is_secret => plain(value),
+        Some(bytes) => hidden(bytes),
+        None => format!("{}, not shown", value.type_name()).into(),
     }
 }
 
