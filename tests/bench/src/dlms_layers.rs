@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plomb_dlms::{
     annotate,
-    apdu::{Apdu, annotate as annotate_apdu},
+    apdu::Apdu,
     axdr::{DEPTH_MAX, Value},
     client::{AssociationConfig, Client, Once},
     hdlc::{Address, ClientLink, Deframer, Frame, HdlcConfig},
@@ -128,7 +128,7 @@ fn read_value(bytes: &[u8]) -> bool {
 }
 
 fn read_apdu(bytes: &[u8]) -> bool {
-    let annotated: usize = annotate_apdu(bytes).iter().map(|one| one.length).sum();
+    let annotated: usize = annotate::apdu(bytes).iter().map(|one| one.length).sum();
     assert_eq!(annotated, bytes.len());
     match Apdu::parse(bytes) {
         Ok(apdu) => {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plomb_dlms::apdu::{Apdu, annotate};
+use plomb_dlms::{annotate, apdu::Apdu};
 
 fuzz_target!(|bytes: &[u8]| {
     match Apdu::parse(bytes) {
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         Err(error) => assert!(error.offset() <= bytes.len()),
     }
     let mut at = 0;
-    for annotation in annotate(bytes) {
+    for annotation in annotate::apdu(bytes) {
         assert!(annotation.offset == at && annotation.length > 0);
         at += annotation.length;
     }

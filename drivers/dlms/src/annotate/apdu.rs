@@ -3,7 +3,7 @@
 use super::Annotations;
 use super::acse::association;
 use crate::apdu::{Apdu, Ciphered};
-use crate::axdr::{DEPTH_MAX, Value, parse_length};
+use crate::axdr::{DEPTH_MAX, DateTime, Value, parse_length};
 use crate::security::SecurityControl;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -14,6 +14,8 @@ use plomb_session::{Obis, Reader};
 /// shows their length only.
 pub const SECRET: &str = "secret";
 
+/// The field of a date and time.
+pub(super) const TIME: &str = "time";
 const APDU: &str = "apdu";
 /// The tag behind a text that is authenticated.
 const TAG_BYTES: usize = 12;
@@ -119,7 +121,11 @@ impl<'a> Walk<'a, '_> {
     pub(super) fn octets(&mut self, field: &'static str) -> Walked {
         let (length, head) = self.length_at(0)?;
         let text = self.bytes.get(head..head.saturating_add(length)).ok_or(Stop)?;
-        let meaning = if field == SECRET { format!("{length} bytes") } else { hex(text) };
+        let meaning = match DateTime::from_slice(text) {
+            _ if field == SECRET => format!("{length} bytes"),
+            Some(time) if field == TIME => time.to_string(),
+            _ => hex(text),
+        };
         self.field(head, "length", length)?;
         self.field(length, field, meaning)
     }
@@ -154,7 +160,8 @@ impl<'a> Walk<'a, '_> {
                 let meaning = match Apdu::parse(&rebuilt(tag, self.bytes)) {
                     Ok(Apdu::ExceptionResponse(exception)) => exception.to_string(),
                     Ok(Apdu::ConfirmedServiceError(error)) => error.to_string(),
-                    _ => String::new(),
+                    // What is wrong with it is told of the bytes that are left.
+                    _ => return Err(Stop),
                 };
                 self.inner(1, |walk| walk.field(walk.left(), "error", meaning))
             }
@@ -171,7 +178,7 @@ impl<'a> Walk<'a, '_> {
         if self.bytes.starts_with(&[0x09, 0x0C]) {
             self.field(1, "tag", "an octet string, which does not belong here")?;
         }
-        self.octets("time")?;
+        self.octets(TIME)?;
         self.value(0)
     }
 
@@ -207,7 +214,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn signed(&mut self) -> Walked {
-        for field in ["transaction", "originator", "recipient", "time", "other"] {
+        for field in ["transaction", "originator", "recipient", TIME, "other"] {
             self.octets(field)?;
         }
         let (length, head) = self.length_at(0)?;
@@ -220,7 +227,7 @@ impl<'a> Walk<'a, '_> {
         match tag {
             0xDB | 0xDC => self.octets("system title")?,
             0xDD => {
-                for field in ["transaction", "originator", "recipient", "time", "other"] {
+                for field in ["transaction", "originator", "recipient", TIME, "other"] {
                     self.octets(field)?;
                 }
                 if self.flag("key info")? {

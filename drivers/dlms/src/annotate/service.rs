@@ -1,6 +1,6 @@
 //! What each byte of GET, SET, ACTION and their answers is.
 
-use super::apdu::{SECRET, Stop, Walk, Walked};
+use super::apdu::{SECRET, Stop, TIME, Walk, Walked};
 use crate::apdu::{ActionResult, DataAccessResult};
 use crate::axdr::Value;
 use crate::object::{is_secret_attribute, is_secret_method};
@@ -11,7 +11,7 @@ impl Walk<'_, '_> {
     pub(super) fn service(&mut self, tag: u8) -> Walked {
         if tag == 0xC2 {
             if self.flag("time")? {
-                self.octets("time")?;
+                self.octets(TIME)?;
             }
             let hidden = self.descriptor(false)?;
             return self.value_or_secret(hidden);

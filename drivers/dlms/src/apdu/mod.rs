@@ -5,7 +5,6 @@
 
 mod acse;
 mod action;
-mod annotate;
 mod block;
 mod ciphered;
 mod codes;
@@ -20,7 +19,6 @@ pub use acse::{
     Aare, Aarq, AssociateDiagnostic, AssociateResult, AuthenticationValue, ContextName, Mechanism, Release, ReleaseKind,
 };
 pub use action::{ActionRequest, ActionResponse, ActionReturn};
-pub use annotate::{ANNOTATION_COUNT_MAX, annotate};
 pub use block::{DataBlock, GeneralBlock};
 pub use ciphered::{Ciphered, GeneralSigning};
 pub use codes::{ActionResult, DataAccessResult};

@@ -2,7 +2,8 @@
 //!
 //! `PLOMB_FUZZ_CASES` sets the number of cases; `PLOMB_CAMPAIGN=1` makes it ten million.
 
-use plomb_dlms::apdu::{Apdu, GetResponse, annotate};
+use plomb_dlms::annotate;
+use plomb_dlms::apdu::{Apdu, GetResponse};
 use plomb_dlms::axdr::Value;
 use plomb_dlms::object::{SortMethod, capture_objects, object_list, pushed, rows_in_order};
 
@@ -113,7 +114,7 @@ fn mutated_apdus_are_read_or_refused() {
             }
             Err(error) => assert!(error.offset() <= bytes.len(), "{error} {bytes:02x?}"),
         }
-        let told: usize = annotate(&bytes).iter().map(|one| one.length).sum();
+        let told: usize = annotate::apdu(&bytes).iter().map(|one| one.length).sum();
         assert_eq!(told, bytes.len(), "{bytes:02x?}");
     }
     eprintln!("{cases} cases: {read} read, {} refused", cases - read);
