@@ -163,6 +163,7 @@ impl Desk {
             "gateways": gateways,
             "certificates": certificate_counts(&state),
             "batches": running.map(|running| running.counters.snapshot()),
+            "transactions": running.map(|running| running.counters.orders()),
             "listen": running.map(|running| running.broker.local_addr()),
             "broker": stats,
         }))

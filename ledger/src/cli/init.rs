@@ -91,7 +91,7 @@ fn configuration(origin: &str, witness: &str, listen: &str) -> String {
          witness = {}\n\
          listen = {}\n\
          # checkpoint_interval_s = 60   # how often an idle ledger is cosigned anew\n\
-         # block_window_ms = 20         # how long a block waits for more transactions\n\
+         # block_window_ms = 0          # how long a block waits for more than has come\n\
          \n\
          # [limits]                     # the broker's bounds\n\
          # connections_max = 1000\n",

@@ -6,6 +6,9 @@ mod clock;
 mod control;
 mod counters;
 mod judge;
+mod link;
+mod orders;
+mod rounds;
 mod strikes;
 
 use std::{sync::Arc, time::Duration};
@@ -31,11 +34,13 @@ use crate::{
 
 pub use admission::LedgerAdmission;
 pub use clock::unix_ms;
-pub use counters::Counted;
+pub use counters::{Counted, OrdersCounted};
 
 use bridge::Bridge;
 pub(crate) use clock::{Opinion, doubt as clock_doubt, judge as judge_clock};
 pub(crate) use counters::Counters;
+use link::Link;
+use orders::Orders;
 
 /// How long a start waits for the ledger's file to be free.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -107,7 +112,7 @@ pub struct Hub {
 
 impl Hub {
     /// Starts everything; returns when gateways are heard: receipts are retained anew, and the ledger
-    /// listens for batches.
+    /// listens for batches and outcomes.
     pub async fn start(config: HubConfig) -> Result<Self, HubError> {
         let ledger = Arc::new(open_when_free(&config).await?);
         if ledger.state().founding().is_none() {
@@ -126,7 +131,7 @@ impl Hub {
             certificate_chain: certificates(&config.tls.certificate)?,
             private_key: PrivateKeyDer::from_pem_slice(&files::read_secret(&config.tls.key)?)
                 .map_err(|error| FileError::content(&config.tls.key, error.to_string()))?,
-            client_roots: client_roots(&config, &ledger)?,
+            client_roots: certificates(&config.tls.client_roots)?,
             limits: config.limits.clone(),
         };
         let admission = Arc::new(LedgerAdmission::new(ledger.clone(), unix_ms));
@@ -137,25 +142,30 @@ impl Hub {
         let node = Arc::new(Node::start(ledger, solo)?);
         let counters = Arc::new(Counters::default());
         let (stop, stopping) = watch::channel(false);
-        let bridge = Bridge {
+        let strikes: Arc<strikes::Strikes> = Arc::default();
+        let link = || Link {
             node: node.clone(),
             inside: broker.inside(),
             broker: Arc::downgrade(&broker),
-            strikes: Arc::default(),
+            strikes: strikes.clone(),
             counters: counters.clone(),
-            checkpoint_interval: Duration::from_secs(config.checkpoint_interval_s),
             now_ms: unix_ms,
             hears: watch::Sender::new(false),
         };
-        let mut hears = bridge.hears.subscribe();
-        let desk = Desk::running(node.clone(), broker.clone(), counters, clock_doubt);
-        let bridging = tokio::spawn(bridge.run(stopping.clone()));
-        tokio::select! {
-            heard = hears.wait_for(|hears| *hears) => drop(heard),
-            () = broker.died() => return Err(HubError::BrokerDied),
+        let checkpoint_interval = Duration::from_secs(config.checkpoint_interval_s);
+        let bridge = Bridge { link: link(), checkpoint_interval };
+        let orders = Orders { link: link() };
+        let hear = [&bridge.link, &orders.link].map(|link| link.hears.subscribe());
+        let desk = Desk::running(node.clone(), broker.clone(), counters.clone(), clock_doubt);
+        let mut tasks = vec![tokio::spawn(bridge.run(stopping.clone())), tokio::spawn(orders.run(stopping.clone()))];
+        for mut hears in hear {
+            tokio::select! {
+                heard = hears.wait_for(|hears| *hears) => drop(heard),
+                () = broker.died() => return Err(HubError::BrokerDied),
+            }
         }
         let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping);
-        let tasks = vec![bridging, tokio::spawn(desk)];
+        tasks.push(tokio::spawn(desk));
         let head = node.ledger().head().borrow().clone();
         info!("listening on {}, ledger {} at height {}", broker.local_addr(), config.origin, head.height);
         Ok(Self { broker, node, tasks, stop })
@@ -242,18 +252,6 @@ pub const AUTHORITY_KEY: &str = "ca.key";
 pub const AUTHORITY: &str = "ca.crt";
 /// The policy for verifiers.
 pub const POLICY: &str = "policy.txt";
-
-/// The authorities whose certificates TLS lets in, for the ledger to judge: those in the file, and the members'.
-fn client_roots(config: &HubConfig, ledger: &Ledger) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let mut roots = certificates(&config.tls.client_roots)?;
-    for member in ledger.state().members() {
-        let authority = CertificateDer::from(member.authority.clone());
-        if !roots.contains(&authority) {
-            roots.push(authority);
-        }
-    }
-    Ok(roots)
-}
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files::read(path)?).collect();
