@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 use plomb_broker::{Broker, BrokerConfig, BrokerError};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
+    net::TcpListener,
     sync::watch,
     task::JoinHandle,
     time::{Instant, sleep},
@@ -25,6 +26,7 @@ use crate::{
     desk::Desk,
     engine::{EngineError, Solo, SoloConfig},
     files::{self, FileError},
+    http::{self, HttpTlsError, ServerKeys},
     ledger::{Ledger, Signers},
     node::Node,
 };
@@ -76,6 +78,17 @@ pub enum HubError {
     /// The engine does not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// HTTPS can't be served there.
+    #[error("https: {listen}: {source}")]
+    Https {
+        /// Where.
+        listen: std::net::SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// HTTPS can't be served with these certificates.
+    #[error("https: {0}")]
+    HttpsKeys(#[from] HttpTlsError),
     /// The control socket can't be opened.
     #[error("control socket {path}: {source}")]
     Control {
@@ -129,9 +142,18 @@ impl Hub {
             client_roots: client_roots(&config, &ledger)?,
             limits: config.limits.clone(),
         };
+        let https = config.http.as_ref().map(|_| https_keys(&broker)).transpose()?;
         let admission = Arc::new(LedgerAdmission::new(ledger.clone(), unix_ms));
         let control = control::listen(&config.control)
             .map_err(|source| HubError::Control { path: config.control.clone(), source })?;
+        let web = match &config.http {
+            Some(http) => Some(
+                TcpListener::bind(http.listen)
+                    .await
+                    .map_err(|source| HubError::Https { listen: http.listen, source })?,
+            ),
+            None => None,
+        };
         let broker = Arc::new(Broker::start(broker, admission).await?);
         let solo = Solo::new(SoloConfig { window_ms: config.block_window_ms, now_ms: unix_ms });
         let node = Arc::new(Node::start(ledger, solo)?);
@@ -148,14 +170,20 @@ impl Hub {
             hears: watch::Sender::new(false),
         };
         let mut hears = bridge.hears.subscribe();
-        let desk = Desk::running(node.clone(), broker.clone(), counters, clock_doubt);
+        let http_addr = web.as_ref().and_then(|listener| listener.local_addr().ok());
+        let desk = Desk::running(node.clone(), broker.clone(), counters, clock_doubt, http_addr);
         let bridging = tokio::spawn(bridge.run(stopping.clone()));
         tokio::select! {
             heard = hears.wait_for(|hears| *hears) => drop(heard),
             () = broker.died() => return Err(HubError::BrokerDied),
         }
-        let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping);
-        let tasks = vec![bridging, tokio::spawn(desk)];
+        let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping.clone());
+        let mut tasks = vec![bridging, tokio::spawn(desk)];
+        if let (Some(web), Some(keys), Some(http)) = (web, https, config.http.clone()) {
+            let interval = Duration::from_secs(config.checkpoint_interval_s);
+            let shared = http::Shared::new(node.clone(), keys, http, interval, unix_ms);
+            tasks.push(tokio::spawn(http::serve(web, Arc::new(shared), stopping)));
+        }
         let head = node.ledger().head().borrow().clone();
         info!("listening on {}, ledger {} at height {}", broker.local_addr(), config.origin, head.height);
         Ok(Self { broker, node, tasks, stop })
@@ -253,6 +281,10 @@ fn client_roots(config: &HubConfig, ledger: &Ledger) -> Result<Vec<CertificateDe
         }
     }
     Ok(roots)
+}
+
+fn https_keys(broker: &BrokerConfig) -> Result<ServerKeys, HttpTlsError> {
+    ServerKeys::new(broker.certificate_chain.clone(), &broker.private_key, broker.client_roots.clone())
 }
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
