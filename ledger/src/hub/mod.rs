@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use plomb_broker::{Broker, BrokerConfig, BrokerError};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
+    net::TcpListener,
     sync::watch,
     task::JoinHandle,
     time::{Instant, sleep},
@@ -28,6 +29,7 @@ use crate::{
     desk::Desk,
     engine::{EngineError, Solo, SoloConfig},
     files::{self, FileError},
+    http::{self, HttpTlsError, ServerKeys},
     ledger::{Ledger, Signers},
     node::Node,
 };
@@ -81,6 +83,17 @@ pub enum HubError {
     /// The engine does not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// HTTPS can't be served there.
+    #[error("https: {listen}: {source}")]
+    Https {
+        /// Where.
+        listen: std::net::SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// HTTPS can't be served with these certificates.
+    #[error("https: {0}")]
+    HttpsKeys(#[from] HttpTlsError),
     /// The control socket can't be opened.
     #[error("control socket {path}: {source}")]
     Control {
@@ -134,9 +147,18 @@ impl Hub {
             client_roots: certificates(&config.tls.client_roots)?,
             limits: config.limits.clone(),
         };
+        let https = config.http.as_ref().map(|_| https_keys(&broker, client_roots(&config, &ledger)?)).transpose()?;
         let admission = Arc::new(LedgerAdmission::new(ledger.clone(), unix_ms));
         let control = control::listen(&config.control)
             .map_err(|source| HubError::Control { path: config.control.clone(), source })?;
+        let web = match &config.http {
+            Some(http) => Some(
+                TcpListener::bind(http.listen)
+                    .await
+                    .map_err(|source| HubError::Https { listen: http.listen, source })?,
+            ),
+            None => None,
+        };
         let broker = Arc::new(Broker::start(broker, admission).await?);
         let solo = Solo::new(SoloConfig { window_ms: config.block_window_ms, now_ms: unix_ms });
         let node = Arc::new(Node::start(ledger, solo)?);
@@ -156,7 +178,8 @@ impl Hub {
         let bridge = Bridge { link: link(), checkpoint_interval };
         let orders = Orders { link: link() };
         let hear = [&bridge.link, &orders.link].map(|link| link.hears.subscribe());
-        let desk = Desk::running(node.clone(), broker.clone(), counters.clone(), clock_doubt);
+        let http_addr = web.as_ref().and_then(|listener| listener.local_addr().ok());
+        let desk = Desk::running(node.clone(), broker.clone(), counters.clone(), clock_doubt, http_addr);
         let mut tasks = vec![tokio::spawn(bridge.run(stopping.clone())), tokio::spawn(orders.run(stopping.clone()))];
         for mut hears in hear {
             tokio::select! {
@@ -164,8 +187,12 @@ impl Hub {
                 () = broker.died() => return Err(HubError::BrokerDied),
             }
         }
-        let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping);
+        let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping.clone());
         tasks.push(tokio::spawn(desk));
+        if let (Some(web), Some(keys), Some(http)) = (web, https, config.http.clone()) {
+            let shared = http::Shared::new(node.clone(), keys, http, checkpoint_interval, unix_ms);
+            tasks.push(tokio::spawn(http::serve(web, Arc::new(shared), stopping)));
+        }
         let head = node.ledger().head().borrow().clone();
         info!("listening on {}, ledger {} at height {}", broker.local_addr(), config.origin, head.height);
         Ok(Self { broker, node, tasks, stop })
@@ -252,6 +279,22 @@ pub const AUTHORITY_KEY: &str = "ca.key";
 pub const AUTHORITY: &str = "ca.crt";
 /// The policy for verifiers.
 pub const POLICY: &str = "policy.txt";
+
+/// The authorities whose certificates TLS lets in, for the ledger to judge: those in the file, and the members'.
+fn client_roots(config: &HubConfig, ledger: &Ledger) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let mut roots = certificates(&config.tls.client_roots)?;
+    for member in ledger.state().members() {
+        let authority = CertificateDer::from(member.authority.clone());
+        if !roots.contains(&authority) {
+            roots.push(authority);
+        }
+    }
+    Ok(roots)
+}
+
+fn https_keys(broker: &BrokerConfig, roots: Vec<CertificateDer<'static>>) -> Result<ServerKeys, HubError> {
+    Ok(ServerKeys::new(broker.certificate_chain.clone(), &broker.private_key, roots)?)
+}
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&files::read(path)?).collect();
