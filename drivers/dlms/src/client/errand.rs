@@ -209,3 +209,112 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apdu::{Conformance, MethodDescriptor};
+    use alloc::vec;
+    use plomb_session::Obis;
+    use proptest::prelude::*;
+
+    const SWITCH: Obis = Obis([0, 0, 96, 3, 10, 255]);
+
+    fn association() -> Association {
+        Association { conformance: Conformance::of_client(), max_pdu_bytes: 0 }
+    }
+
+    fn change(number: i8) -> Request {
+        Request::Action(MethodDescriptor::new(70, SWITCH, number), Some(Value::Integer(number)))
+    }
+
+    fn errand(changes: i8) -> Errand {
+        let look = AttributeDescriptor::new(70, SWITCH, 2);
+        let plan = Box::new(move |_: &[Looked]| Ok((0..changes).map(change).collect()));
+        Errand::new(vec![look], plan, vec![look, look])
+    }
+
+    fn value() -> Answer {
+        Answer::Values(vec![Ok(Value::Boolean(1))])
+    }
+
+    const DONE: Answer = Answer::Action(ActionResult::SUCCESS, None);
+
+    #[test]
+    fn it_looks_changes_and_looks_again() {
+        let mut errand = errand(2);
+        let mut asked = Vec::new();
+        assert_eq!(errand.fate(), Fate::Untouched);
+        while let Some(request) = errand.next(&association()) {
+            errand.answer(if matches!(request, Request::Get(..)) { value() } else { DONE });
+            asked.push(matches!(request, Request::Action(..)));
+        }
+        assert_eq!(asked, [false, true, true, false, false]);
+        assert_eq!((errand.fate(), errand.found().len(), errand.shown().len()), (Fate::Accepted, 1, 2));
+    }
+
+    #[test]
+    fn after_a_refusal_nothing_more_is_changed() {
+        let mut errand = errand(3);
+        let refused = ActionResult(3);
+        let answers = [value(), DONE, Answer::Action(refused, None), value(), value()];
+        for answer in answers {
+            assert!(errand.next(&association()).is_some());
+            errand.answer(answer);
+        }
+        assert!(errand.next(&association()).is_none());
+        assert_eq!(errand.fate(), Fate::Refused { change: 1, why: Refusal::Action(refused) });
+        assert_eq!(Refusal::Action(refused).to_string(), "action-result read-write-denied (3)");
+    }
+
+    #[test]
+    fn a_plan_that_comes_to_nothing_changes_nothing() {
+        let look = AttributeDescriptor::new(8, SWITCH, 2);
+        let mut errand = Errand::new(vec![look], Box::new(|_| Err("no zone".into())), vec![]);
+        assert!(errand.next(&association()).is_some());
+        errand.answer(Answer::NotServed);
+        assert!(errand.next(&association()).is_none());
+        assert_eq!(errand.fate(), Fate::Unplanned("no zone".into()));
+    }
+
+    use alloc::string::ToString;
+
+    proptest! {
+        /// Wherever associations break off, and however often: no change is asked for twice, and what is said of it
+        /// is true of a meter that did all that it was asked.
+        #[test]
+        fn no_change_is_asked_for_twice(changes in 0i8..4, breaks in prop::collection::vec(any::<(bool, bool)>(), 0..40)) {
+            let mut errand = errand(changes);
+            let mut asked = Vec::new();
+            let mut answered = Vec::new();
+            for (answers, refuses) in breaks {
+                let Some(request) = errand.next(&association()) else { break };
+                if let Request::Action(method, _) = &request {
+                    asked.push(method.method);
+                }
+                if !answers {
+                    // Another association begins.
+                    continue;
+                }
+                match request {
+                    Request::Action(..) if refuses => errand.answer(Answer::NotServed),
+                    Request::Action(method, _) => {
+                        answered.push(method.method);
+                        errand.answer(DONE);
+                    }
+                    _ => errand.answer(value()),
+                }
+            }
+            let count = asked.len();
+            prop_assert_eq!(&asked, &(0..changes).take(count).collect::<Vec<_>>());
+            match errand.fate() {
+                Fate::Untouched => prop_assert!(asked.is_empty()),
+                Fate::Accepted => prop_assert_eq!(answered.len(), usize::try_from(changes).unwrap()),
+                Fate::Lost { change } => prop_assert_eq!((change, count), (answered.len(), answered.len() + 1)),
+                Fate::Refused { change, .. } => prop_assert_eq!((change, count), (answered.len(), answered.len() + 1)),
+                Fate::BrokenOff { change } => prop_assert_eq!((change, count), (answered.len(), answered.len())),
+                Fate::Unplanned(_) => prop_assert!(false),
+            }
+        }
+    }
+}

@@ -309,3 +309,116 @@ fn moment(text: &str) -> Option<DateTime> {
     let day = date(day).filter(|day| day.year != OPEN_YEAR)?;
     Some(local(day, time(of_day)?))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use plomb_dlms::object::{ActivityCalendar, FromValue};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: &str = r#"format = 1
+name = "WINTER26"
+activate = "now"
+
+[[season]]
+name = "S"
+start = "04-01"
+week = "ALL"
+
+[[season]]
+name = "W"
+start = "10-25 02:00"
+week = "SUNDAYS"
+
+[[week]]
+name = "ALL"
+days = [1, 1, 1, 1, 1, 1, 1]
+
+[[week]]
+name = "SUNDAYS"
+days = [1, 1, 1, 1, 1, 1, 2]
+
+[[day]]
+id = 1
+switch = [{ at = "06:00", tariff = 1 }, { at = "22:00", tariff = 2 }]
+
+[[day]]
+id = 2
+switch = [{ at = "00:00", tariff = 2 }]
+"#;
+
+    #[test]
+    fn a_calendar_becomes_what_the_meter_reads() {
+        let tariff = Tariff::parse(GOOD).unwrap();
+        assert_eq!((tariff.name.as_str(), tariff.activate), ("WINTER26", None));
+        let calendar = ActivityCalendar(Obis([0, 0, 13, 0, 0, 255]));
+        let seasons = calendar.set_season_profile_passive(&tariff.seasons);
+        assert_eq!(Vec::<Season>::from_value(&seasons.value).unwrap(), tariff.seasons);
+        let weeks = calendar.set_week_profile_table_passive(&tariff.weeks);
+        assert_eq!(Vec::<Week>::from_value(&weeks.value).unwrap(), tariff.weeks);
+        let days = calendar.set_day_profile_table_passive(&tariff.days);
+        assert_eq!(Vec::<Day>::from_value(&days.value).unwrap(), tariff.days);
+        let starts: Vec<_> = tariff.seasons.iter().filter_map(|season| season.season_start).collect();
+        assert_eq!(starts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["****-04-01T00:00:00", "****-10-25T02:00:00"]);
+        let later = Tariff::parse(&GOOD.replace("\"now\"", "\"2027-01-01 00:00\"")).unwrap();
+        assert_eq!(later.activate.unwrap().to_string(), "2027-01-01T00:00:00");
+    }
+
+    #[test]
+    fn what_is_wrong_names_line_column_and_what_would_be_right() {
+        for (from, to, told) in [
+            ("format = 1", "format = 2", "line 1, column 10: format 1 is the only one known"),
+            ("WINTER26", "WINTER 26", "line 2, column 8: a name has 1 to 32 characters"),
+            ("\"now\"", "\"soon\"", "line 3, column 12: write \"now\""),
+            ("\"now\"", "\"01-01 00:00\"", "line 3, column 12: write \"now\""),
+            ("start = \"04-01\"", "start = \"04-31\"", "line 7, column 9: write month and day"),
+            ("start = \"04-01\"", "start = \"02-29\"", "line 7, column 9: write month and day"),
+            ("start = \"04-01\"", "start = \"11-01\"", "line 12, column 9: seasons follow each other"),
+            ("start = \"04-01\"", "start = \"2026-04-01\"", "line 12, column 9: either all seasons come each year"),
+            ("week = \"SUNDAYS\"", "week = \"HOLIDAYS\"", "line 13, column 8: no [[week]] has the name \"HOLIDAYS\""),
+            ("week = \"SUNDAYS\"", "week = \"ALL\"", "no season names the week \"SUNDAYS\""),
+            ("name = \"W\"", "name = \"S\"", "line 11, column 8: season \"S\" is there twice"),
+            ("1, 1, 2]", "1, 2]", "line 21, column 8: a week has seven days, Monday first; here are 6"),
+            ("1, 1, 2]", "1, 1, 3]", "line 21, column 8: no [[day]] has the id 3"),
+            ("1, 1, 2]", "1, 1, 300]", "line 21, column 27"),
+            ("id = 2", "id = 1", "line 28, column 6: day 1 is there twice"),
+            ("\"22:00\"", "\"05:00\"", "line 25, column 48: switching times follow each other"),
+            ("\"22:00\"", "\"24:00\"", "line 25, column 48: write a time of day"),
+            ("tariff = 1 }", "tarif = 1 }", "line 25, column 27: unknown field `tarif`"),
+            ("[[day]]\nid = 1", "[[dey]]\nid = 1", "unknown field `dey`"),
+        ] {
+            let error = Tariff::parse(&GOOD.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(told), "{from} -> {to}: {error}");
+        }
+        assert!(Tariff::parse(&" ".repeat(TARIFF_BYTES_MAX + 1)).unwrap_err().contains("at most"));
+        assert!(Tariff::parse("").is_err());
+    }
+
+    proptest! {
+        /// Anything is either refused with its place, or a calendar whose parts belong together.
+        #[test]
+        fn mutilated_text_is_refused_or_whole(cuts in prop::collection::vec((0usize..GOOD.len(), ".{0,3}"), 1..4)) {
+            let mut text = GOOD.to_string();
+            for (at, put) in cuts {
+                if text.is_char_boundary(at.min(text.len())) && text.is_char_boundary((at + 1).min(text.len())) {
+                    text.replace_range(at.min(text.len())..(at + 1).min(text.len()), &put);
+                }
+            }
+            match Tariff::parse(&text) {
+                Err(error) => prop_assert!(error.starts_with("tariff calendar, line "), "{}", error),
+                Ok(tariff) => {
+                    for week in &tariff.weeks {
+                        for number in week.days() {
+                            prop_assert!(tariff.days.iter().any(|day| day.day_id == number));
+                        }
+                    }
+                    for season in &tariff.seasons {
+                        prop_assert!(tariff.weeks.iter().any(|week| week.week_profile_name == season.week_name));
+                    }
+                }
+            }
+        }
+    }
+}
