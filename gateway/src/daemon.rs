@@ -319,6 +319,9 @@ impl Daemon {
             Some(path) => Secrets::load(path).map_err(Fatal::Config)?,
             None => Secrets::default(),
         };
+        for point in secrets.points().filter(|point| !self.config.meter.iter().any(|meter| meter.point == *point)) {
+            warn!(point, "the file of meter_secrets has lines for a point that no [[meter]] has: check its spelling");
+        }
         let knowledge = Knowledge {
             keys: self.meter_keys.clone(),
             library: library.clone(),
