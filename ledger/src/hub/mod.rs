@@ -23,8 +23,9 @@ use tracing::{error, info, warn};
 use crate::{
     LedgerError,
     config::HubConfig,
-    desk::Desk,
+    desk::{Desk, Running},
     engine::{EngineError, Solo, SoloConfig},
+    enrol::Enrolments,
     files::{self, FileError},
     http::{self, HttpTlsError, ServerKeys},
     ledger::{Ledger, Signers},
@@ -171,7 +172,17 @@ impl Hub {
         };
         let mut hears = bridge.hears.subscribe();
         let http_addr = web.as_ref().and_then(|listener| listener.local_addr().ok());
-        let desk = Desk::running(node.clone(), broker.clone(), counters, clock_doubt, http_addr);
+        let enrolments = https
+            .as_ref()
+            .map(|keys| Arc::new(Enrolments::open(node.clone(), config.state.clone(), keys.spki(), unix_ms)));
+        let desk = Desk::running(Running {
+            node: node.clone(),
+            broker: broker.clone(),
+            counters,
+            clock_doubt,
+            https: http_addr,
+            enrolments: enrolments.clone(),
+        });
         let bridging = tokio::spawn(bridge.run(stopping.clone()));
         tokio::select! {
             heard = hears.wait_for(|hears| *hears) => drop(heard),
@@ -179,9 +190,9 @@ impl Hub {
         }
         let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping.clone());
         let mut tasks = vec![bridging, tokio::spawn(desk)];
-        if let (Some(web), Some(keys), Some(http)) = (web, https, config.http.clone()) {
+        if let (Some(web), Some(keys), Some(enrolments), Some(http)) = (web, https, enrolments, config.http.clone()) {
             let interval = Duration::from_secs(config.checkpoint_interval_s);
-            let shared = http::Shared::new(node.clone(), keys, http, interval, unix_ms);
+            let shared = http::Shared::new(node.clone(), keys, enrolments, http, interval, unix_ms);
             tasks.push(tokio::spawn(http::serve(web, Arc::new(shared), stopping)));
         }
         let head = node.ledger().head().borrow().clone();
