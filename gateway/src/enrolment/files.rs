@@ -55,7 +55,7 @@ impl Owner {
     }
 
     /// User and group of what the daemon only reads.
-    fn of_rest(self) -> Option<(Uid, Gid)> {
+    pub(crate) fn of_rest(self) -> Option<(Uid, Gid)> {
         self.0.map(|(_, gid)| (Uid::ROOT, Gid::from_raw(gid)))
     }
 }
@@ -99,7 +99,8 @@ pub(crate) fn lay_down(folder: &Path, grant: &Grant, issue: &Issue, owner: Owner
 /// Whether the chain begins with the certificate that the ledger holds.
 pub(crate) fn holds(chain: &str, issue: &Issue) -> Result<(), String> {
     use rustls_pki_types::{CertificateDer, pem::PemObject};
-    let first = CertificateDer::from_pem_slice(chain.as_bytes()).map_err(|error| format!("the certificate: {error}"))?;
+    let first =
+        CertificateDer::from_pem_slice(chain.as_bytes()).map_err(|error| format!("the certificate: {error}"))?;
     if first.as_ref() == issue.x509.as_slice() {
         Ok(())
     } else {

@@ -3,7 +3,7 @@
 //! Every step is written down before it is taken, so that a device that was switched off goes on where it was. Once
 //! the nonce is told to a hub it is never told to another: who stands in the middle gets one try.
 
-mod files;
+pub(crate) mod files;
 mod kept;
 
 use std::{path::Path, time::Duration};
@@ -85,7 +85,7 @@ impl Enrolment {
         owner: Owner,
         time_s: i64,
     ) -> Result<Self, EnrolError> {
-        let key = files::make_key(folder, owner).map_err(EnrolError::File)?;
+        let key = make_key(folder, owner).map_err(EnrolError::File)?;
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| EnrolError::File(format!("no random numbers: {error}")))?;
         let request = Request { gateway, key: key.public(), commitment: enrol::commitment(&nonce), time_s };
@@ -188,7 +188,8 @@ impl Enrolment {
 
     /// Checks a grant, and lays it down. The enrolment is over then.
     pub fn take(&self, grant: &[u8], folder: &Path, owner: Owner) -> Result<Issue, EnrolError> {
-        let grant = Grant::parse(grant).map_err(|error| EnrolError::Hub(format!("the grant can't be read: {error}")))?;
+        let grant =
+            Grant::parse(grant).map_err(|error| EnrolError::Hub(format!("the grant can't be read: {error}")))?;
         let issue = grant
             .check(&self.ticket(), &self.gateway()?, &self.key.public(), None)
             .map_err(|error| EnrolError::Hub(format!("the grant does not hold: {error}")))?;
