@@ -41,7 +41,7 @@ pub struct HubConfig {
     /// How often the checkpoint is cosigned anew, in seconds.
     #[serde(default = "checkpoint_interval_s")]
     pub checkpoint_interval_s: u64,
-    /// How long a block waits for more transactions, in milliseconds.
+    /// How long a block waits for more transactions than came while the one before was committed, in milliseconds.
     #[serde(default = "block_window_ms")]
     pub block_window_ms: u64,
     /// The TLS files.

@@ -215,6 +215,7 @@ impl Desk {
             "gateways": gateways,
             "certificates": certificate_counts(&state),
             "batches": running.map(|running| running.counters.snapshot()),
+            "transactions": running.map(|running| running.counters.orders()),
             "listen": running.map(|running| running.broker.local_addr()),
             "https": running.and_then(|running| running.https),
             "broker": stats,

@@ -100,7 +100,7 @@ fn configuration(witness: &str, args: &InitArgs) -> String {
          witness = {}\n\
          listen = {}\n\
          # checkpoint_interval_s = 60   # how often an idle ledger is cosigned anew\n\
-         # block_window_ms = 20         # how long a block waits for more transactions\n\
+         # block_window_ms = 0          # how long a block waits for more than has come\n\
          \n\
          {mark}[http]                         # the log, lookups, enrolment: over HTTPS\n\
          {mark}listen = {}\n\

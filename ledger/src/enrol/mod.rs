@@ -126,10 +126,15 @@ impl Enrolments {
 
     /// It tells its nonce.
     pub(crate) fn reveal(&self, ticket: &Hash, nonce: &[u8]) -> Result<Value, Denied> {
-        self.change(|book, now_ms| book.reveal(ticket, nonce, now_ms))?;
-        let told = self.told(ticket)?;
-        info!(gateway = ?told.get("gateway"), "a gateway asks to be taken on: `plomb-hub enrol list`");
-        Ok(told)
+        let news = self.change(|book, now_ms| {
+            let begun = book.find(ticket)?.step == Step::Begun;
+            book.reveal(ticket, nonce, now_ms)?;
+            Ok(begun.then(|| book.find(ticket).map(|one| one.asked.gateway.clone())).transpose()?)
+        })?;
+        if let Some(gateway) = news {
+            info!(%gateway, "a gateway asks to be taken on: `plomb-hub enrol list`");
+        }
+        self.told(ticket)
     }
 
     /// How far it is.
@@ -155,9 +160,10 @@ impl Enrolments {
             blocking(move || this.change(|book, _| book.settle(&ticket, answer))).await?;
         }
         let told = self.told(&ticket)?;
-        match told.get("step").and_then(Value::as_str) {
-            Some("granted") => info!(gateway = ?told.get("gateway"), "a gateway is taken on"),
-            _ => warn!(gateway = ?told.get("gateway"), why = ?told.get("reason"), "an enrolment ended"),
+        let word = |key: &str| told.get(key).and_then(Value::as_str).unwrap_or_default();
+        match word("step") {
+            "granted" => info!(gateway = word("gateway"), "a gateway is taken on"),
+            _ => warn!(gateway = word("gateway"), rule = word("rule"), why = word("reason"), "an enrolment ended"),
         }
         Ok(told)
     }

@@ -6,6 +6,9 @@ mod clock;
 mod control;
 mod counters;
 mod judge;
+mod link;
+mod orders;
+mod rounds;
 mod strikes;
 
 use std::{sync::Arc, time::Duration};
@@ -34,11 +37,13 @@ use crate::{
 
 pub use admission::LedgerAdmission;
 pub use clock::unix_ms;
-pub use counters::Counted;
+pub use counters::{Counted, OrdersCounted};
 
 use bridge::Bridge;
 pub(crate) use clock::{Opinion, doubt as clock_doubt, judge as judge_clock};
 pub(crate) use counters::Counters;
+use link::Link;
+use orders::Orders;
 
 /// How long a start waits for the ledger's file to be free.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -121,7 +126,7 @@ pub struct Hub {
 
 impl Hub {
     /// Starts everything; returns when gateways are heard: receipts are retained anew, and the ledger
-    /// listens for batches.
+    /// listens for batches and outcomes.
     pub async fn start(config: HubConfig) -> Result<Self, HubError> {
         let ledger = Arc::new(open_when_free(&config).await?);
         if ledger.state().founding().is_none() {
@@ -140,10 +145,10 @@ impl Hub {
             certificate_chain: certificates(&config.tls.certificate)?,
             private_key: PrivateKeyDer::from_pem_slice(&files::read_secret(&config.tls.key)?)
                 .map_err(|error| FileError::content(&config.tls.key, error.to_string()))?,
-            client_roots: client_roots(&config, &ledger)?,
+            client_roots: certificates(&config.tls.client_roots)?,
             limits: config.limits.clone(),
         };
-        let https = config.http.as_ref().map(|_| https_keys(&broker)).transpose()?;
+        let https = config.http.as_ref().map(|_| https_keys(&broker, client_roots(&config, &ledger)?)).transpose()?;
         let admission = Arc::new(LedgerAdmission::new(ledger.clone(), unix_ms));
         let control = control::listen(&config.control)
             .map_err(|source| HubError::Control { path: config.control.clone(), source })?;
@@ -160,17 +165,20 @@ impl Hub {
         let node = Arc::new(Node::start(ledger, solo)?);
         let counters = Arc::new(Counters::default());
         let (stop, stopping) = watch::channel(false);
-        let bridge = Bridge {
+        let strikes: Arc<strikes::Strikes> = Arc::default();
+        let link = || Link {
             node: node.clone(),
             inside: broker.inside(),
             broker: Arc::downgrade(&broker),
-            strikes: Arc::default(),
+            strikes: strikes.clone(),
             counters: counters.clone(),
-            checkpoint_interval: Duration::from_secs(config.checkpoint_interval_s),
             now_ms: unix_ms,
             hears: watch::Sender::new(false),
         };
-        let mut hears = bridge.hears.subscribe();
+        let checkpoint_interval = Duration::from_secs(config.checkpoint_interval_s);
+        let bridge = Bridge { link: link(), checkpoint_interval };
+        let orders = Orders { link: link() };
+        let hear = [&bridge.link, &orders.link].map(|link| link.hears.subscribe());
         let http_addr = web.as_ref().and_then(|listener| listener.local_addr().ok());
         let enrolments = https
             .as_ref()
@@ -178,21 +186,22 @@ impl Hub {
         let desk = Desk::running(Running {
             node: node.clone(),
             broker: broker.clone(),
-            counters,
+            counters: counters.clone(),
             clock_doubt,
             https: http_addr,
             enrolments: enrolments.clone(),
         });
-        let bridging = tokio::spawn(bridge.run(stopping.clone()));
-        tokio::select! {
-            heard = hears.wait_for(|hears| *hears) => drop(heard),
-            () = broker.died() => return Err(HubError::BrokerDied),
+        let mut tasks = vec![tokio::spawn(bridge.run(stopping.clone())), tokio::spawn(orders.run(stopping.clone()))];
+        for mut hears in hear {
+            tokio::select! {
+                heard = hears.wait_for(|hears| *hears) => drop(heard),
+                () = broker.died() => return Err(HubError::BrokerDied),
+            }
         }
         let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping.clone());
-        let mut tasks = vec![bridging, tokio::spawn(desk)];
+        tasks.push(tokio::spawn(desk));
         if let (Some(web), Some(keys), Some(enrolments), Some(http)) = (web, https, enrolments, config.http.clone()) {
-            let interval = Duration::from_secs(config.checkpoint_interval_s);
-            let shared = http::Shared::new(node.clone(), keys, enrolments, http, interval, unix_ms);
+            let shared = http::Shared::new(node.clone(), keys, enrolments, http, checkpoint_interval, unix_ms);
             tasks.push(tokio::spawn(http::serve(web, Arc::new(shared), stopping)));
         }
         let head = node.ledger().head().borrow().clone();
@@ -294,8 +303,8 @@ fn client_roots(config: &HubConfig, ledger: &Ledger) -> Result<Vec<CertificateDe
     Ok(roots)
 }
 
-fn https_keys(broker: &BrokerConfig) -> Result<ServerKeys, HttpTlsError> {
-    ServerKeys::new(broker.certificate_chain.clone(), &broker.private_key, broker.client_roots.clone())
+fn https_keys(broker: &BrokerConfig, roots: Vec<CertificateDer<'static>>) -> Result<ServerKeys, HubError> {
+    Ok(ServerKeys::new(broker.certificate_chain.clone(), &broker.private_key, roots)?)
 }
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {

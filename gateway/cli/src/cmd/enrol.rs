@@ -223,8 +223,10 @@ fn enrolled(args: &EnrolArgs, issue: &Issue, hub: Option<&str>, json: bool) -> R
         }))?;
         return Ok(OK);
     }
-    let dir = args.dir.display();
-    let https = hub.map_or(String::new(), |hub| format!("    https = \"{}\"     # renews the certificate\n", one_line(hub)));
+    let absolute = fs::canonicalize(&args.dir).unwrap_or_else(|_| args.dir.clone());
+    let dir = absolute.display();
+    let https =
+        hub.map_or(String::new(), |hub| format!("    https = \"{}\"     # renews the certificate\n", one_line(hub)));
     print(format_args!(
         "{} is taken on until {until}.\nFiles: {dir}/client.key, client.crt, ca.crt, credential.cbor, policy.txt\n\n\
          In plombd.toml:\n    [gateway]\n    id = \"{}\"\n    key = \"{dir}/client.key\"\n    certificate = \
