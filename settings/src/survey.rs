@@ -211,7 +211,8 @@ mod tests {
     }
 
     const KEYS: &[(&str, Known)] = &[("name", Known::Value), ("baud", Known::Value), ("retries", Known::Value)];
-    const KNOWN: &[(&str, Known)] = &[("hub", Known::Table(&[("address", Known::Value)])), ("bus", Known::Tables(KEYS))];
+    const KNOWN: &[(&str, Known)] =
+        &[("hub", Known::Table(&[("address", Known::Value)])), ("bus", Known::Tables(KEYS))];
 
     fn survey(text: &str) -> (Vec<Part<Bus>>, Vec<String>) {
         let mut survey = Survey::of(Path::new("f"), text, KNOWN);
@@ -228,7 +229,8 @@ mod tests {
         for (line, start) in found.iter().zip(starts) {
             assert!(line.starts_with(start), "{line} / {start}");
         }
-        let rest = ["f:6:1: `name` is missing in this [[bus]]", "f:7:1: unknown key `bauds` in [bus]; did you mean `baud`?"];
+        let rest =
+            ["f:6:1: `name` is missing in this [[bus]]", "f:7:1: unknown key `bauds` in [bus]; did you mean `baud`?"];
         assert_eq!(found[3..], rest, "{found:?}");
         assert!(buses[0].is_doubtful("baud") && !buses[0].is_doubtful("name") && buses[1].is_doubtful("name"));
         let last = &buses[2].settings;
@@ -239,7 +241,10 @@ mod tests {
     #[test]
     fn every_syntax_error_is_told() {
         let (_, found) = survey("[[bus]]\nname = \nbaud = 1\nretries = = 2\n");
-        assert!(found.len() >= 2 && found[0].starts_with("f:2:") && found.last().unwrap().starts_with("f:4:"), "{found:?}");
+        assert!(
+            found.len() >= 2 && found[0].starts_with("f:2:") && found.last().unwrap().starts_with("f:4:"),
+            "{found:?}"
+        );
         assert!(!Survey::of(Path::new("f"), "a = ", KNOWN).is_readable());
         assert!(Survey::of(Path::new("f"), "[hub]\n", KNOWN).is_readable());
     }
