@@ -20,6 +20,7 @@
 extern crate alloc;
 
 pub mod anchor;
+mod answer;
 pub mod attest;
 pub mod batch;
 pub mod cbor;
@@ -37,7 +38,9 @@ pub mod policy;
 pub mod proof;
 pub mod reading;
 pub mod receipt;
+pub mod recipient;
 mod report;
+pub mod sealed;
 mod stamp;
 pub mod topic;
 pub mod transaction;
@@ -45,6 +48,7 @@ pub mod tree;
 pub mod verify;
 
 pub use anchor::Anchor;
+pub use answer::{Answer, Unanswered};
 pub use batch::{Batch, BatchError};
 pub use cose::{KeyId, PublicKey, SIGNED_BYTES_MAX, Signed, SigningKey, Statement, Unverified};
 pub use credential::{Credential, CredentialError, Logged};
@@ -57,6 +61,8 @@ pub use policy::{Policy, PolicyError, Quorum};
 pub use proof::{LogProof, ProofError};
 pub use reading::{Function, Meter, Obis, Reading, Record, Value};
 pub use receipt::{Receipt, ReceiptError, Refusal};
+pub use recipient::{NotRecipient, Recipient, RecipientKey};
+pub use sealed::{SealError, Sealing, SealingSecret};
 pub use stamp::{Clock, Stamp};
 
 /// The version of every structure in this crate. A reader refuses any other by its number.

@@ -25,6 +25,26 @@ pub fn refusal(gateway: &Name) -> String {
     format!("plomb/1/{gateway}/down/refusal")
 }
 
+/// `down/config`: a [`crate::Dossier`] with a configuration.
+pub fn config(gateway: &Name) -> String {
+    format!("plomb/1/{gateway}/down/config")
+}
+
+/// `down/command`: a [`crate::Dossier`] with a command.
+pub fn command(gateway: &Name) -> String {
+    format!("plomb/1/{gateway}/down/command")
+}
+
+/// `up/outcome`: a transaction that the gateway signed, an outcome or its sealing key.
+pub fn outcome(gateway: &Name) -> String {
+    format!("plomb/1/{gateway}/up/outcome")
+}
+
+/// `down/answer`: a [`crate::Answer`], what the ledger said to that transaction.
+pub fn answer(gateway: &Name) -> String {
+    format!("plomb/1/{gateway}/down/answer")
+}
+
 /// `pub/{point}/reading`: JSON for subscribers.
 pub fn reading(gateway: &Name, point: &Name) -> String {
     format!("plomb/1/{gateway}/pub/{point}/reading")
@@ -45,6 +65,12 @@ pub const CHECKPOINT: &str = "plomb/1/ledger/checkpoint";
 
 /// All batches of all gateways.
 pub const ALL_BATCHES: &str = "plomb/1/+/up/batch";
+
+/// All transactions of all gateways.
+pub const ALL_OUTCOMES: &str = "plomb/1/+/up/outcome";
+
+/// The status of all gateways.
+pub const ALL_STATUS: &str = "plomb/1/+/up/status";
 
 /// The gateway that a topic belongs to.
 pub fn gateway_of(topic: &str) -> Option<Name> {
