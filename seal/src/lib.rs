@@ -42,6 +42,7 @@ pub mod recipient;
 mod report;
 pub mod sealed;
 mod stamp;
+pub mod story;
 pub mod topic;
 pub mod transaction;
 pub mod tree;
@@ -64,6 +65,7 @@ pub use receipt::{Receipt, ReceiptError, Refusal};
 pub use recipient::{NotRecipient, Recipient, RecipientKey};
 pub use sealed::{SealError, Sealing, SealingSecret};
 pub use stamp::{Clock, Stamp};
+pub use story::Story;
 
 /// The version of every structure in this crate. A reader refuses any other by its number.
 pub const VERSION: u64 = 1;

@@ -1,10 +1,10 @@
-//! Any bytes as the payload of each transaction of the ledger, as a whole one, and as a dossier: no panic, and what is read is
-//! written to the byte again.
+//! Any bytes as the payload of each transaction of the ledger, as a whole one, as a dossier and as a story: no panic, and what is
+//! read is written to the byte again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use plomb_seal::{
-    Anchor, Dossier, Statement,
+    Anchor, Dossier, Statement, Story,
     cbor::{Decoder, Encoder},
     transaction::{self, Approval, Certificate, Command, Config, Genesis, Outcome, SealingKey, Vote},
 };
@@ -24,6 +24,9 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = transaction::kind(bytes);
     if let Ok(dossier) = Dossier::parse(bytes) {
         assert_eq!(dossier.to_bytes(), bytes);
+    }
+    if let Ok(story) = Story::parse(bytes) {
+        assert_eq!(story.to_bytes(), bytes);
     }
     read_once::<Genesis>(bytes);
     read_once::<Vote>(bytes);
