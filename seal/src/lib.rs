@@ -33,7 +33,7 @@ pub mod export;
 mod hash;
 pub mod name;
 pub mod note;
-mod parties;
+pub mod parties;
 pub mod policy;
 pub mod proof;
 pub mod reading;
