@@ -392,7 +392,7 @@ impl FakeHub {
     }
 
     /// The arguments by which a party asks this hub.
-    pub(crate) fn as_party<'a>(&self, id: &str, arguments: &[&'a str]) -> Vec<String> {
+    pub(crate) fn as_party(&self, id: &str, arguments: &[&str]) -> Vec<String> {
         let own = ["--as".to_string(), text(&self.party(id)), "--hub".into(), self.url.clone()];
         arguments.iter().map(ToString::to_string).chain(own).collect()
     }
