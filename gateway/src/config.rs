@@ -174,10 +174,8 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
         let mut config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
         config.bus.iter_mut().for_each(Bus::settle);
-        match config.check().0.into_iter().next() {
-            Some(wrong) => Err(SettingsError::Whole { path: path.into(), what: wrong.what }),
-            None => Ok(config),
-        }
+        config.check().map_err(|what| SettingsError::Whole { path: path.into(), what })?;
+        Ok(config)
     }
 
     /// What the environment overrides in a configuration file: variables and their values, by name.
@@ -208,8 +206,13 @@ impl Config {
         self.gateway.id.parse().map_err(|error| format!("[gateway] id: {error}"))
     }
 
+    /// The first thing that is wrong with what it means.
+    fn check(&self) -> Result<(), String> {
+        self.findings().0.into_iter().next().map_or(Ok(()), |wrong| Err(wrong.what))
+    }
+
     /// Everything that is wrong with what it means.
-    fn check(&self) -> Findings {
+    fn findings(&self) -> Findings {
         let mut found = Findings::default();
         let mut gateway = found.named("gateway");
         if let Err(error) = self.gateway_name() {

@@ -28,7 +28,10 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    ask::Knowledge,
+    ask::{
+        Knowledge,
+        deed::{DEEDS_MAX, Deed},
+    },
     batcher::{self, Anchoring},
     clock::{StepWatch, SystemClock},
     config::{Config, Protocol},
@@ -38,7 +41,7 @@ use crate::{
     journal::{Journal, JournalError, Keyring, Options, Recovered},
     keys::Keys,
     models,
-    poll::{BusTask, QUESTIONS_MAX, Question},
+    poll::{Asked, BusTask, QUESTIONS_MAX, Question},
     push::PushTask,
     radio::RadioTask,
     scan::ScanOrder,
@@ -126,9 +129,14 @@ impl Applied {
 
 /// Ways to ask the tasks that hold the ports.
 struct Lines {
-    questions: Vec<(Name, mpsc::Sender<Question>)>,
-    scanners: Vec<(crate::config::Bus, mpsc::Sender<ScanOrder>)>,
+    questions: Questioned,
+    scanners: Scanners,
+    /// Where commands for each measuring point go.
+    deeds: Vec<(Name, mpsc::Sender<Deed>)>,
 }
+
+type Questioned = Vec<(Name, mpsc::Sender<Question>)>;
+type Scanners = Vec<(crate::config::Bus, mpsc::Sender<ScanOrder>)>;
 
 /// A task that is ready to run.
 type Work = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
@@ -168,7 +176,7 @@ impl Daemon {
         let (stop_rest, rest_stopped) = watch::channel(false);
         let mut work = Vec::new();
         // What can go wrong at a start goes wrong before it is entered.
-        let lines = self.make_lines(&journal, &board, &lines_stopped, &mut work)?;
+        let Lines { questions, scanners, deeds } = self.make_lines(&journal, &board, &lines_stopped, &mut work)?;
         let path = self.config.socket_path();
         let socket = Socket::bind(&path, Group::named(&self.config.control.group).id())
             .map_err(|error| Fatal::Start(format!("control socket {}: {error}", path.display())))?;
@@ -179,7 +187,7 @@ impl Daemon {
         tasks.spawn(crate::vitals::run(vitals, state_dir, journal.clone(), board.clone(), rest_stopped.clone()));
         tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
         let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
-        let control = Some(self.start_control(socket, &journal, &board, lines, &rest_stopped));
+        let control = Some(self.start_control(socket, &journal, &board, (questions, scanners), &rest_stopped));
         notify(&[sd_notify::NotifyState::Ready]);
         let watchdog = tokio::spawn(feed_watchdog(journal.clone()));
         info!(gateway = %self.gateway, meters = self.config.meter.len(), "plombd runs");
@@ -196,6 +204,7 @@ impl Daemon {
             }
         };
         notify(&[sd_notify::NotifyState::Stopping]);
+        drop(deeds);
         stop_lines.send_replace(true);
         let closed = match &ended {
             Ok(()) => self.close_books(&journal, &board, &anchoring, &mut tasks).await,
@@ -291,10 +300,12 @@ impl Daemon {
         stop: &watch::Receiver<bool>,
         work: &mut Vec<Work>,
     ) -> Result<Lines, Fatal> {
-        let (mut questions, mut scanners) = (Vec::new(), Vec::new());
-        // Only those who listen to the air, or open encrypted telegrams, need it.
+        let (mut questions, mut scanners, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
+        let is_mbus = |name: &str| self.config.bus.iter().any(|bus| bus.name == name && bus.protocol == Protocol::Mbus);
+        // Only those who listen to the air, open encrypted telegrams, or name a model for its valve need it.
         let models = self.config.gateway.meter_keys.is_some()
-            || self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus);
+            || self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus)
+            || self.config.meter.iter().any(|meter| meter.model.is_some() && is_mbus(&meter.bus));
         let library = match models {
             true => models::library(self.config.gateway.profiles.as_deref()).map_err(Fatal::Config)?,
             false => Library::empty(),
@@ -308,6 +319,9 @@ impl Daemon {
             Some(path) => Secrets::load(path).map_err(Fatal::Config)?,
             None => Secrets::default(),
         };
+        for point in secrets.points().filter(|point| !self.config.meter.iter().any(|meter| meter.point == *point)) {
+            warn!(point, "the file of meter_secrets has lines for a point that no [[meter]] has: check its spelling");
+        }
         let knowledge = Knowledge {
             keys: self.meter_keys.clone(),
             library: library.clone(),
@@ -316,23 +330,27 @@ impl Daemon {
             secrets: Arc::new(secrets),
             title: self.config.title().map_err(Fatal::Config)?,
             journal: Some(journal.clone()),
+            clock: Some(self.clock.clone()),
         };
         for bus in &self.config.bus {
-            let (ask, asked) = mpsc::channel(QUESTIONS_MAX);
+            let (ask, questioned) = mpsc::channel(QUESTIONS_MAX);
+            let (command, commanded) = mpsc::channel(DEEDS_MAX);
             for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {
-                let point = meter.point.parse().map_err(|error| Fatal::Config(format!("{error}")))?;
+                let point: Name = meter.point.parse().map_err(|error| Fatal::Config(format!("{error}")))?;
+                deeds.push((point.clone(), command.clone()));
                 questions.push((point, ask.clone()));
             }
             let (order, ordered) = mpsc::channel(SCANS_MAX);
             scanners.push((bus.clone(), order));
+            let asked = Asked { questions: questioned, scans: ordered, deeds: commanded };
             let (meters, journal, board, stop) = (&self.config.meter, journal.clone(), board.clone(), stop.clone());
             match bus.protocol {
                 protocol if !protocol.is_listened_to() => {
-                    let line = BusTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
+                    let line = BusTask::new(bus, meters, &knowledge, journal, board, asked, stop);
                     work.push(Box::pin(line.map_err(Fatal::Config)?.run()));
                 }
                 Protocol::DlmsPush | Protocol::P1 => {
-                    let port = PushTask::new(bus, meters, &knowledge, journal, board, (asked, ordered), stop);
+                    let port = PushTask::new(bus, meters, &knowledge, journal, board, asked, stop);
                     work.push(Box::pin(port.map_err(Fatal::Config)?.run()));
                 }
                 _ => {
@@ -342,14 +360,14 @@ impl Daemon {
                         (self.meter_keys.clone(), library.clone()),
                         journal,
                         board,
-                        (asked, ordered),
+                        asked,
                         stop,
                     );
                     work.push(Box::pin(receiver.map_err(Fatal::Config)?.run()));
                 }
             }
         }
-        Ok(Lines { questions, scanners })
+        Ok(Lines { questions, scanners, deeds })
     }
 
     fn start_uplink(
@@ -384,7 +402,7 @@ impl Daemon {
         socket: Socket,
         journal: &Journal,
         board: &Arc<Board>,
-        Lines { questions, scanners }: Lines,
+        (questions, scanners): (Questioned, Scanners),
         stop: &watch::Receiver<bool>,
     ) -> JoinHandle<()> {
         let snapshots = Snapshots {

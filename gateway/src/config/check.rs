@@ -165,7 +165,7 @@ fn check(meter: &Meter, bus: &Bus, told: &mut Told<'_>) {
 /// Refuses a key that says nothing on a line of this protocol: whoever wrote it expects something of it.
 fn belongs(meter: &Meter, protocol: Protocol, told: &mut Told<'_>) {
     use Protocol::{Dlms, DlmsPush, Iec62056, Mbus, Modbus, P1, Wmbus};
-    let keys: [(&'static str, bool, &[Protocol]); 16] = [
+    let keys: [(&'static str, bool, &[Protocol]); 19] = [
         ("address", meter.address.is_some(), &[Mbus]),
         ("secondary", meter.secondary.is_some(), &[Mbus]),
         ("id", meter.id.is_some(), &[Wmbus, P1, Iec62056]),
@@ -179,9 +179,12 @@ fn belongs(meter: &Meter, protocol: Protocol, told: &mut Told<'_>) {
         ("registers", !meter.registers.is_empty(), &[Dlms, DlmsPush, Modbus]),
         ("load_profile", meter.load_profile.is_some(), &[Dlms]),
         ("counter_object", meter.counter_object.is_some(), &[Dlms]),
+        ("disconnect_object", meter.disconnect_object.is_some(), &[Dlms]),
+        ("token_object", meter.token_object.is_some(), &[Dlms]),
+        ("calendar_object", meter.calendar_object.is_some(), &[Dlms]),
         ("system_title", meter.system_title.is_some(), &[DlmsPush]),
         ("unit", meter.unit.is_some(), &[Modbus]),
-        ("model", meter.model.is_some(), &[Modbus]),
+        ("model", meter.model.is_some(), &[Modbus, Mbus]),
     ];
     for (key, _, of) in keys.into_iter().filter(|(_, given, of)| *given && !of.contains(&protocol)) {
         let of: Vec<&str> = of.iter().map(|protocol| protocol.name()).collect();
@@ -196,6 +199,9 @@ fn dlms(meter: &Meter, told: &mut Told<'_>) {
     obis(&meter.registers, "registers", told);
     obis(&meter.load_profile, "load_profile", told);
     obis(&meter.counter_object, "counter_object", told);
+    obis(&meter.disconnect_object, "disconnect_object", told);
+    obis(&meter.token_object, "token_object", told);
+    obis(&meter.calendar_object, "calendar_object", told);
     if meter.registers.len() > REGISTERS_MAX {
         told.key("registers", format_args!("at most {REGISTERS_MAX} registers"));
     }

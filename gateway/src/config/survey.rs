@@ -34,7 +34,7 @@ pub fn survey(path: &Path, text: &str) -> Surveyed {
     let parts = Parts::of(&mut survey);
     let mut config = parts.config();
     config.bus.iter_mut().for_each(Bus::settle);
-    for wrong in config.check().0 {
+    for wrong in config.findings().0 {
         if let Some(offset) = parts.place(&config, &wrong) {
             survey.find(offset, wrong.what);
         }

@@ -23,13 +23,13 @@ const REGISTERS: [&str; 8] =
     ["1-0:1.8.0", "1-0:1.8.1", "1-0:2.8.0", "1-0:3.8.0", "1-0:32.7.0", "1-0:1.7.0", "1-0:14.7.0", "1-0:13.7.0"];
 
 /// The meter's clock stands still a little behind ours, so that each question meets the same numbers.
-fn calendar() -> Calendar {
+pub(crate) fn calendar() -> Calendar {
     let now_s = u64::try_from(plomb_gateway::clock::unix_ms() / 1000).unwrap();
     Calendar { start_unix_s: now_s, factor: 0 }
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Way {
+pub(crate) enum Way {
     Tcp,
     Udp,
     HdlcTcp,
@@ -64,15 +64,15 @@ fn secrets(config: &MeterConfig) -> String {
     text
 }
 
-struct Site {
-    server: MeterServer,
-    bus: Bus,
-    meter: Meter,
-    knowledge: Knowledge,
+pub(crate) struct Site {
+    pub(crate) server: MeterServer,
+    pub(crate) bus: Bus,
+    pub(crate) meter: Meter,
+    pub(crate) knowledge: Knowledge,
 }
 
 impl Site {
-    async fn new(config: MeterConfig, way: Way) -> Self {
+    pub(crate) async fn new(config: MeterConfig, way: Way) -> Self {
         let secrets = Secrets::parse("secrets", &secrets(&config)).unwrap();
         let knowledge =
             Knowledge { secrets: Arc::new(secrets), title: SystemTitle(*b"PLBtest\x01"), ..Knowledge::none() };
@@ -213,9 +213,24 @@ async fn general_ciphering_and_a_dedicated_key_read_exactly() {
 async fn a_load_profile_is_fetched_whole_and_then_only_what_is_new() {
     let forms = [
         ("plain", ProfileForm::default(), conformance::ALL),
-        ("by number", ProfileForm { rows: 3000, ..ProfileForm::default() }, conformance::ALL),
+        ("by number", ProfileForm { rows: 3000, no_range: true, ..ProfileForm::default() }, conformance::ALL),
         ("clock last", ProfileForm { clock_column: 3, wide: true, ..ProfileForm::default() }, conformance::ALL),
         ("compressed", ProfileForm { null_compression: true, gaps: true, ..ProfileForm::default() }, conformance::ALL),
+        (
+            "newest first, compressed",
+            ProfileForm { null_compression: true, gaps: true, newest_first: true, ..ProfileForm::default() },
+            conformance::ALL,
+        ),
+        (
+            "newest first, by number",
+            ProfileForm { rows: 3000, newest_first: true, no_range: true, ..ProfileForm::default() },
+            conformance::ALL,
+        ),
+        (
+            "newest first, all at once",
+            ProfileForm { rows: 800, newest_first: true, ..ProfileForm::default() },
+            !conformance::SELECTIVE_ACCESS,
+        ),
         ("all at once", ProfileForm { rows: 800, ..ProfileForm::default() }, !conformance::SELECTIVE_ACCESS),
         ("one by one", ProfileForm::default(), !conformance::MULTIPLE_REFERENCES),
     ];
