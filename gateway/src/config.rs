@@ -5,6 +5,7 @@ mod check;
 mod known;
 mod line;
 mod meter;
+mod orders;
 
 use std::{
     collections::BTreeSet,
@@ -20,6 +21,7 @@ pub use check::{BACKLOG_DAYS_MAX, REGISTERS_MAX, title};
 use known::KNOWN;
 pub use line::{Bus, CFormat, Framing, Parity, Protocol, Select};
 pub use meter::{AUTHENTICATIONS, Authentication, Meter, Security, Timing};
+pub use orders::{CONFIRM_S_MAX, CONFIRM_S_MIN, Maintenance, Orders};
 
 /// The most buses of one gateway.
 pub const BUSES_MAX: usize = 32;
@@ -34,7 +36,7 @@ pub const QUOTA_MIB_MAX: u64 = 1024 * 1024;
 const PREFIX: &str = "PLOMB";
 
 /// Everything that `plombd` is told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Who the gateway is.
@@ -56,6 +58,9 @@ pub struct Config {
     /// From where on the box itself is in trouble.
     #[serde(default)]
     pub vitals: Vitals,
+    /// When configurations and commands of the ledger take effect.
+    #[serde(default)]
+    pub orders: Orders,
     /// The lines.
     #[serde(default)]
     pub bus: Vec<Bus>,
@@ -65,7 +70,7 @@ pub struct Config {
 }
 
 /// Who the gateway is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Gateway {
     /// Its id, as certified.
     pub id: String,
@@ -90,7 +95,7 @@ pub struct Gateway {
 }
 
 /// Where batches go.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Hub {
     /// `host:port` of the hub's broker.
     pub address: String,
@@ -105,7 +110,7 @@ pub struct Hub {
 }
 
 /// The local store.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Journal {
     /// How long entries may wait for a common commit, in seconds: what a power cut can cost.
@@ -119,7 +124,7 @@ pub struct Journal {
 }
 
 /// When batches are closed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Batch {
     /// At this many entries.
@@ -129,7 +134,7 @@ pub struct Batch {
 }
 
 /// How well the system clock is known.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Clock {
     /// A file that a time service keeps while the clock is synchronised.
@@ -139,7 +144,7 @@ pub struct Clock {
 }
 
 /// The socket for the command line.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Control {
     /// Its path; default `ctl.sock` in the state directory.
@@ -169,10 +174,24 @@ fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Str
 impl Config {
     /// Reads a configuration file and checks what it means.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let mut config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
-        config.bus.iter_mut().for_each(Bus::settle);
-        config.check().map_err(|what| SettingsError::Whole { path: path.into(), what })?;
-        Ok(config)
+        let config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
+        config.settled().map_err(|what| SettingsError::Whole { path: path.into(), what })
+    }
+
+    /// Reads the text of a configuration, called `name` in errors; what it means is checked by
+    /// [`settled`](Self::settled). The environment overrides it as it overrides a file.
+    pub fn read(name: &str, text: &str) -> Result<Self, SettingsError> {
+        plomb_settings::read(Path::new(name), text, KNOWN, PREFIX)
+    }
+
+    /// With what the text left open, as the protocols have it.
+    ///
+    /// # Errors
+    /// It means nothing that could work.
+    pub fn settled(mut self) -> Result<Self, String> {
+        self.bus.iter_mut().for_each(Bus::settle);
+        self.check()?;
+        Ok(self)
     }
 
     /// What the environment overrides in a configuration file: variables and their values, by name.
@@ -228,6 +247,7 @@ impl Config {
             return Err("[batch] entries is 1 to 4096, age_s 0.1 to 86400".into());
         }
         bounds::check(self)?;
+        self.orders.check()?;
         let mut ports = BTreeSet::new();
         let mut names = BTreeSet::new();
         for bus in &self.bus {
@@ -241,7 +261,7 @@ impl Config {
 }
 
 /// From where on the box itself is in trouble.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Vitals {
     /// How often it is looked at, in seconds.

@@ -15,6 +15,8 @@
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
 //! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
+//! | [`orders`] | configurations and commands of the ledger |
+//! | [`works`], [`lines`] | what a configuration governs, and how single parts are replaced |
 //! | [`vitals`] | how the box itself fares |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
@@ -30,9 +32,11 @@ pub mod groups;
 pub mod identity;
 pub mod journal;
 pub mod keys;
+pub mod lines;
 pub mod link;
 pub mod models;
 pub mod normalise;
+pub mod orders;
 pub mod outage;
 pub mod plain;
 pub mod poll;
@@ -46,5 +50,6 @@ pub mod snapshot;
 pub mod status;
 pub mod uplink;
 pub mod vitals;
+pub mod works;
 
 pub use plomb_view as view;

@@ -8,7 +8,7 @@ use std::{
 use plomb_mbus::Medium;
 use plomb_seal::{Absent, Name, Occurrence, Reason, Record};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Mutex, mpsc, oneshot, watch},
     time::sleep,
 };
 use tracing::{info, warn};
@@ -52,6 +52,8 @@ pub struct BusTask {
     scans: mpsc::Receiver<ScanOrder>,
     stop: watch::Receiver<bool>,
     port: Port,
+    /// Held while a meter is asked.
+    turn: Arc<Mutex<()>>,
 }
 
 impl BusTask {
@@ -101,7 +103,13 @@ impl BusTask {
             scans,
             stop,
             port,
+            turn: Arc::default(),
         })
+    }
+
+    /// Holds this while it asks a meter: whoever else holds it knows that no poll is under way.
+    pub fn in_turn(self, turn: Arc<Mutex<()>>) -> Self {
+        Self { turn, ..self }
     }
 
     /// Runs until told to stop, or until the journal fails.
@@ -152,6 +160,11 @@ impl BusTask {
         silent: bool,
         waiting: &mut Vec<Question>,
     ) -> Result<(), JournalError> {
+        let turn = self.turn.clone();
+        let _turn = turn.lock().await;
+        if *self.stop.borrow() {
+            return Ok(());
+        }
         let Some(meter) = self.meters.get_mut(index) else { return Ok(()) };
         let (point, begun) = (meter.point.clone(), Instant::now());
         let outcome = tokio::select! {

@@ -5,10 +5,12 @@
 //! | [`port`] | opens a line's port when it is needed, and leaves one that failed alone for a while |
 //! | [`mbus`] | wired M-Bus |
 //! | [`sealed`] | encrypted telegrams of wired M-Bus |
+//! | [`deed`] | what commands ask to be done |
 //! | [`dlms`] | DLMS/COSEM |
 //! | [`iec62056`] | the readout of IEC 62056-21 |
 //! | [`modbus`] | Modbus, over TCP and on serial lines |
 
+pub mod deed;
 pub mod dlms;
 pub mod iec62056;
 pub mod mbus;

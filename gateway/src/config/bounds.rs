@@ -65,7 +65,7 @@ fn check_timing(
     within(of("telegrams_max"), telegrams_max, 1..=TELEGRAMS_MAX)
 }
 
-fn within<T: PartialOrd + Display>(
+pub(super) fn within<T: PartialOrd + Display>(
     what: impl Display,
     value: Option<T>,
     range: RangeInclusive<T>,
