@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -104,6 +105,12 @@ pub trait Admission: Send + Sync + 'static {
 
     /// A counter that grows whenever an answer of [`identify`](Self::identify) may have changed.
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// The authorities whose certificates TLS lets in beside the configured ones, for
+    /// [`identify`](Self::identify) to judge. Asked again after each tick of [`changes`](Self::changes).
+    fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub struct BrokerConfig {
     pub certificate_chain: Vec<CertificateDer<'static>>,
     /// The server certificate's private key.
     pub private_key: PrivateKeyDer<'static>,
-    /// The roots that client certificates must chain to.
+    /// The roots that client certificates may chain to, beside [`Admission::authorities`].
     pub client_roots: Vec<CertificateDer<'static>>,
     /// The bounds.
     pub limits: Limits,
@@ -92,7 +92,8 @@ impl Broker {
     pub async fn start(config: BrokerConfig, admission: Arc<dyn Admission>) -> Result<Self, BrokerError> {
         config.limits.check()?;
         let limits = Arc::new(config.limits);
-        let keys = tls::ServerKeys::new(config.certificate_chain, &config.private_key, config.client_roots)?;
+        let keys =
+            tls::ServerKeys::new(config.certificate_chain, &config.private_key, config.client_roots, &*admission)?;
         let listener = tokio::net::TcpListener::bind(config.listen)
             .await
             .map_err(|source| BrokerError::Listen { addr: config.listen, source })?;

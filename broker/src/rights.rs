@@ -49,6 +49,7 @@ pub const RIGHTS: &[Right] = &[
     right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/refusal"),
     right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/config"),
     right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/command"),
+    right(Role::Gateway, Act::Subscribe, "plomb/1/{own}/down/answer"),
     right(Role::Gateway, Act::Subscribe, CHECKPOINT),
     right(Role::Gateway, Act::Will, "plomb/1/{own}/up/status"),
     right(Role::Subscriber, Act::Subscribe, "plomb/1/{scope}/pub/#"),
@@ -60,6 +61,17 @@ pub const RIGHTS: &[Right] = &[
     right(Role::Operator, Act::Subscribe, CHECKPOINT),
     right(Role::Auditor, Act::Subscribe, CHECKPOINT),
 ];
+
+/// Topics on which payloads have a bound of their own, below that of all: filter and bytes.
+const PAYLOAD_BYTES_MAX: &[(&str, usize)] = &[
+    ("plomb/1/+/up/outcome", 65_535), // a transaction of the ledger
+];
+
+/// The bound of a topic's own on its payloads, in bytes.
+pub(crate) fn payload_bytes_max(topic: TopicName<'_>) -> Option<usize> {
+    let own = |filter: &str| TopicFilter::new(filter).is_ok_and(|filter| filter.matches(topic));
+    PAYLOAD_BYTES_MAX.iter().find(|(filter, _)| own(filter)).map(|(_, bytes)| *bytes)
+}
 
 /// The rights of one identity, with its id and scope filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,13 +209,20 @@ mod tests {
     #[test]
     fn a_gateway_speaks_for_itself_alone() {
         let gw = gateway();
-        for yes in ["plomb/1/gw-1/up/batch", "plomb/1/gw-1/up/status", "plomb/1/gw-1/pub/p1/reading"] {
+        for yes in [
+            "plomb/1/gw-1/up/batch",
+            "plomb/1/gw-1/up/status",
+            "plomb/1/gw-1/up/outcome",
+            "plomb/1/gw-1/pub/p1/reading",
+        ] {
             assert!(says(&gw, yes), "{yes}");
         }
         for no in [
             "plomb/1/gw-2/up/batch",
             "plomb/1/gw-10/up/batch",
             "plomb/1/gw-1/down/receipt",
+            "plomb/1/gw-1/down/answer",
+            "plomb/1/gw-2/up/outcome",
             "plomb/1/ledger/checkpoint",
             "plomb/2/gw-1/up/batch",
             "$SYS/x",
@@ -219,7 +238,7 @@ mod tests {
     #[test]
     fn a_gateway_hears_what_is_sent_to_it() {
         let gw = gateway();
-        for yes in ["receipt", "refusal", "config", "command"] {
+        for yes in ["receipt", "refusal", "config", "command", "answer"] {
             assert!(hears(&gw, &format!("plomb/1/gw-1/down/{yes}")), "{yes}");
         }
         assert!(hears(&gw, CHECKPOINT));
@@ -231,6 +250,8 @@ mod tests {
             "plomb/1/gw-1/down/receipt/#",
             "plomb/1/+/down/#",
             "plomb/1/gw-2/down/receipt",
+            "plomb/1/gw-2/down/config",
+            "plomb/1/+/down/command",
             "plomb/1/gw-1/up/#",
             "plomb/1/gw-1/#",
             "$share/g/plomb/1/gw-1/down/#",
@@ -247,7 +268,14 @@ mod tests {
         for yes in ["plomb/1/+/pub/#", "plomb/1/gw-9/pub/+/reading", "plomb/1/+/up/status", CHECKPOINT] {
             assert!(hears(&all, yes), "{yes}");
         }
-        for no in ["plomb/1/+/up/#", "plomb/1/+/up/batch", "plomb/1/#", "plomb/1/+/down/receipt"] {
+        for no in [
+            "plomb/1/+/up/#",
+            "plomb/1/+/up/batch",
+            "plomb/1/+/up/outcome",
+            "plomb/1/#",
+            "plomb/1/+/down/receipt",
+            "plomb/1/+/down/config",
+        ] {
             assert!(!hears(&all, no), "{no}");
         }
         let some = Rights::of(&identity(Role::Subscriber, "retailer", only(&["gw-1", "gw-2"])));
@@ -301,6 +329,7 @@ pattern read plomb/1/%u/down/receipt
 pattern read plomb/1/%u/down/refusal
 pattern read plomb/1/%u/down/config
 pattern read plomb/1/%u/down/command
+pattern read plomb/1/%u/down/answer
 pattern read plomb/1/ledger/checkpoint
 
 user utility

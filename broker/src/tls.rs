@@ -12,8 +12,10 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use thiserror::Error;
+use tracing::warn;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::admission::Admission;
 use crate::stats::Reason;
 
 /// Characters of a subject that a log line shows.
@@ -46,10 +48,16 @@ pub enum TlsError {
 }
 
 /// The server's identity and whom it believes, ready for any number of handshakes.
-#[derive(Debug, Clone)]
+///
+/// Whom it believes is asked of the ledger again whenever that says that something changed: a member that joins is
+/// let in without a restart, the authority of one that left is none any more.
+#[derive(Debug)]
 pub(crate) struct ServerKeys {
     provider: Arc<CryptoProvider>,
-    verifier: Arc<dyn ClientCertVerifier>,
+    /// The authorities of the configuration.
+    configured: RootCertStore,
+    /// What verifies clients, as of this count of changes of the ledger.
+    verifier: Mutex<(u64, Arc<dyn ClientCertVerifier>)>,
     certified: Arc<SingleCertAndKey>,
 }
 
@@ -58,20 +66,39 @@ impl ServerKeys {
         chain: Vec<CertificateDer<'static>>,
         key: &PrivateKeyDer<'static>,
         client_roots: Vec<CertificateDer<'static>>,
+        admission: &dyn Admission,
     ) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        if client_roots.is_empty() {
-            return Err(TlsError::NoRoots);
-        }
-        let mut roots = RootCertStore::empty();
+        let mut configured = RootCertStore::empty();
         for (index, root) in client_roots.into_iter().enumerate() {
-            roots.add(root).map_err(|source| TlsError::Root { index, source })?;
+            configured.add(root).map_err(|source| TlsError::Root { index, source })?;
+        }
+        let changes = *admission.changes().borrow();
+        let roots = joined(&configured, admission);
+        if roots.is_empty() {
+            return Err(TlsError::NoRoots);
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
         let certified = CertifiedKey::from_der(chain, key.clone_key(), &provider).map_err(TlsError::Key)?;
-        let keys = Self { provider, verifier, certified: Arc::new(certified.into()) };
-        keys.config().map_err(TlsError::Config)?;
+        let verifier = Mutex::new((changes, verifier));
+        let keys = Self { provider, configured, verifier, certified: Arc::new(certified.into()) };
+        keys.config(admission).map_err(TlsError::Config)?;
         Ok(keys)
+    }
+
+    /// What verifies clients now.
+    fn verifier(&self, admission: &dyn Admission) -> Arc<dyn ClientCertVerifier> {
+        let mut held = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
+        // Counted before it is asked: what changes in between is asked again at the next handshake.
+        let changes = *admission.changes().borrow();
+        if held.0 != changes {
+            let roots = Arc::new(joined(&self.configured, admission));
+            match WebPkiClientVerifier::builder_with_provider(roots, self.provider.clone()).build() {
+                Ok(verifier) => *held = (changes, verifier),
+                Err(error) => warn!(%error, "the members' authorities do not serve; those before stay in use"),
+            }
+        }
+        held.1.clone()
     }
 
     /// A configuration for one handshake, and what the peer shows in it.
@@ -79,9 +106,9 @@ impl ServerKeys {
     /// One configuration a handshake lets a refusal name the certificate that
     /// was shown. It costs no key parsing. Resumption is off: a resumed
     /// session would come in on a certificate that was verified earlier.
-    pub(crate) fn config(&self) -> Result<(Arc<ServerConfig>, Shown), rustls::Error> {
+    pub(crate) fn config(&self, admission: &dyn Admission) -> Result<(Arc<ServerConfig>, Shown), rustls::Error> {
         let shown = Shown::default();
-        let noting = Arc::new(Noting { inner: self.verifier.clone(), shown: shown.clone() });
+        let noting = Arc::new(Noting { inner: self.verifier(admission), shown: shown.clone() });
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(noting)
@@ -90,6 +117,19 @@ impl ServerKeys {
         config.send_tls13_tickets = 0;
         Ok((Arc::new(config), shown))
     }
+}
+
+/// The configured authorities and the ledger's. One of the ledger's that webpki can't use is left out: it must not
+/// shut out all others.
+fn joined(configured: &RootCertStore, admission: &dyn Admission) -> RootCertStore {
+    let mut roots = configured.clone();
+    for authority in admission.authorities() {
+        let subject = subject_of(&authority);
+        if let Err(error) = roots.add(authority) {
+            warn!(%error, subject, "a member's authority does not serve for TLS");
+        }
+    }
+    roots
 }
 
 /// The subject of the certificate that a peer showed, verified or not.

@@ -197,7 +197,7 @@ fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
     let silent: Vec<&Point> =
         points.iter().filter(|point| is_silent(point.answered, point.failures_in_a_row) && open(point)).collect();
     let mut troubles = Vec::new();
-    for kind in [Silent::Locked, Silent::NeverHeard, Silent::Never, Silent::Fell] {
+    for kind in [Silent::Locked, Silent::Refuses, Silent::NeverHeard, Silent::Never, Silent::Fell] {
         let names: Vec<&str> =
             silent.iter().filter(|point| Silent::of(point) == kind).map(|point| point.point.as_str()).collect();
         if !names.is_empty() {
@@ -212,6 +212,8 @@ fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
 enum Silent {
     /// It speaks, and can't be opened.
     Locked,
+    /// It answers, and what it says is no reading.
+    Refuses,
     /// By radio, it was never heard.
     NeverHeard,
     /// On a line, it never answered.
@@ -220,11 +222,16 @@ enum Silent {
     Fell,
 }
 
+/// Reasons that nobody can give who does not answer at all: address, speed and wiring are right enough.
+const ANSWERED: [Reason; 4] = [Reason::Refused, Reason::Malformed, Reason::OtherMeter, Reason::Replayed];
+
 impl Silent {
     fn of(point: &Point) -> Self {
         let failure = point.last_failure.as_deref().unwrap_or_default();
+        let said = |reason: Reason| failure.split_once(':').is_some_and(|(name, _)| name == reason.name());
         match &point.radio {
-            _ if failure.starts_with(&format!("{}:", Reason::Key.name())) => Self::Locked,
+            _ if said(Reason::Key) => Self::Locked,
+            None if point.answered == 0 && ANSWERED.into_iter().any(said) => Self::Refuses,
             Some(_) if point.answered == 0 => Self::NeverHeard,
             None if point.answered == 0 => Self::Never,
             _ => Self::Fell,
@@ -234,6 +241,7 @@ impl Silent {
     const fn words(self) -> &'static str {
         match self {
             Self::Locked => "heard and not opened, key missing or wrong",
+            Self::Refuses => "never read though something answers, see what it says in its row",
             Self::NeverHeard => "not heard since the start, check battery, distance, receiver and modes",
             Self::Never => "silent since the start, check address, baud rate and wiring",
             Self::Fell => "silent",
@@ -279,6 +287,11 @@ mod tests {
         );
         assert_eq!(silences(&points[..2], std::slice::from_ref(&bus)), Vec::<String>::new());
         let locked = Point { last_failure: Some("key: no key is at hand".into()), ..point("locked", 0, 1) };
+        let refused = Point { last_failure: Some("refused: no such register".into()), ..point("strange", 0, 1) };
+        assert_eq!(
+            silences(&[refused], std::slice::from_ref(&bus)),
+            ["1 meter never read though something answers, see what it says in its row: strange"]
+        );
         let unheard = Point { radio: Some(crate::status::Radio::default()), ..point("unheard", 0, 1) };
         assert_eq!(
             silences(&[locked, unheard], std::slice::from_ref(&bus)),

@@ -41,18 +41,39 @@ pub struct HubConfig {
     /// How often the checkpoint is cosigned anew, in seconds.
     #[serde(default = "checkpoint_interval_s")]
     pub checkpoint_interval_s: u64,
-    /// How long a block waits for more transactions, in milliseconds.
+    /// How long a block waits for more transactions than came while the one before was committed, in milliseconds.
     #[serde(default = "block_window_ms")]
     pub block_window_ms: u64,
     /// The TLS files.
     #[serde(default)]
     pub tls: TlsFiles,
+    /// HTTPS: the log, lookups, enrolment. Not served if absent.
+    #[serde(default)]
+    pub http: Option<HttpConfig>,
     /// The broker's bounds.
     #[serde(default)]
     pub limits: Limits,
     /// Start with a clock that can't be right: from the command line alone, as it holds for one start.
     #[serde(skip)]
     pub accept_clock: bool,
+}
+
+/// What is served over HTTPS, with the broker's certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// Whether anybody may read the log (checkpoint and tiles) without a certificate.
+    #[serde(default)]
+    pub open_log: bool,
+    /// Whether gateways are taken on over HTTPS.
+    #[serde(default = "yes")]
+    pub enrol: bool,
+    /// Whether a gateway whose certificate holds gets the next one by itself, when less than a third of its validity
+    /// is left. Needs the member's keys in the state directory.
+    #[serde(default = "yes")]
+    pub renew: bool,
 }
 
 /// PEM files for TLS.
@@ -101,6 +122,10 @@ const SCHEMA: &[Known] = &[
     Known::Value("checkpoint_interval_s"),
     Known::Value("block_window_ms"),
     Known::Table("tls", &[Known::Value("certificate"), Known::Value("key"), Known::Value("client_roots")]),
+    Known::Table(
+        "http",
+        &[Known::Value("listen"), Known::Value("open_log"), Known::Value("enrol"), Known::Value("renew")],
+    ),
     Known::Table("limits", LIMITS),
 ];
 
@@ -178,6 +203,10 @@ impl HubConfig {
 
 fn here() -> PathBuf {
     ".".into()
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn control() -> PathBuf {

@@ -1,9 +1,9 @@
 //! Where subcommands ask: the same questions to a running hub, and to the ledger's file when none runs.
 
 mod gateways;
-mod register;
+pub(crate) mod register;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use plomb_broker::Broker;
 use plomb_seal::{Name, transaction, transaction::Kind, transaction::Role};
@@ -114,6 +114,7 @@ struct Running {
     broker: Arc<Broker>,
     counters: Arc<Counters>,
     clock_doubt: Option<String>,
+    https: Option<SocketAddr>,
 }
 
 impl Desk {
@@ -123,8 +124,9 @@ impl Desk {
         broker: Arc<Broker>,
         counters: Arc<Counters>,
         clock_doubt: Option<String>,
+        https: Option<SocketAddr>,
     ) -> Self {
-        Self { ledger: node.ledger().clone(), running: Some(Running { node, broker, counters, clock_doubt }) }
+        Self { ledger: node.ledger().clone(), running: Some(Running { node, broker, counters, clock_doubt, https }) }
     }
 
     /// The desk of a ledger that no hub holds open.
@@ -163,7 +165,9 @@ impl Desk {
             "gateways": gateways,
             "certificates": certificate_counts(&state),
             "batches": running.map(|running| running.counters.snapshot()),
+            "transactions": running.map(|running| running.counters.orders()),
             "listen": running.map(|running| running.broker.local_addr()),
+            "https": running.and_then(|running| running.https),
             "broker": stats,
         }))
     }

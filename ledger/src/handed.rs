@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use plomb_seal::{
-    Credential, Dossier, Hash, Logged, Name, Unverified,
+    Credential, Dossier, Hash, KeyId, Logged, Name, Recipient, Unverified,
     credential::CERTIFICATES_MAX,
     transaction::{Approval, Kind, Role, Vote},
 };
@@ -22,11 +22,32 @@ const APPROVER_CERTIFICATES_MAX: usize = 8;
 impl Ledger {
     /// The policy, genesis and certificates of a gateway, as one file; `None` if it has no certificate.
     pub fn credential(&self, gateway: &Name) -> Result<Option<Credential>, LedgerError> {
+        let found = self.vouchers(gateway, None)?;
+        let policy = self.signers().policy();
+        Ok(found.map(|(genesis, certificates)| Credential { policy, genesis, certificates }))
+    }
+
+    /// To which key a gateway is to be sealed to, with all that an author needs to check it; `None` if the gateway
+    /// has said none.
+    pub fn recipient(&self, gateway: &Name) -> Result<Option<Recipient>, LedgerError> {
+        let Some(sealing) = self.state().register(gateway).and_then(|register| register.sealing) else {
+            return Ok(None);
+        };
+        let logged = self.logged(&sealing.transaction)?;
+        let found = self.vouchers(gateway, Some(sealing.signer))?.zip(logged);
+        Ok(found.map(|((genesis, parties), sealing)| Recipient { genesis, parties, sealing }))
+    }
+
+    /// The genesis; and the certificates of a gateway, of one of its keys if one is named, after the votes that they
+    /// need.
+    fn vouchers(&self, gateway: &Name, key: Option<KeyId>) -> Result<Option<(Logged, Vec<Logged>)>, LedgerError> {
         let (genesis, mut issues, founders_alone) = {
             let state = self.state();
             let founders: Vec<&Name> =
                 state.founding().iter().flat_map(|founding| &founding.members).map(|member| &member.name).collect();
-            let own = || state.certificates().filter(|(_, record)| record.subject == *gateway);
+            let fits =
+                |record: &CertificateRecord| record.subject == *gateway && key.is_none_or(|key| record.key.id() == key);
+            let own = || state.certificates().filter(|(_, record)| fits(record));
             let issues: Vec<(i64, Hash)> = own().map(|(_, record)| (record.not_before_s, record.transaction)).collect();
             let founders_alone = own().all(|(_, record)| founders.contains(&&record.author));
             (state.founding().map(|founding| founding.transaction), issues, founders_alone)
@@ -45,7 +66,7 @@ impl Ledger {
         if certificates.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Credential { policy: self.signers().policy(), genesis, certificates }))
+        Ok(Some((genesis, certificates)))
     }
 
     /// A configuration or command with all that its gateway needs to judge it; `None` if there is none with this leaf

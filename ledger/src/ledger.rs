@@ -10,6 +10,7 @@
 //! earlier date would then say that the anchor was on the ledger before it was made.
 
 use std::{
+    collections::BTreeSet,
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt,
     path::Path,
@@ -21,7 +22,7 @@ use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
     backends::FileBackend,
 };
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::{
     LedgerError,
@@ -39,6 +40,9 @@ const RECORDS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("r
 /// The ledger's own clock: the date of the newest checkpoint that was given out between blocks.
 const CLOCK: TableDefinition<'_, &str, i64> = TableDefinition::new("clock");
 const GIVEN_OUT: &str = "checkpoint-ms";
+
+/// Changed registers that a listener may be behind; one that is further behind is told so, and looks at all.
+const REGISTERS_BEHIND_MAX: usize = 1_024;
 
 /// Memory for redb's page cache, in bytes.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -84,6 +88,7 @@ pub struct Ledger {
     head: watch::Sender<Head>,
     certificates: watch::Sender<u64>,
     orders: watch::Sender<u64>,
+    registers: broadcast::Sender<Name>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -130,6 +135,7 @@ impl Ledger {
             head: watch::Sender::new(head),
             certificates: watch::Sender::new(0),
             orders: watch::Sender::new(0),
+            registers: broadcast::Sender::new(REGISTERS_BEHIND_MAX),
         };
         ledger.begin_history()?;
         Ok(ledger)
@@ -228,7 +234,14 @@ impl Ledger {
         let any = |of: fn(&Change) -> bool| changes.iter().any(|(_, changes)| changes.iter().any(of));
         let certificates =
             any(|change| matches!(change, Change::Founded(_) | Change::Certificate(..) | Change::Consortium(_)));
-        let orders = any(|change| matches!(change, Change::Register(..)));
+        let registers: BTreeSet<Name> = changes
+            .iter()
+            .flat_map(|(_, changes)| changes)
+            .filter_map(|change| match change {
+                Change::Register(gateway, _) => Some(gateway.clone()),
+                _ => None,
+            })
+            .collect();
         {
             let mut state = self.published.write().unwrap_or_else(PoisonError::into_inner);
             for (leaf, changes) in changes {
@@ -239,8 +252,12 @@ impl Ledger {
         if certificates {
             self.certificates.send_modify(|count| *count += 1);
         }
-        if orders {
+        if !registers.is_empty() {
             self.orders.send_modify(|count| *count += 1);
+        }
+        for gateway in registers {
+            // An error says that nobody listens.
+            let _ = self.registers.send(gateway);
         }
     }
 
@@ -275,6 +292,11 @@ impl Ledger {
     /// A counter that grows with every change of what some gateway is to do ([`State::due`]).
     pub fn order_changes(&self) -> watch::Receiver<u64> {
         self.orders.subscribe()
+    }
+
+    /// The gateways whose line of orders changes from now on, each after its commit.
+    pub fn register_changes(&self) -> broadcast::Receiver<Name> {
+        self.registers.subscribe()
     }
 
     /// The newest checkpoint, cosigned anew at this time; `None` before the first block. Never of an earlier

@@ -63,7 +63,7 @@
 //!   tamper-evident: a log that is rewritten contradicts checkpoints that gateways carry in their anchors
 //!   and witnesses hold. It is not tamper-proof, and it can refuse service.
 //! - Judging what is sealed: only the gateway can read it.
-//! - Witnesses outside this process, log tiles and pages over HTTP.
+//! - Witnesses outside this process; pages for people over HTTP.
 //! - Pruning: log, archive and history grow for ever, in one file.
 //! - Protection against an operator who puts back an older copy of the whole file: this node would sign
 //!   another future. Gateways notice (`anchor-checkpoint` refuses their anchors, which name checkpoints
@@ -79,6 +79,7 @@ mod error;
 pub mod files;
 mod handed;
 pub mod history;
+mod http;
 pub mod hub;
 pub mod ledger;
 mod log;

@@ -88,6 +88,11 @@ impl Reader {
         Ok(self.index.get(leaf.0)?.map(|index| index.value()))
     }
 
+    /// The hash of the complete subtree at a level and place.
+    pub(crate) fn subtree(&self, level: u32, place: u64) -> Result<Hash, LedgerError> {
+        node(&self.nodes, level, place)
+    }
+
     pub(crate) fn root(&self, size: u64) -> Result<Hash, LedgerError> {
         Stored::new(|level, place| node(&self.nodes, level, place)).root(size)
     }

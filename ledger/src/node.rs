@@ -76,7 +76,7 @@ impl<E: Engine> Node<E> {
                 let block = tokio::select! {
                     biased;
                     _ = stopping.wait_for(|stop| *stop) => break Ok(()),
-                    block = blocks.recv() => block,
+                    block = blocks.next() => block,
                 };
                 let Some(block) = block else { break Ok(()) };
                 let (at, with) = (at.clone(), with.clone());

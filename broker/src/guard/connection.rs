@@ -153,7 +153,8 @@ async fn shake_hands(
         Err(_) => return Err(late(ms, "no ClientHello ")),
     };
     shaking.greeted();
-    let (config, shown) = shared.keys.config().map_err(|e| Objection::new(Reason::HandshakeFailed, e.to_string()))?;
+    let (config, shown) =
+        shared.keys.config(&*shared.admission.0).map_err(|e| Objection::new(Reason::HandshakeFailed, e.to_string()))?;
     let ms = shared.limits.handshake_timeout_ms;
     let shaken = timeout(Duration::from_millis(ms), greeted.into_stream(config).into_fallible()).await;
     if let Some(subject) = shown.subject() {

@@ -12,7 +12,7 @@ use crate::mqtt::{
     Connect, Packet, PacketId, Publish, PublishQoS, QoS, SubAck, Subscribe, SubscribeCode, TopicFilter, TopicName,
     Unsubscribe, Will,
 };
-use crate::rights::{Act, Rights};
+use crate::rights::{Act, Rights, payload_bytes_max};
 use crate::stats::Reason;
 
 /// Messages on their way to a peer without its PUBACK. The embedded broker sends at most 100.
@@ -143,7 +143,7 @@ impl Desk {
         if qos == QoS::ExactlyOnce {
             return Err(self.no(Reason::QosTwo, name, "use QoS 1 for the will"));
         }
-        self.judge_payload(name, payload, retain)?;
+        self.judge_payload(topic, payload, retain)?;
         Ok(Some(KeptWill { topic: name.to_owned(), payload: payload.to_vec(), qos, retain }))
     }
 
@@ -194,15 +194,17 @@ impl Desk {
         if matches!(publish.qos, PublishQoS::ExactlyOnce { .. }) {
             return Err(self.no(Reason::QosTwo, name, "publish with QoS 0 or 1"));
         }
-        self.judge_payload(name, publish.payload, publish.retain)?;
+        self.judge_payload(publish.topic, publish.payload, publish.retain)?;
         self.publishes += 1;
         self.publish_bytes += u64::try_from(publish.payload.len()).unwrap_or(u64::MAX);
         Ok(())
     }
 
-    fn judge_payload(&self, topic: &str, payload: &[u8], retain: bool) -> Result<(), Objection> {
+    fn judge_payload(&self, topic: TopicName<'_>, payload: &[u8], retain: bool) -> Result<(), Objection> {
         let topic_bytes_max = as_usize(self.limits.topic_bytes_max);
-        let payload_bytes_max = as_usize(self.limits.payload_bytes_max);
+        let of_all = as_usize(self.limits.payload_bytes_max);
+        let payload_bytes_max = payload_bytes_max(topic).map_or(of_all, |own| own.min(of_all));
+        let topic = topic.as_str();
         if topic.len() > topic_bytes_max {
             let detail = format!("topic of {} bytes, at most {topic_bytes_max}", topic.len());
             return Err(Objection::new(Reason::TooLarge, detail));
@@ -341,6 +343,19 @@ mod tests {
         assert_eq!(objection.reason, Reason::PublishRefused);
         assert_eq!(objection.detail, "\"plomb/1/gw-2/up/batch\"; allowed: plomb/1/gw-1/up/#, plomb/1/gw-1/pub/#");
         assert!(up.is_empty() && back.is_empty());
+    }
+
+    #[test]
+    fn an_outcome_is_no_larger_than_a_transaction() {
+        let publish = |topic, bytes: &[u8]| {
+            let topic = TopicName::new(topic).unwrap();
+            let publish = Publish { topic, payload: bytes, qos: PublishQoS::AtMostOnce, retain: false };
+            judged(&mut desk(), &Packet::Publish(publish)).0.map_err(|objection| objection.reason)
+        };
+        let outcome = "plomb/1/gw-1/up/outcome";
+        assert_eq!(publish(outcome, &[7; 65_535]), Ok(Next::Continue));
+        assert_eq!(publish(outcome, &[7; 65_536]), Err(Reason::TooLarge));
+        assert_eq!(publish("plomb/1/gw-1/up/batch", &[7; 65_536]), Ok(Next::Continue));
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 use thiserror::Error;
@@ -10,7 +11,9 @@ pub struct Obis(pub [u8; 6]);
 
 /// The text is not an OBIS code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("not an OBIS code: write A-B:C.D.E*F, each group 0 to 255, as in 1-0:1.8.0*255")]
+#[error(
+    "not an OBIS code: write A-B:C.D.E*F or A.B.C.D.E.F with each group 0 to 255, as 1-0:1.8.0*255 or 1.0.1.8.0.255"
+)]
 pub struct ObisError;
 
 impl fmt::Display for Obis {
@@ -23,8 +26,12 @@ impl fmt::Display for Obis {
 impl FromStr for Obis {
     type Err = ObisError;
 
-    /// Reads `A-B:C.D.E*F`; `*F` may be left out and is then 255.
+    /// Reads `A-B:C.D.E*F`; `*F` may be left out and is then 255. Also `A.B.C.D.E.F`, the way of logical names.
     fn from_str(text: &str) -> Result<Self, ObisError> {
+        let dotted: Vec<&str> = text.splitn(7, '.').collect();
+        if let [a, b, c, d, e, f] = dotted.as_slice() {
+            return Ok(Self([group(a)?, group(b)?, group(c)?, group(d)?, group(e)?, group(f)?]));
+        }
         let (a, rest) = text.split_once('-').ok_or(ObisError)?;
         let (b, rest) = rest.split_once(':').ok_or(ObisError)?;
         let (c, rest) = rest.split_once('.').ok_or(ObisError)?;
@@ -51,11 +58,24 @@ mod tests {
     #[test]
     fn short_form_means_current_value() {
         assert_eq!("1-0:1.8.0".parse(), Ok(Obis([1, 0, 1, 8, 0, 255])));
+        assert_eq!("1.0.1.8.0.255".parse(), Ok(Obis([1, 0, 1, 8, 0, 255])), "a logical name as clients print it");
     }
 
     #[test]
     fn what_is_not_a_code_is_refused() {
-        for text in ["", "1-0:1.8", "1-0:1.8.256", "+1-0:1.8.0", "1-0:1.8.0*", "1-0:1.8.0*1*2", "a-0:1.8.0"] {
+        for text in [
+            "",
+            "1.8.0",
+            "1.0.1.8.0",
+            "1.0.1.8.0.255.1",
+            "1.0.1.8..255",
+            "1-0:1.8",
+            "1-0:1.8.256",
+            "+1-0:1.8.0",
+            "1-0:1.8.0*",
+            "1-0:1.8.0*1*2",
+            "a-0:1.8.0",
+        ] {
             assert_eq!(text.parse::<Obis>(), Err(ObisError), "{text}");
         }
     }

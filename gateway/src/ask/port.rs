@@ -25,6 +25,8 @@ pub struct Port {
     reopen_after: Duration,
     reopen_at: Instant,
     error: Option<String>,
+    /// Whether the first opening was logged.
+    told: bool,
 }
 
 impl Port {
@@ -38,6 +40,7 @@ impl Port {
             reopen_after: REOPEN_MIN,
             reopen_at: Instant::now(),
             error: None,
+            told: false,
         }
     }
 
@@ -64,7 +67,7 @@ impl Port {
             if let Err(error) = self.modbus.open().await {
                 return Err((Reason::Port, self.fail(&error)));
             }
-            if self.error.is_some() && self.board.is_some() {
+            if self.board.is_some() && (self.error.is_some() || !std::mem::replace(&mut self.told, true)) {
                 info!(bus = self.config.name, port = self.config.port, "port open");
             }
             (self.reopen_after, self.error) = (REOPEN_MIN, None);
@@ -79,7 +82,8 @@ impl Port {
         }
         match Link::open(&self.config.port, self.config.baud, self.config.parity).await {
             Ok(link) => {
-                if self.board.is_some() {
+                // A connection that ends with each conversation is no news each time.
+                if self.board.is_some() && (self.error.is_some() || !std::mem::replace(&mut self.told, true)) {
                     info!(bus = self.config.name, port = self.config.port, "port open");
                 }
                 self.link = Some(link);

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use plomb_modbus::Maps;
 use plomb_profiles::Library;
 use plomb_seal::Hash;
+use tracing::warn;
 
 use crate::{
     ask::Knowledge,
@@ -48,6 +49,13 @@ impl Learned {
             }
             None => (Secrets::default(), Hash::ZERO),
         };
+        if before.is_none_or(|before| before.secrets != secrets_hash) {
+            let known = |point: &str| config.meter.iter().any(|meter| meter.point == point);
+            for point in secrets.points().filter(|point| !known(point)) {
+                let what = "the file of meter_secrets has lines for a point that no [[meter]] has: check its spelling";
+                warn!(point, "{what}");
+            }
+        }
         let library_from = needs_library.then(|| gateway.profiles.clone());
         let library = match (&library_from, before) {
             (from, Some(before)) if before.library == *from => before.knowledge.library.clone(),

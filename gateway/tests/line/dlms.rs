@@ -213,9 +213,24 @@ async fn general_ciphering_and_a_dedicated_key_read_exactly() {
 async fn a_load_profile_is_fetched_whole_and_then_only_what_is_new() {
     let forms = [
         ("plain", ProfileForm::default(), conformance::ALL),
-        ("by number", ProfileForm { rows: 3000, ..ProfileForm::default() }, conformance::ALL),
+        ("by number", ProfileForm { rows: 3000, no_range: true, ..ProfileForm::default() }, conformance::ALL),
         ("clock last", ProfileForm { clock_column: 3, wide: true, ..ProfileForm::default() }, conformance::ALL),
         ("compressed", ProfileForm { null_compression: true, gaps: true, ..ProfileForm::default() }, conformance::ALL),
+        (
+            "newest first, compressed",
+            ProfileForm { null_compression: true, gaps: true, newest_first: true, ..ProfileForm::default() },
+            conformance::ALL,
+        ),
+        (
+            "newest first, by number",
+            ProfileForm { rows: 3000, newest_first: true, no_range: true, ..ProfileForm::default() },
+            conformance::ALL,
+        ),
+        (
+            "newest first, all at once",
+            ProfileForm { rows: 800, newest_first: true, ..ProfileForm::default() },
+            !conformance::SELECTIVE_ACCESS,
+        ),
         ("all at once", ProfileForm { rows: 800, ..ProfileForm::default() }, !conformance::SELECTIVE_ACCESS),
         ("one by one", ProfileForm::default(), !conformance::MULTIPLE_REFERENCES),
     ];

@@ -82,6 +82,10 @@ pub(crate) struct InitArgs {
     /// Where the broker listens.
     #[arg(long, default_value = "127.0.0.1:8883")]
     pub(crate) listen: SocketAddr,
+    /// Where HTTPS is served: the log, lookups, enrolment. If not given: port 8443 at the broker's address if that
+    /// listens on 8883, else not at all.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<SocketAddr>,
     /// Print what was made as JSON.
     #[arg(long)]
     pub(crate) json: bool,

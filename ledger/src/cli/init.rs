@@ -1,6 +1,6 @@
 //! `plomb-hub init`: a new ledger.
 
-use std::{fs, os::unix::fs::DirBuilderExt, path::Path};
+use std::{fs, net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path};
 
 use plomb_seal::{
     Name, Signed,
@@ -56,7 +56,7 @@ pub(super) fn init(args: &InitArgs) -> Result<(), Failure> {
         witness: files::make_seed(&file(hub::WITNESS_KEY))?,
     };
     files::write_new(&file(hub::POLICY), signers.policy().as_bytes())?;
-    let text = configuration(&args.origin, &witness, &args.listen.to_string());
+    let text = configuration(&witness, args);
     files::write_new(&file("hub.toml"), text.as_bytes())?;
 
     let key = member_key.public();
@@ -83,7 +83,16 @@ fn empty_directory(dir: &Path) -> Result<(), Failure> {
     }
 }
 
-fn configuration(origin: &str, witness: &str, listen: &str) -> String {
+/// The ports that broker and HTTPS have unless told otherwise.
+const BROKER_PORT: u16 = 8883;
+const HTTPS_PORT: u16 = 8443;
+
+fn configuration(witness: &str, args: &InitArgs) -> String {
+    let beside = (args.listen.port() == BROKER_PORT).then(|| SocketAddr::new(args.listen.ip(), HTTPS_PORT));
+    let (mark, http) = match args.http.or(beside) {
+        Some(http) => ("", http),
+        None => ("# ", SocketAddr::new(args.listen.ip(), HTTPS_PORT)),
+    };
     let quoted = |text: &str| toml::Value::from(text).to_string();
     format!(
         "# The hub of one ledger. Paths count from this file's directory.\n\
@@ -91,13 +100,20 @@ fn configuration(origin: &str, witness: &str, listen: &str) -> String {
          witness = {}\n\
          listen = {}\n\
          # checkpoint_interval_s = 60   # how often an idle ledger is cosigned anew\n\
-         # block_window_ms = 20         # how long a block waits for more transactions\n\
+         # block_window_ms = 0          # how long a block waits for more than has come\n\
+         \n\
+         {mark}[http]                         # the log, lookups, enrolment: over HTTPS\n\
+         {mark}listen = {}\n\
+         # open_log = false             # whether anybody may read the log, without a certificate\n\
+         # enrol = true                 # whether gateways may ask to be taken on\n\
+         # renew = true                 # whether gateways get their next certificate by themselves\n\
          \n\
          # [limits]                     # the broker's bounds\n\
          # connections_max = 1000\n",
-        quoted(origin),
+        quoted(&args.origin),
         quoted(witness),
-        quoted(listen)
+        quoted(&args.listen.to_string()),
+        quoted(&http.to_string())
     )
 }
 

@@ -48,6 +48,7 @@ fn history(args: &HistoryArgs) -> Result<(), Failure> {
         version: args.version,
         kind: args.kind.clone(),
         from: args.from,
+        limit: None,
     };
     loop {
         let page = door.ask(Request::History(wanted.clone()))?;

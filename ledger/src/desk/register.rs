@@ -36,6 +36,8 @@ pub struct Wanted {
     pub kind: Option<String>,
     /// From this index in the log on.
     pub from: u64,
+    /// At most so many lines in one answer.
+    pub limit: Option<usize>,
 }
 
 impl Wanted {
@@ -55,19 +57,19 @@ impl Wanted {
             version: self.version,
             kind: kind.transpose()?,
             from: self.from,
-            lines_max: crate::history::LINES_MAX,
+            lines_max: self.limit.unwrap_or(crate::history::LINES_MAX),
         })
     }
 }
 
 /// A page of the history.
-pub(super) fn history(ledger: &Ledger, wanted: &Wanted) -> Result<Value, Problem> {
+pub(crate) fn history(ledger: &Ledger, wanted: &Wanted) -> Result<Value, Problem> {
     let page = ledger.history(&wanted.filter()?, unix_ms())?;
     let lines: Vec<Value> = page.lines.iter().map(line).collect();
     Ok(json!({ "schema": "plomb.ledger-history/1", "lines": lines, "next": page.next }))
 }
 
-fn line(told: &HistoryLine) -> Value {
+pub(crate) fn line(told: &HistoryLine) -> Value {
     let line = &told.line;
     let named = |name: &Option<Name>| name.as_ref().map(ToString::to_string);
     json!({
@@ -89,7 +91,7 @@ fn answer(answered: &Answered) -> Value {
 }
 
 /// One transaction, by index or leaf hash: its line, what it says, its bytes and its proof.
-pub(super) fn show(ledger: &Ledger, which: &str) -> Result<Value, Problem> {
+pub(crate) fn show(ledger: &Ledger, which: &str) -> Result<Value, Problem> {
     let unknown = || Problem::usage(format!("the ledger holds no transaction {which}: give an index or a leaf hash"));
     let index = match hex::decode(which).ok().filter(|_| which.len() == 64).and_then(|bytes| Hash::from_slice(&bytes)) {
         Some(leaf) => ledger.index_of(&leaf)?.ok_or_else(unknown)?,

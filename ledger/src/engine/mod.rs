@@ -14,14 +14,12 @@
 //! height after the last one that it holds. Blocks that admit nothing leave no trace there, so they may be
 //! asked for again.
 
+mod blocks;
 mod solo;
 
 use std::future::Future;
 
-use tokio::sync::mpsc;
-
-use crate::block::Block;
-
+pub use blocks::{Blocks, Cutter};
 pub use solo::{BLOCK_WINDOW_MS, Solo, SoloConfig};
 
 /// Why an engine does not take a transaction.
@@ -51,7 +49,7 @@ pub trait Engine: Send + Sync + 'static {
     fn submit(&self, transaction: Vec<u8>) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// The blocks from this height on.
-    fn subscribe(&self, from: u64) -> Result<mpsc::Receiver<Block>, EngineError>;
+    fn subscribe(&self, from: u64) -> Result<Blocks, EngineError>;
 
     /// What makes the block of this height final.
     fn finality(&self, height: u64) -> Finality;

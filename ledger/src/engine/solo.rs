@@ -3,6 +3,9 @@
 //! Solo is tamper-evident, not Byzantine-tolerant. Whoever runs it can refuse to order, or run two ledgers
 //! of one name; the signed checkpoints then prove it, to those who compare theirs. It keeps nothing on
 //! disk: a block that the ledger has not committed never existed.
+//!
+//! Blocks group themselves: one is cut when the ledger is ready for it, of all that came while the one before was
+//! committed. Who comes alone waits for nobody; under load a commit serves many.
 
 use std::sync::Mutex;
 
@@ -13,19 +16,17 @@ use tokio::{
 
 use crate::block::{BLOCK_TRANSACTIONS_MAX, Block};
 
-use super::{Engine, EngineError, Finality};
+use super::{Blocks, Cutter, Engine, EngineError, Finality};
 
-/// How long a block waits for more transactions after its first, in milliseconds.
-pub const BLOCK_WINDOW_MS: u64 = 20;
+/// How long a block waits for more transactions than have come, in milliseconds.
+pub const BLOCK_WINDOW_MS: u64 = 0;
 /// The most transactions that wait for a block.
 const QUEUE_TRANSACTIONS_MAX: usize = 256;
-/// Blocks that are ordered but not taken: while one is committed, the next fills up.
-const BLOCKS_AHEAD_MAX: usize = 1;
 
 /// How blocks are cut, and by whose clock they are dated.
 #[derive(Debug, Clone, Copy)]
 pub struct SoloConfig {
-    /// How long a block waits for more transactions, in milliseconds.
+    /// How long a block waits for more transactions than have come, in milliseconds. 0 for not at all.
     pub window_ms: u64,
     /// The clock: Unix milliseconds.
     pub now_ms: fn() -> i64,
@@ -53,10 +54,10 @@ impl Engine for Solo {
     }
 
     /// Starts the ordering; must be called within a tokio runtime.
-    fn subscribe(&self, from: u64) -> Result<mpsc::Receiver<Block>, EngineError> {
+    fn subscribe(&self, from: u64) -> Result<Blocks, EngineError> {
         let mut queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let queue = queue.take().ok_or(EngineError::Followed)?;
-        let (blocks, follower) = mpsc::channel(BLOCKS_AHEAD_MAX);
+        let (blocks, follower) = Blocks::channel();
         tokio::spawn(order(queue, blocks, from, self.config));
         Ok(follower)
     }
@@ -66,20 +67,22 @@ impl Engine for Solo {
     }
 }
 
-async fn order(mut queue: mpsc::Receiver<Vec<u8>>, blocks: mpsc::Sender<Block>, from: u64, config: SoloConfig) {
+async fn order(mut queue: mpsc::Receiver<Vec<u8>>, blocks: Cutter, from: u64, config: SoloConfig) {
     let mut height = from;
     let mut time_ms = i64::MIN;
-    while let Some(first) = queue.recv().await {
+    while blocks.wanted().await {
+        let Some(first) = queue.recv().await else { return };
         let mut transactions = vec![first];
         let closes = Instant::now() + Duration::from_millis(config.window_ms);
         while transactions.len() < BLOCK_TRANSACTIONS_MAX {
+            // Takes what is there before it looks at the time.
             match timeout_at(closes, queue.recv()).await {
                 Ok(Some(next)) => transactions.push(next),
                 Ok(None) | Err(_) => break,
             }
         }
         time_ms = time_ms.max((config.now_ms)());
-        if blocks.send(Block { height, time_ms, transactions }).await.is_err() {
+        if !blocks.give(Block { height, time_ms, transactions }).await {
             return;
         }
         height += 1;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use plomb_broker::{Admission, Identity, Refused, Role, Scope};
 use plomb_seal::{Hash, transaction};
+use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
 
 use crate::{ledger::Ledger, state::Standing};
@@ -52,5 +53,9 @@ impl Admission for LedgerAdmission {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.ledger.certificate_changes()
+    }
+
+    fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        self.ledger.state().members().iter().map(|member| CertificateDer::from(member.authority.clone())).collect()
     }
 }

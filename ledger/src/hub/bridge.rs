@@ -11,75 +11,40 @@
 //! receipt of an older batch goes out on the same topic without the retain flag: who listens gets it, who
 //! comes later finds the newest.
 
-use std::{
-    sync::{Arc, Weak},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use plomb_broker::{Broker, Inside};
 use plomb_seal::{Hash, Name, topic};
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
+use rumqttc::{AsyncClient, Event, EventLoop, Packet, Publish, QoS};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::sleep,
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use crate::{
     LedgerError,
-    engine::Solo,
     hub::{
-        counters::{Counters, Lost as Loss},
+        counters::Lost as Loss,
         judge::{About, Judged, judge},
-        strikes::{PAUSE, Strikes},
+        link::{Link, Lost},
     },
     ledger::{Answer, Ledger},
-    node::{Node, Pending},
+    node::Pending,
 };
 
 /// Batches that came and are not acknowledged. rumqttd stops at 100 on one connection.
 const BATCHES_IN_FLIGHT_MAX: usize = 128;
 /// Batches whose signatures are checked at once.
 const CHECKS_AT_ONCE_MAX: usize = 4;
-/// Requests that wait for the connection.
-const REQUESTS_MAX: usize = 64;
-/// The largest packet in or out, in bytes: a batch and its topic.
-const PACKET_BYTES_MAX: usize = plomb_seal::batch::BATCH_BYTES_MAX + 64 * 1024;
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const BACKOFF_MS_MIN: u64 = 100;
-const BACKOFF_MS_MAX: u64 = 5_000;
+/// Between two checkpoints that are published: gateways date by them, and each costs a message to every gateway.
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a bridge joins.
 #[derive(Clone)]
 pub(crate) struct Bridge {
-    pub(crate) node: Arc<Node<Solo>>,
-    pub(crate) inside: Inside,
-    /// To send gateways away. The bridge does not keep the broker alive.
-    pub(crate) broker: Weak<Broker>,
-    pub(crate) strikes: Arc<Strikes>,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) link: Link,
     pub(crate) checkpoint_interval: Duration,
-    pub(crate) now_ms: fn() -> i64,
-    /// Raised once batches are heard for the first time.
-    pub(crate) hears: watch::Sender<bool>,
-}
-
-/// Why a session ended.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("{0}")]
-    Connection(#[from] Box<rumqttc::ConnectionError>),
-    #[error("{0}")]
-    Request(#[from] rumqttc::ClientError),
-    #[error("{0}")]
-    Node(#[from] crate::node::NodeError),
-    #[error("{0}")]
-    Ledger(#[from] LedgerError),
-    #[error("more than {BATCHES_IN_FLIGHT_MAX} batches are unacknowledged")]
-    Flood,
-    #[error("a task of the session ended")]
-    Task,
 }
 
 /// A batch on its way.
@@ -98,41 +63,17 @@ enum Due {
 
 impl Bridge {
     /// Keeps a session with the embedded broker until told to stop, or until the node has ended.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut backoff_ms = BACKOFF_MS_MIN;
-        loop {
-            let connected = watch::Sender::new(false);
-            let lost = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => return,
-                lost = self.session(&connected) => lost,
-            };
-            if self.node.is_finished() {
-                return;
-            }
-            if *connected.borrow() {
-                backoff_ms = BACKOFF_MS_MIN;
-            }
-            warn!("the inside connection is lost ({lost}); trying again in {backoff_ms} ms");
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = sleep(Duration::from_millis(backoff_ms)) => {}
-            }
-            backoff_ms = (backoff_ms * 2).min(BACKOFF_MS_MAX);
-        }
+    pub(crate) async fn run(self, stop: watch::Receiver<bool>) {
+        self.link.keep(stop, |connected| self.session(connected)).await;
     }
 
     /// One connection, from CONNECT to its loss. Dropping this ends every task of it.
-    async fn session(&self, connected: &watch::Sender<bool>) -> Lost {
-        let mut options = MqttOptions::new("plomb-ledger", self.inside.addr.ip().to_string(), self.inside.addr.port());
-        options.set_credentials(&self.inside.username, &self.inside.password);
-        options.set_keep_alive(KEEP_ALIVE).set_clean_session(true).set_manual_acks(true);
-        options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
-        let (client, events) = AsyncClient::new(options, REQUESTS_MAX);
+    async fn session(&self, connected: watch::Sender<bool>) -> Lost {
+        let (client, events) = self.link.connect("plomb-ledger");
         let (arrived, underway) = mpsc::channel(BATCHES_IN_FLIGHT_MAX);
         let (offered, due) = mpsc::channel(BATCHES_IN_FLIGHT_MAX);
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.clone().poll(events, arrived, connected.clone()));
+        tasks.spawn(self.clone().poll(events, arrived, connected));
         tasks.spawn(self.clone().offer(underway, offered));
         tasks.spawn(self.clone().answer(client.clone(), due));
         tasks.spawn(self.clone().checkpoints(client));
@@ -159,11 +100,11 @@ impl Bridge {
                 }
                 // The one subscription: to batches.
                 Event::Incoming(Packet::SubAck(_)) => {
-                    self.hears.send_replace(true);
+                    self.link.hears.send_replace(true);
                 }
                 Event::Incoming(Packet::Publish(publish)) => {
                     let judged = tokio::spawn(self.clone().judge(publish.clone(), checks.clone()));
-                    arrived.try_send(Underway { publish, judged }).map_err(|_| Lost::Flood)?;
+                    arrived.try_send(Underway { publish, judged }).map_err(|_| Lost::Flood(BATCHES_IN_FLIGHT_MAX))?;
                 }
                 _ => {}
             }
@@ -172,7 +113,7 @@ impl Bridge {
 
     async fn judge(self, publish: Publish, checks: Arc<Semaphore>) -> Result<Judged, LedgerError> {
         let _permit = checks.acquire_owned().await.map_err(|_| LedgerError::Stopped)?;
-        let (ledger, now_ms) = (self.node.ledger().clone(), (self.now_ms)());
+        let (ledger, now_ms) = (self.ledger().clone(), (self.link.now_ms)());
         let judged =
             tokio::task::spawn_blocking(move || judge(&ledger, &publish.topic, publish.payload.to_vec(), now_ms));
         judged.await.unwrap_or(Err(LedgerError::Stopped))
@@ -190,14 +131,14 @@ impl Bridge {
                 Judged::Refused(refusal) => Due::Refusal(refusal),
                 Judged::Ahead { refusal, seen, size } => {
                     let loss = Loss { gateway: refusal.gateway.to_string(), seen, size };
-                    if self.counters.lost(loss.clone()) {
+                    if self.link.counters.lost(loss.clone()) {
                         error!("{loss}");
                     }
                     Due::Refusal(refusal)
                 }
                 Judged::Nameless => Due::Nothing,
                 Judged::Fit { about, anchor, beside } => {
-                    Due::Ledger(about, self.node.offer(anchor, Some(beside)).await?)
+                    Due::Ledger(about, self.link.node.offer(anchor, Some(beside)).await?)
                 }
             };
             offered.send((publish, due)).await.map_err(|_| Lost::Task)?;
@@ -212,7 +153,7 @@ impl Bridge {
         while let Some((publish, due)) = due.recv().await {
             match due {
                 Due::Receipt { gateway, anchor } => {
-                    self.counters.known();
+                    self.link.counters.known();
                     self.publish_receipt(&client, &gateway, anchor).await?;
                 }
                 Due::Refusal(refusal) => self.publish_refusal(&client, &refusal).await?,
@@ -222,9 +163,9 @@ impl Bridge {
                     answer => {
                         let admitted = matches!(answer, Answer::Admitted { .. });
                         if admitted {
-                            self.counters.admitted();
+                            self.link.counters.admitted();
                         } else {
-                            self.counters.known();
+                            self.link.counters.known();
                         }
                         debug!("{} epoch {} batch {}: {answer:?}", about.gateway, about.epoch, about.batch);
                         self.publish_receipt(&client, &about.gateway, about.anchor).await?;
@@ -257,45 +198,48 @@ impl Bridge {
     }
 
     async fn publish_refusal(&self, client: &AsyncClient, refusal: &plomb_seal::Refusal) -> Result<(), Lost> {
-        self.counters.refused(&refusal.rule);
-        let consequence = self.strikes.note(&refusal.gateway, &refusal.rule, Instant::now());
-        if let Some(unspoken) = consequence.line {
-            warn!(
-                unspoken,
-                "refused epoch {} batch {} of {}: rule {}: {}",
-                refusal.epoch,
-                refusal.batch,
-                refusal.gateway,
-                refusal.rule,
-                refusal.detail
-            );
-        }
-        if let Some(broker) = self.broker.upgrade().filter(|_| consequence.expel) {
-            warn!("{} sends what is no batch: sent away for {} s", refusal.gateway, PAUSE.as_secs());
-            broker.expel(refusal.gateway.as_str(), PAUSE);
-        }
+        self.link.counters.refused(&refusal.rule);
+        let plomb_seal::Refusal { gateway, epoch, batch, rule, detail, .. } = refusal;
+        self.link.strike(
+            gateway,
+            rule,
+            format_args!("epoch {epoch} batch {batch} of {gateway}: rule {rule}: {detail}"),
+        );
         client.publish(topic::refusal(&refusal.gateway), QoS::AtLeastOnce, false, refusal.to_bytes()).await?;
         Ok(())
     }
 
-    /// The checkpoint after each block, and with a fresh cosignature when nothing happens.
+    /// The checkpoint after blocks, as their commit has it; and with a fresh cosignature when nothing happens, which
+    /// costs a commit of its own.
     async fn checkpoints(self, client: AsyncClient) -> Result<(), Lost> {
         let mut head = self.ledger().head();
+        let mut is_fresh = false;
         loop {
-            let (ledger, now_ms) = (self.ledger().clone(), (self.now_ms)());
-            head.borrow_and_update();
-            let fresh = tokio::task::spawn_blocking(move || ledger.fresh_checkpoint(now_ms));
-            if let Some(note) = fresh.await.map_err(|_| Lost::Task)?? {
+            let note = match std::mem::replace(&mut is_fresh, false) {
+                true => Some(head.borrow_and_update().note.clone()),
+                false => self.cosigned_anew().await?,
+            };
+            if let Some(note) = note {
                 client.publish(topic::CHECKPOINT, QoS::AtLeastOnce, true, note).await?;
             }
+            sleep(CHECKPOINT_PAUSE).await;
             tokio::select! {
-                changed = head.changed() => changed.map_err(|_| Lost::Task)?,
+                changed = head.changed() => {
+                    changed.map_err(|_| Lost::Task)?;
+                    is_fresh = true;
+                }
                 () = sleep(self.checkpoint_interval) => {}
             }
         }
     }
 
+    async fn cosigned_anew(&self) -> Result<Option<String>, Lost> {
+        let (ledger, now_ms) = (self.ledger().clone(), (self.link.now_ms)());
+        let fresh = tokio::task::spawn_blocking(move || ledger.fresh_checkpoint(now_ms));
+        Ok(fresh.await.map_err(|_| Lost::Task)??)
+    }
+
     fn ledger(&self) -> &Arc<Ledger> {
-        self.node.ledger()
+        self.link.ledger()
     }
 }

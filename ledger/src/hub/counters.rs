@@ -1,4 +1,4 @@
-//! What the hub did with batches since its start.
+//! What the hub did with batches, and with orders and outcomes, since its start.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,10 @@ const RULES_MAX: usize = 64;
 
 /// Counters of one hub.
 #[derive(Debug, Default)]
-pub(crate) struct Counters(Mutex<Counted>);
+pub(crate) struct Counters {
+    batches: Mutex<Counted>,
+    orders: Mutex<OrdersCounted>,
+}
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -26,6 +29,19 @@ pub struct Counted {
     pub refused: BTreeMap<String, u64>,
     /// What the ledger lost, as far as gateways can prove it.
     pub lost: Option<Lost>,
+}
+
+/// What came of gateways' transactions, and what gateways were sent, at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct OrdersCounted {
+    /// Outcomes and sealing keys that were appended.
+    pub admitted: u64,
+    /// Those that were there already.
+    pub known: u64,
+    /// Those that broke a rule, by its name.
+    pub refused: BTreeMap<String, u64>,
+    /// Dossiers sent.
+    pub dossiers: u64,
 }
 
 /// A gateway holds a checkpoint of this ledger that is larger than the log: an older file was put in its place.
@@ -61,13 +77,7 @@ impl Counters {
     }
 
     pub(crate) fn refused(&self, rule: &str) {
-        self.with(|counted| {
-            if let Some(count) = counted.refused.get_mut(rule) {
-                *count += 1;
-            } else if counted.refused.len() < RULES_MAX {
-                counted.refused.insert(rule.to_owned(), 1);
-            }
-        });
+        self.with(|counted| count(&mut counted.refused, rule));
     }
 
     /// Notes a loss. True when it is larger than any before: worth a line in the log.
@@ -89,6 +99,30 @@ impl Counters {
     }
 
     fn with(&self, change: impl FnOnce(&mut Counted)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.batches.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn with_orders(&self, change: impl FnOnce(&mut OrdersCounted)) {
+        change(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn orders(&self) -> OrdersCounted {
+        let mut snapshot = OrdersCounted::default();
+        self.with_orders(|counted| snapshot = counted.clone());
+        snapshot
+    }
+}
+
+impl OrdersCounted {
+    pub(crate) fn refuse(&mut self, rule: &str) {
+        count(&mut self.refused, rule);
+    }
+}
+
+fn count(rules: &mut BTreeMap<String, u64>, rule: &str) {
+    if let Some(count) = rules.get_mut(rule) {
+        *count += 1;
+    } else if rules.len() < RULES_MAX {
+        rules.insert(rule.to_owned(), 1);
     }
 }

@@ -6,6 +6,9 @@ mod clock;
 mod control;
 mod counters;
 mod judge;
+mod link;
+mod orders;
+mod rounds;
 mod strikes;
 
 use std::{sync::Arc, time::Duration};
@@ -13,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use plomb_broker::{Broker, BrokerConfig, BrokerError};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
+    net::TcpListener,
     sync::watch,
     task::JoinHandle,
     time::{Instant, sleep},
@@ -25,17 +29,20 @@ use crate::{
     desk::Desk,
     engine::{EngineError, Solo, SoloConfig},
     files::{self, FileError},
+    http::{self, HttpTlsError, ServerKeys},
     ledger::{Ledger, Signers},
     node::Node,
 };
 
 pub use admission::LedgerAdmission;
 pub use clock::unix_ms;
-pub use counters::Counted;
+pub use counters::{Counted, OrdersCounted};
 
 use bridge::Bridge;
 pub(crate) use clock::{Opinion, doubt as clock_doubt, judge as judge_clock};
 pub(crate) use counters::Counters;
+use link::Link;
+use orders::Orders;
 
 /// How long a start waits for the ledger's file to be free.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -76,6 +83,17 @@ pub enum HubError {
     /// The engine does not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// HTTPS can't be served there.
+    #[error("https: {listen}: {source}")]
+    Https {
+        /// Where.
+        listen: std::net::SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// HTTPS can't be served with these certificates.
+    #[error("https: {0}")]
+    HttpsKeys(#[from] HttpTlsError),
     /// The control socket can't be opened.
     #[error("control socket {path}: {source}")]
     Control {
@@ -107,7 +125,7 @@ pub struct Hub {
 
 impl Hub {
     /// Starts everything; returns when gateways are heard: receipts are retained anew, and the ledger
-    /// listens for batches.
+    /// listens for batches and outcomes.
     pub async fn start(config: HubConfig) -> Result<Self, HubError> {
         let ledger = Arc::new(open_when_free(&config).await?);
         if ledger.state().founding().is_none() {
@@ -126,36 +144,55 @@ impl Hub {
             certificate_chain: certificates(&config.tls.certificate)?,
             private_key: PrivateKeyDer::from_pem_slice(&files::read_secret(&config.tls.key)?)
                 .map_err(|error| FileError::content(&config.tls.key, error.to_string()))?,
-            client_roots: client_roots(&config, &ledger)?,
+            client_roots: certificates(&config.tls.client_roots)?,
             limits: config.limits.clone(),
         };
+        let https = config.http.as_ref().map(|_| https_keys(&broker, client_roots(&config, &ledger)?)).transpose()?;
         let admission = Arc::new(LedgerAdmission::new(ledger.clone(), unix_ms));
         let control = control::listen(&config.control)
             .map_err(|source| HubError::Control { path: config.control.clone(), source })?;
+        let web = match &config.http {
+            Some(http) => Some(
+                TcpListener::bind(http.listen)
+                    .await
+                    .map_err(|source| HubError::Https { listen: http.listen, source })?,
+            ),
+            None => None,
+        };
         let broker = Arc::new(Broker::start(broker, admission).await?);
         let solo = Solo::new(SoloConfig { window_ms: config.block_window_ms, now_ms: unix_ms });
         let node = Arc::new(Node::start(ledger, solo)?);
         let counters = Arc::new(Counters::default());
         let (stop, stopping) = watch::channel(false);
-        let bridge = Bridge {
+        let strikes: Arc<strikes::Strikes> = Arc::default();
+        let link = || Link {
             node: node.clone(),
             inside: broker.inside(),
             broker: Arc::downgrade(&broker),
-            strikes: Arc::default(),
+            strikes: strikes.clone(),
             counters: counters.clone(),
-            checkpoint_interval: Duration::from_secs(config.checkpoint_interval_s),
             now_ms: unix_ms,
             hears: watch::Sender::new(false),
         };
-        let mut hears = bridge.hears.subscribe();
-        let desk = Desk::running(node.clone(), broker.clone(), counters, clock_doubt);
-        let bridging = tokio::spawn(bridge.run(stopping.clone()));
-        tokio::select! {
-            heard = hears.wait_for(|hears| *hears) => drop(heard),
-            () = broker.died() => return Err(HubError::BrokerDied),
+        let checkpoint_interval = Duration::from_secs(config.checkpoint_interval_s);
+        let bridge = Bridge { link: link(), checkpoint_interval };
+        let orders = Orders { link: link() };
+        let hear = [&bridge.link, &orders.link].map(|link| link.hears.subscribe());
+        let http_addr = web.as_ref().and_then(|listener| listener.local_addr().ok());
+        let desk = Desk::running(node.clone(), broker.clone(), counters.clone(), clock_doubt, http_addr);
+        let mut tasks = vec![tokio::spawn(bridge.run(stopping.clone())), tokio::spawn(orders.run(stopping.clone()))];
+        for mut hears in hear {
+            tokio::select! {
+                heard = hears.wait_for(|hears| *hears) => drop(heard),
+                () = broker.died() => return Err(HubError::BrokerDied),
+            }
         }
-        let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping);
-        let tasks = vec![bridging, tokio::spawn(desk)];
+        let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping.clone());
+        tasks.push(tokio::spawn(desk));
+        if let (Some(web), Some(keys), Some(http)) = (web, https, config.http.clone()) {
+            let shared = http::Shared::new(node.clone(), keys, http, checkpoint_interval, unix_ms);
+            tasks.push(tokio::spawn(http::serve(web, Arc::new(shared), stopping)));
+        }
         let head = node.ledger().head().borrow().clone();
         info!("listening on {}, ledger {} at height {}", broker.local_addr(), config.origin, head.height);
         Ok(Self { broker, node, tasks, stop })
@@ -253,6 +290,10 @@ fn client_roots(config: &HubConfig, ledger: &Ledger) -> Result<Vec<CertificateDe
         }
     }
     Ok(roots)
+}
+
+fn https_keys(broker: &BrokerConfig, roots: Vec<CertificateDer<'static>>) -> Result<ServerKeys, HubError> {
+    Ok(ServerKeys::new(broker.certificate_chain.clone(), &broker.private_key, roots)?)
 }
 
 fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, FileError> {

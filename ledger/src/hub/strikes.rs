@@ -75,7 +75,10 @@ impl Strikes {
 
 /// Whether the rule is one that no gateway in order ever breaks, whatever the ledger holds.
 fn is_malformed(rule: &str) -> bool {
-    matches!(rule, "batch-verifies" | "batch-gateway" | "transaction-form" | "signature")
+    matches!(
+        rule,
+        "batch-verifies" | "batch-gateway" | "transaction-form" | "signature" | "outcome-kind" | "outcome-gateway"
+    )
 }
 
 #[cfg(test)]

@@ -234,6 +234,11 @@ impl State {
         self.registers.get(gateway)
     }
 
+    /// What all gateways were told to do, by name.
+    pub fn registers(&self) -> impl Iterator<Item = (&Name, &Register)> {
+        self.registers.iter()
+    }
+
     /// The certificate with this fingerprint.
     pub fn certificate(&self, fingerprint: &Hash) -> Option<&CertificateRecord> {
         self.certificates.get(fingerprint)

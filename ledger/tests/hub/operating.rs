@@ -32,11 +32,6 @@ async fn openssl_and_mosquitto_use_the_issued_files_as_they_are() {
     assert!(out.stdout.starts_with(b"ledger.example/hub-test"), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
-fn absent(program: &str) {
-    assert!(std::env::var_os("PLOMB_REQUIRE_PEERS").is_none(), "{program} is missing");
-    eprintln!("{program} absent: apt-get install openssl mosquitto-clients");
-}
-
 /// A gateway's journal is bound to its key: its certificate is renewed without touching that.
 #[test]
 fn a_certificate_is_renewed_for_the_key_that_is_there() {

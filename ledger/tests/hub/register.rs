@@ -3,32 +3,14 @@
 
 use plomb_ledger::state::SEALED_BYTES_MIN;
 use plomb_seal::{
-    LogProof, Signed, SigningKey, Statement,
+    LogProof,
     transaction::{Command as Order, Config, Effect, Outcome, Priority, SealingKey, sealing_key_id},
 };
 
 use super::*;
-
-const ORIGIN: &str = "ledger.example/hub-test";
+use crate::site::ORIGIN;
 
 impl Site {
-    fn key_of(&self, id: &str) -> SigningKey {
-        seed_of(&KeyPair::from_pem(&std::fs::read_to_string(self.path(id).join("client.key")).unwrap()).unwrap())
-    }
-
-    fn submit<T: Statement>(&self, statement: T, key: &SigningKey) -> Result<(u64, Hash), String> {
-        let signed = Signed::sign(statement, key);
-        let file = self.path("transaction.cose");
-        std::fs::write(&file, signed.bytes()).unwrap();
-        let out = self.ask(&["submit", "--json", file.to_str().unwrap()]);
-        if !out.status.success() {
-            return Err(format!("{:?} {}", out.status.code(), String::from_utf8_lossy(&out.stderr)));
-        }
-        let json: Value = serde_json::from_slice(&out.stdout).unwrap();
-        assert_eq!(json["transaction"].as_str(), Some(signed.hash().to_string().as_str()));
-        Ok((json["index"].as_u64().unwrap(), signed.hash()))
-    }
-
     fn lines(&self, args: &[&str]) -> Vec<Value> {
         let out = self.ask(&[&["ledger", "history", "--json"][..], args].concat());
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use plomb_seal::{
-    Signed, SigningKey,
+    Sealing, SealingSecret, Signed, SigningKey,
     export::Scope,
     transaction::{
         Approval, Certificate, Command, Config, Effect, Issue, MemberChange, Outcome, Priority, Role, SALT_BYTES,
@@ -108,7 +108,9 @@ fn the_transactions_beside_the_document_are_what_this_program_makes() {
     let key = |n: u8| SigningKey::from_seed(&[n; 32]);
     let (gateway, member, admin, operator, second) = (key(3), key(4), key(5), key(6), key(7));
     let origin = || "ledger.example/street".to_owned();
-    let (sealing, salt) = ([9; 32], [8; SALT_BYTES]);
+    let (secret, salt) = (SealingSecret::from_bytes(&[9; 32]).unwrap(), [8; SALT_BYTES]);
+    let sealing = secret.public();
+    let seal = |seed| Sealing { recipient: &sealing, salt: &salt, seed };
     let vote = Vote { origin: origin(), base: 0, change: MemberChange::Quorum(1) };
     let issue = Issue {
         origin: origin(),
@@ -121,7 +123,7 @@ fn the_transactions_beside_the_document_are_what_this_program_makes() {
         not_after_s: 1_811_536_000,
         x509: b"an X.509 certificate, DER".to_vec(),
     };
-    let stated = SealingKey { origin: origin(), gateway: name("gw-1"), serial: 1, key: sealing };
+    let stated = SealingKey { origin: origin(), gateway: name("gw-1"), serial: 1, key: secret.public() };
     let config = Config {
         origin: origin(),
         gateway: name("gw-1"),
@@ -130,8 +132,7 @@ fn the_transactions_beside_the_document_are_what_this_program_makes() {
         window: Some(Window { from_ms: 1_780_012_800_000, until_ms: 1_780_016_400_000 }),
         commitment: commitment(&salt, b"[gateway]\n"),
         recipient: stated.key_id(),
-        // In place of what HPKE would make: encapsulated key, salt and content, tag.
-        sealed: vec![0xaa; 32 + SALT_BYTES + 10 + 16],
+        sealed: vec![],
         reason: "first configuration".into(),
     };
     let command = Command {
@@ -144,9 +145,12 @@ fn the_transactions_beside_the_document_are_what_this_program_makes() {
         needs: 2,
         commitment: commitment(&salt, b"close"),
         recipient: stated.key_id(),
-        sealed: vec![0xbb; 32 + SALT_BYTES + 5 + 16],
+        sealed: vec![],
         reason: "burst pipe".into(),
     };
+    let config = config.seal(admin.public().id(), &seal(&[10; 32]), b"[gateway]\n").unwrap();
+    let command = command.seal(operator.public().id(), &seal(&[11; 32]), b"close").unwrap();
+    assert_eq!(config.open(admin.public().id(), &secret).unwrap(), b"[gateway]\n");
     let (config, command) = (Signed::sign(config, &admin), Signed::sign(command, &operator));
     let approval = Approval { origin: origin(), of: command.hash() };
     let outcome = Outcome {

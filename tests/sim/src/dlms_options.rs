@@ -199,6 +199,7 @@ impl DlmsOptions {
             wide: self.wide,
             gaps: self.gaps,
             null_compression: self.null_compression,
+            ..ProfileForm::default()
         };
         for fault in faults {
             set_fault(&mut config.faults, fault)?;

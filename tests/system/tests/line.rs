@@ -139,6 +139,16 @@ fn foreign_verifier(export: &Path, site: &Site) {
     }
 }
 
+/// Configurations and commands are sealed as RFC 9180 says: primitives of another make open them.
+#[test]
+fn a_foreign_reader_opens_what_is_sealed() {
+    let secret = "09".repeat(32);
+    for (file, content) in [("transaction-config.cose", "[gateway]\n"), ("transaction-command.cose", "close")] {
+        let file = tree("docs/vectors").join(file);
+        assert_eq!(python("open_sealed.py", &[&file, Path::new(&secret)]), content);
+    }
+}
+
 fn tree(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }

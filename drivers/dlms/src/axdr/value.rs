@@ -161,6 +161,36 @@ impl Value {
         Some(Decimal::from(whole))
     }
 
+    /// What a difference makes of the value before it, in that value's type. `None` if this is no difference, the value
+    /// before is no whole number, or its type cannot hold the sum.
+    #[must_use]
+    pub fn added_to(&self, before: &Self) -> Option<Self> {
+        let difference = match *self {
+            Self::DeltaInteger(number) => i128::from(number),
+            Self::DeltaLong(number) => i128::from(number),
+            Self::DeltaDoubleLong(number) => i128::from(number),
+            Self::DeltaUnsigned(number) => i128::from(number),
+            Self::DeltaLongUnsigned(number) => i128::from(number),
+            Self::DeltaDoubleLongUnsigned(number) => i128::from(number),
+            _ => return None,
+        };
+        match *before {
+            Self::Integer(number) => i8::try_from(i128::from(number) + difference).ok().map(Self::Integer),
+            Self::Long(number) => i16::try_from(i128::from(number) + difference).ok().map(Self::Long),
+            Self::DoubleLong(number) => i32::try_from(i128::from(number) + difference).ok().map(Self::DoubleLong),
+            Self::Long64(number) => i64::try_from(i128::from(number) + difference).ok().map(Self::Long64),
+            Self::Unsigned(number) => u8::try_from(i128::from(number) + difference).ok().map(Self::Unsigned),
+            Self::LongUnsigned(number) => u16::try_from(i128::from(number) + difference).ok().map(Self::LongUnsigned),
+            Self::DoubleLongUnsigned(number) => {
+                u32::try_from(i128::from(number) + difference).ok().map(Self::DoubleLongUnsigned)
+            }
+            Self::Long64Unsigned(number) => {
+                u64::try_from(i128::from(number) + difference).ok().map(Self::Long64Unsigned)
+            }
+            _ => None,
+        }
+    }
+
     /// A whole number that is not negative.
     #[must_use]
     pub fn as_unsigned(&self) -> Option<u64> {

@@ -9,9 +9,9 @@
 
 use super::config::Association;
 use super::conversation::{Answer, Conversation, Request};
-use crate::apdu::{AttributeDescriptor, DataAccessResult, SelectiveAccess};
+use crate::apdu::{AttributeDescriptor, DataAccessResult};
 use crate::axdr::{DateTime, Value};
-use crate::object::{CaptureObject, Row, ScalerUnit, capture_objects, class, object_list, rows};
+use crate::object::{CaptureObject, FromValue, Row, ScalerUnit, SortMethod, capture_objects, class, object_list};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -21,14 +21,10 @@ use plomb_session::Obis;
 const LIST_COUNT: usize = 16;
 /// The most columns of a profile.
 pub const PROFILE_COLUMN_COUNT_MAX: usize = 64;
-/// Rows that are asked for in one question.
-const ROWS_AT_ONCE: u32 = 2_880;
-/// Rows that are fetched in one round; the next round goes on.
-const ROWS_PER_ROUND_MAX: usize = 12_000;
-/// Rows that are asked for by number, or in one piece: a year of quarter hours.
-const ROWS_BY_NUMBER_MAX: u32 = 36_000;
 /// Objects that are remembered of a list.
 const OBJECT_COUNT_MAX: usize = 8_192;
+
+mod rows;
 
 const PRESENT_ASSOCIATION: Obis = Obis([0, 0, 40, 0, 0, 255]);
 const DEVICE_NAME: Obis = Obis([0, 0, 42, 0, 0, 255]);
@@ -65,6 +61,8 @@ pub struct MeterModel {
     scalers: BTreeMap<(u16, Obis), Option<ScalerUnit>>,
     columns: Vec<ColumnMeaning>,
     period_s: u32,
+    /// How the profile's rows are sorted, in time where that can be said; `None`: first in, first out.
+    sort_method: Option<SortMethod>,
 }
 
 /// A column of the load profile, with what its numbers mean.
@@ -229,9 +227,9 @@ impl Round {
                     .collect()
             }
             Step::Columns => match self.wish.profile {
-                Some(profile) if self.model.columns.is_empty() => {
-                    [3, 4].map(|attribute| AttributeDescriptor::new(class::PROFILE, profile.instance, attribute)).into()
-                }
+                Some(profile) if self.model.columns.is_empty() => [3, 4, 5, 6]
+                    .map(|attribute| AttributeDescriptor::new(class::PROFILE, profile.instance, attribute))
+                    .into(),
                 _ => Vec::new(),
             },
             Step::ColumnScalers => {
@@ -359,6 +357,9 @@ impl Round {
         }
         let period = find(4).and_then(|result| result.as_ref().ok()).and_then(Value::as_unsigned);
         self.model.period_s = period.and_then(|period| u32::try_from(period).ok()).unwrap_or(0);
+        let method = find(5).and_then(|result| SortMethod::from_value(result.as_ref().ok()?).ok());
+        let object = find(6).and_then(|result| CaptureObject::from_value(result.as_ref().ok()?).ok());
+        self.model.sort_method = method.map(|method| method.in_time(object.as_ref()));
     }
 
     fn asked(&self, instance: Obis, got: &BTreeMap<(u16, Obis, i8), Result<Value, DataAccessResult>>) -> Asked {
@@ -369,70 +370,6 @@ impl Round {
         let time = next().and_then(|result| result.as_ref().ok()).and_then(Value::as_date_time);
         let scaler = self.model.scalers.get(&(class, instance)).copied().flatten();
         Asked { instance, result: value.map(|value| Measured { class, value, scaler, time }) }
-    }
-
-    /// The next question for rows, if there is one.
-    fn rows_request(&mut self) -> Option<Request> {
-        let profile = self.wish.profile.filter(|_| !self.model.columns.is_empty() && !self.ended)?;
-        let buffer = AttributeDescriptor::new(class::PROFILE, profile.instance, 2);
-        let period = i64::from(self.model.period_s.max(1));
-        match self.by {
-            By::All => return Some(Request::Get(buffer, None)),
-            By::Number => {
-                let rows = profile.until_unix_s.saturating_sub(self.from_unix_s) / period + 2;
-                let rows = u32::try_from(rows).unwrap_or(u32::MAX).min(ROWS_BY_NUMBER_MAX);
-                let last = Some(self.entries).filter(|last| *last > 0)?;
-                let first = last.saturating_sub(rows).saturating_add(1).max(1);
-                return Some(Request::Get(buffer, Some(SelectiveAccess::entries(first, last, 1, 0))));
-            }
-            By::Time => {}
-        }
-        if self.from_unix_s > profile.until_unix_s || self.report.rows.len() >= ROWS_PER_ROUND_MAX {
-            return None;
-        }
-        let chunk = period.saturating_mul(ROWS_AT_ONCE.into());
-        self.to_unix_s = self.from_unix_s.saturating_add(chunk).saturating_sub(1).min(profile.until_unix_s);
-        let clock = self.model.columns.iter().map(|column| column.object).find(CaptureObject::is_clock);
-        // A profile without a column of the clock is sorted by it all the same.
-        let clock = clock.map_or(AttributeDescriptor::new(class::CLOCK, CLOCK, 2), |column| column.attribute);
-        let deviation = self.report.clock.and_then(DateTime::deviation_minutes).unwrap_or(0);
-        let octets = |unix_s| {
-            let time = DateTime::from_unix_s(unix_s, deviation)?;
-            Some(Value::OctetString(time.to_bytes().to_vec()))
-        };
-        let (from, to) = (octets(self.from_unix_s)?, octets(self.to_unix_s)?);
-        Some(Request::Get(buffer, Some(SelectiveAccess::range(clock, from, to, &[]))))
-    }
-
-    fn take_rows(&mut self, result: Result<Value, DataAccessResult>) {
-        match result {
-            Ok(buffer) => {
-                let columns: Vec<CaptureObject> = self.model.columns.iter().map(|column| column.object).collect();
-                let (rows, odd) = rows(&buffer, &columns, self.model.period_s);
-                self.report.odd_rows = self.report.odd_rows.saturating_add(odd);
-                // A meter may give more than was asked for; what is known already is not told twice.
-                let after = self.wish.profile.map_or(i64::MIN, |profile| profile.after_unix_s);
-                let new = rows.into_iter().filter(|row| {
-                    let time = row.time.and_then(|time| time.unix_ms().or_else(|| time.local_ms()));
-                    time.is_none_or(|time| time > after.saturating_mul(1000))
-                });
-                self.report.rows.extend(new);
-                let until = self.wish.profile.map_or(self.to_unix_s, |profile| profile.until_unix_s);
-                let reached = if self.by == By::Time { self.to_unix_s } else { until };
-                self.report.complete_until_unix_s = Some(reached);
-                self.from_unix_s = reached.saturating_add(1);
-                self.ended = self.by != By::Time;
-                self.steps.push_front(Step::Rows);
-            }
-            // No selection by range: by number, then.
-            Err(_) if self.by == By::Time && self.report.rows.is_empty() => self.steps.push_front(Step::Entries),
-            // Not even by number: all of it, where that is not too much.
-            Err(_) if self.by == By::Number && self.entries <= ROWS_BY_NUMBER_MAX => {
-                self.by = By::All;
-                self.steps.push_front(Step::Rows);
-            }
-            Err(error) => self.report.profile_error = Some(error),
-        }
     }
 }
 

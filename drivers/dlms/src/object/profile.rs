@@ -51,6 +51,18 @@ codes! {
     }
 }
 
+impl SortMethod {
+    /// The order in time that this one is, for rows sorted by this column: by the clock, the largest is the newest.
+    #[must_use]
+    pub fn in_time(self, by: Option<&CaptureObject>) -> Self {
+        match self {
+            Self::LARGEST if by.is_some_and(CaptureObject::is_clock) => Self::LIFO,
+            Self::SMALLEST if by.is_some_and(CaptureObject::is_clock) => Self::FIFO,
+            other => other,
+        }
+    }
+}
+
 impl ProfileGeneric {
     /// Forgets all rows.
     #[must_use]
@@ -155,6 +167,8 @@ pub fn rows(buffer: &Value, columns: &[CaptureObject], period_s: u32) -> (Vec<Ro
 
 /// As [`rows`], of a profile that is sorted so: where the newest row is the first, a time that was left out is one
 /// period before the row before it, and where rows are sorted by a number it is not known.
+///
+/// A difference (the delta types) is added to the row before it; only where that is the one captured before.
 #[must_use]
 pub fn rows_in_order(
     buffer: &Value,
@@ -183,11 +197,11 @@ pub fn rows_in_order(
         is_chained = true;
         let mut values: Vec<Value> = values.to_vec();
         for (place, value) in values.iter_mut().enumerate() {
-            if *value == Value::Null
-                && Some(place) != clock
-                && let Some(kept) = before.and_then(|row| row.values.get(place))
-            {
+            let Some(kept) = before.and_then(|row| row.values.get(place)) else { continue };
+            if *value == Value::Null && Some(place) != clock {
                 *value = kept.clone();
+            } else if let Some(sum) = value.added_to(kept).filter(|_| sort_method == SortMethod::FIFO) {
+                *value = sum;
             }
         }
         let sent = clock.and_then(|place| values.get(place)).and_then(Value::as_date_time);

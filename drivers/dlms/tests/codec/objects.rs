@@ -98,6 +98,26 @@ fn a_profile() {
     assert_eq!(rows_in_order(&value("13 02 01 06 03 000000"), &columns, 900, SortMethod::FIFO), (vec![], 1));
 }
 
+/// Rows that tell differences to the row before (types 28 to 33).
+#[test]
+fn differences_are_added_up_in_the_order_of_their_capture() {
+    let columns = capture_objects(&value("01 01 02 04 12 0003 09 06 0100010800ff 0f 02 12 0000")).unwrap_or_default();
+    let buffer = value("01 04 02 01 06 000003e8 02 01 1f 05 02 01 1c ff 02 01 00");
+    let numbers = |method| -> Vec<Value> {
+        let (rows, odd) = rows_in_order(&buffer, &columns, 900, method);
+        assert_eq!(odd, 0);
+        rows.into_iter().map(|row| row.values[0].clone()).collect()
+    };
+    assert_eq!(numbers(SortMethod::FIFO), [1000, 1005, 1004, 1004].map(Value::DoubleLongUnsigned));
+    // Newest first, the row before is the later one: what the difference counts from is not in sight.
+    assert_eq!(numbers(SortMethod::LIFO)[1], Value::DeltaUnsigned(5));
+    // A sum that its type can't hold, and a difference without anything before it, stay differences.
+    let low = value("01 03 02 01 1c 01 02 01 11 00 02 01 1c ff");
+    let (rows, _) = rows_in_order(&low, &columns, 900, SortMethod::FIFO);
+    assert_eq!(rows[0].values, [Value::DeltaInteger(1)]);
+    assert_eq!(rows[2].values, [Value::DeltaInteger(-1)]);
+}
+
 #[test]
 fn an_association() {
     let association = Association::CURRENT;

@@ -77,12 +77,25 @@ pub struct ProfileForm {
     pub gaps: bool,
     /// Whether what equals the row before, and clocks that follow from it, are null-data.
     pub null_compression: bool,
+    /// Whether the newest row is the first.
+    pub newest_first: bool,
+    /// Whether a selection by range is refused.
+    pub no_range: bool,
 }
 
 impl Default for ProfileForm {
     /// A year of quarters of an hour, in four columns: clock, status, 1.8.0, 2.8.0.
     fn default() -> Self {
-        Self { rows: 35_040, period_s: 900, clock_column: 0, wide: false, gaps: false, null_compression: false }
+        Self {
+            rows: 35_040,
+            period_s: 900,
+            clock_column: 0,
+            wide: false,
+            gaps: false,
+            null_compression: false,
+            newest_first: false,
+            no_range: false,
+        }
     }
 }
 

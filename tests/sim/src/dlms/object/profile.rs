@@ -94,15 +94,20 @@ impl Profile<'_> {
         }
     }
 
-    /// Attributes 3, 6, 7: what is captured, the sort object, how many rows there are.
+    /// Attributes 3, 5, 6, 7: what is captured, how it is sorted and by what, how many rows there are.
     pub(in crate::dlms) fn attribute(&self, index: i8) -> Option<Value> {
         let definition = |column: &Column| capture(column.0, column.1, column.2);
         match index {
             3 => Some(Value::Array(self.columns().iter().map(definition).collect())),
+            5 => Some(Value::Enum(if self.newest_first() { 2 } else { 1 })),
             6 => Some(definition(&(8, metering::CLOCK, 2))),
             7 => Some(Value::U32(u32::try_from(self.times().len()).unwrap_or(u32::MAX))),
             _ => None,
         }
+    }
+
+    fn newest_first(&self) -> bool {
+        self.name == LOAD && self.config.profile.newest_first
     }
 
     /// The rows' instants, oldest first.
@@ -179,9 +184,13 @@ impl Profile<'_> {
     /// The buffer (attribute 2), or what a selector leaves of it.
     pub(in crate::dlms) fn buffer(&self, selection: Option<&(u8, Value)>) -> Result<Value, u8> {
         let columns = self.columns();
-        let times = self.times();
+        let mut times = self.times();
+        if self.newest_first() {
+            times.reverse();
+        }
         match selection {
             None => Ok(self.rows(&times, &columns)),
+            Some((1, _)) if self.config.profile.no_range => Err(refusal::OTHER),
             Some((1, range)) => self.range(range, &times, &columns),
             Some((2, entries)) => self.entries(entries, &times, &columns),
             Some(_) => Err(refusal::OTHER),
@@ -233,7 +242,9 @@ impl Profile<'_> {
             }
             let shown = match &before {
                 Some((before_s, values)) => {
-                    let follows = before_s + u64::from(self.config.profile.period_s) == *row_s;
+                    let period_s = u64::from(self.config.profile.period_s);
+                    let (earlier, later) = if self.newest_first() { (row_s, before_s) } else { (before_s, row_s) };
+                    let follows = earlier + period_s == *later;
                     let same = |(column, (value, old)): (&Column, (&Value, &Value))| {
                         let known = if column.0 == 8 { follows } else { value == old };
                         if known { Value::Null } else { value.clone() }
