@@ -253,8 +253,7 @@ impl Daemon {
         let lost = found.is_none() && has_keys;
         let mut state = found.unwrap_or_default();
         let lines = Lines::new(
-            ground.journal.clone(),
-            ground.board.clone(),
+            (ground.journal.clone(), ground.board.clone(), ground.clock.clone()),
             switchboard.clone(),
             ground.ended.clone(),
         );

@@ -14,7 +14,11 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    ask::{Answer, Knowledge, LineMeter, Outcome, port::Port},
+    ask::{
+        Answer, Knowledge, LineMeter, Outcome,
+        deed::{Certainty, Deed, Done, Effect, Instruction, LINE_STOPPED, NO_POINT, NOT_REACHED, Undone},
+        port::Port,
+    },
     clock::unix_ms,
     config,
     exchange::Exchanges,
@@ -37,6 +41,16 @@ pub struct Question {
     pub answer: oneshot::Sender<Result<Record, String>>,
 }
 
+/// What a line is asked beside its turns.
+pub struct Asked {
+    /// Questions of people.
+    pub questions: mpsc::Receiver<Question>,
+    /// Searches.
+    pub scans: mpsc::Receiver<ScanOrder>,
+    /// What is to be done at meters.
+    pub deeds: mpsc::Receiver<Deed>,
+}
+
 /// A line and its meters.
 pub struct BusTask {
     config: config::Bus,
@@ -48,8 +62,7 @@ pub struct BusTask {
     started: Instant,
     journal: Journal,
     board: Arc<Board>,
-    questions: mpsc::Receiver<Question>,
-    scans: mpsc::Receiver<ScanOrder>,
+    asked: Asked,
     stop: watch::Receiver<bool>,
     port: Port,
     /// Held while a meter is asked.
@@ -64,7 +77,7 @@ impl BusTask {
         knowledge: &Knowledge,
         journal: Journal,
         board: Arc<Board>,
-        (questions, scans): (mpsc::Receiver<Question>, mpsc::Receiver<ScanOrder>),
+        asked: Asked,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
@@ -99,8 +112,7 @@ impl BusTask {
             started,
             journal,
             board,
-            questions,
-            scans,
+            asked,
             stop,
             port,
             turn: Arc::default(),
@@ -116,10 +128,15 @@ impl BusTask {
     pub async fn run(mut self) -> Result<(), JournalError> {
         let mut waiting: Vec<Question> = Vec::new();
         while !*self.stop.borrow() {
-            while let Ok(question) = self.questions.try_recv() {
+            // A line does one thing at a time: what was begun is ended, and what was ordered goes before what is due.
+            if let Ok(deed) = self.asked.deeds.try_recv() {
+                self.carry_out(deed, &mut waiting).await?;
+                continue;
+            }
+            while let Ok(question) = self.asked.questions.try_recv() {
                 self.take_question(question, &mut waiting);
             }
-            if let Ok(order) = self.scans.try_recv() {
+            if let Ok(order) = self.asked.scans.try_recv() {
                 self.scan(order).await;
             }
             match self.schedule.turn(self.started.elapsed()) {
@@ -130,11 +147,17 @@ impl BusTask {
                     tokio::select! {
                         () = sleep(pause) => {}
                         _ = self.stop.changed() => {}
-                        Some(question) = self.questions.recv() => self.take_question(question, &mut waiting),
-                        Some(order) = self.scans.recv() => self.scan(order).await,
+                        Some(deed) = self.asked.deeds.recv() => self.carry_out(deed, &mut waiting).await?,
+                        Some(question) = self.asked.questions.recv() => self.take_question(question, &mut waiting),
+                        Some(order) = self.asked.scans.recv() => self.scan(order).await,
                     }
                 }
             }
+        }
+        self.asked.deeds.close();
+        while let Ok(deed) = self.asked.deeds.try_recv() {
+            // Whoever asked may be gone.
+            let _ = deed.answer.send(Err(Undone::surely(LINE_STOPPED, "the line was stopped before its turn came")));
         }
         for index in 0..self.meters.len() {
             self.tell_held(index).await?;
@@ -151,6 +174,61 @@ impl BusTask {
             Some(_) => drop(question.answer.send(Err("too many questions wait for this line; try again later".into()))),
             None => drop(question.answer.send(Err(format!("no point {} on this line", question.point)))),
         }
+    }
+
+    /// Does something at a meter, once, and reads it right after; the reading is durable before the answer is given.
+    async fn carry_out(&mut self, deed: Deed, waiting: &mut Vec<Question>) -> Result<(), JournalError> {
+        let Deed { point, instruction, answer } = deed;
+        if answer.is_closed() {
+            // Nobody is left to enter what came of it.
+            return Ok(());
+        }
+        let Some(index) = self.meters.iter().position(|meter| meter.point == point) else {
+            let _ = answer.send(Err(Undone::surely(NO_POINT, format!("no point {point} on this line"))));
+            return Ok(());
+        };
+        let verb = instruction.verb();
+        let turn = self.turn.clone();
+        let in_turn = turn.lock().await;
+        let carried = match (&instruction, self.meters.get_mut(index)) {
+            (Instruction::Read, _) | (_, None) => Ok(Effect::new("read")),
+            (instruction, Some(meter)) => meter.carry_out(&mut self.port, instruction).await,
+        };
+        match &carried {
+            Ok(effect) => info!(bus = self.config.name, %point, verb, "done: {}", effect.detail),
+            Err(undone) => warn!(bus = self.config.name, %point, verb, "not done: {undone}"),
+        }
+        drop(in_turn);
+        let reading = match &carried {
+            Err(Undone { certainty: Certainty::NotDone, .. }) => None,
+            _ => Some(self.read_after(index, point, waiting).await?),
+        };
+        let told = match (carried, reading) {
+            (Err(undone), _) => Err(undone),
+            (Ok(_), Some(Err(why))) if instruction == Instruction::Read => Err(Undone::surely(NOT_REACHED, why)),
+            (Ok(effect), Some(Ok(record))) => Ok(Done { detail: effect.detail, record: Some(record) }),
+            (Ok(effect), Some(Err(why))) => {
+                Ok(Done { detail: format!("{}; it could not be read afterwards: {why}", effect.detail), record: None })
+            }
+            (Ok(effect), None) => Ok(Done { detail: effect.detail, record: None }),
+        };
+        // Whoever asked may be gone.
+        let _ = answer.send(told);
+        Ok(())
+    }
+
+    /// Reads a meter out of its turn; what came of it is durable.
+    async fn read_after(
+        &mut self,
+        index: usize,
+        point: Name,
+        waiting: &mut Vec<Question>,
+    ) -> Result<Result<Record, String>, JournalError> {
+        let (answer, mut answered) = oneshot::channel();
+        waiting.push(Question { point, answer });
+        self.ask(index, self.started.elapsed(), false, waiting).await?;
+        self.accept(self.journal.flush().await.map(drop))?;
+        Ok(answered.try_recv().unwrap_or_else(|_| Err("the line was stopped".into())))
     }
 
     async fn ask(

@@ -10,6 +10,7 @@ use crate::profile::{
     Sample,
 };
 use crate::reading::Reading;
+use crate::valve::valve;
 use plomb_mbus::{Function, Medium};
 use toml::Spanned;
 
@@ -46,6 +47,7 @@ pub(crate) fn profile(source: Source<'_>) -> Result<Profile, ProfileError> {
     let rules = file.records.iter().map(|entry| rule(source, entry)).collect::<Result<_, _>>()?;
     let blocks = file.blocks.iter().map(|entry| block(source, entry)).collect::<Result<_, _>>()?;
     let samples = file.tests.iter().map(|entry| sample(source, entry)).collect::<Result<_, _>>()?;
+    let valve = file.valve.as_ref().map(|entry| valve(source, entry)).transpose()?;
     Ok(Profile {
         name: name.clone(),
         version: *file.version.get_ref(),
@@ -56,6 +58,7 @@ pub(crate) fn profile(source: Source<'_>) -> Result<Profile, ProfileError> {
         rules,
         blocks,
         samples,
+        valve,
     })
 }
 

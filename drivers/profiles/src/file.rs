@@ -23,8 +23,28 @@ pub(crate) struct File {
     pub(crate) records: Vec<RecordEntry>,
     #[serde(default, rename = "block")]
     pub(crate) blocks: Vec<Spanned<BlockEntry>>,
+    #[serde(default)]
+    pub(crate) valve: Option<Spanned<ValveEntry>>,
     #[serde(default, rename = "test")]
     pub(crate) tests: Vec<Spanned<TestEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ValveEntry {
+    pub(crate) source: Spanned<String>,
+    pub(crate) open: Spanned<Hex>,
+    pub(crate) close: Spanned<Hex>,
+    #[serde(default)]
+    pub(crate) state: Option<Spanned<ValveStateEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ValveStateEntry {
+    pub(crate) vib: Hex,
+    pub(crate) open: Vec<i64>,
+    pub(crate) closed: Vec<i64>,
 }
 
 #[derive(Clone, Copy, Deserialize)]

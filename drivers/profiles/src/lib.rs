@@ -47,6 +47,7 @@ mod profile;
 mod reading;
 mod shipped;
 mod transform;
+mod valve;
 mod words;
 
 pub use apply::{Memory, ReadError};
@@ -55,3 +56,4 @@ pub use error::{Place, ProfileError};
 pub use library::{Library, LibraryError, PROFILE_COUNT_MAX};
 pub use named::{Flags, Named, NamedValue};
 pub use profile::{FIELD_COUNT_MAX, MODEL_COUNT_MAX, Match, PROFILE_BYTES_MAX, Profile, RULE_COUNT_MAX};
+pub use valve::{VALVE_RECORDS_BYTES_MAX, Valve, ValveState};

@@ -4,6 +4,7 @@ use crate::compile;
 use crate::error::{ProfileError, Source};
 use crate::file::{Condition, FromWord, PlaceWord, TransformWord};
 use crate::reading::Reading;
+use crate::valve::Valve;
 use crate::words::Selector;
 use plomb_mbus::{Function, Identification, Manufacturer, Medium, MeterId, Record};
 use plomb_session::Obis;
@@ -35,6 +36,8 @@ pub struct Profile {
     pub(crate) rules: Vec<Rule>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) samples: Vec<Sample>,
+    /// The valve that the model has, and how it is moved over a wire.
+    pub valve: Option<Valve>,
 }
 
 /// Which meters are of a model. An empty list stands for any.
@@ -120,6 +123,12 @@ pub(crate) struct Expected {
 }
 
 impl Profile {
+    /// Whether a meter is of this model.
+    #[must_use]
+    pub fn is_of(&self, meter: MeterId) -> bool {
+        self.matches.iter().any(|of| of.takes(meter) || of.takes(swapped(meter)))
+    }
+
     /// Reads a profile. `file` is named in errors, and nothing is opened.
     ///
     /// # Errors

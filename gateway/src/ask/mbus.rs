@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use plomb_mbus::{
-    Address, Body, Identification, Manufacturer, Medium, ReadConfig, ReadEvent, ReadFailure, ReadMeter,
-    SecondaryAddress, TELEGRAM_COUNT_MAX, Target, Telegram, TelegramError,
+    Address, Body, Command, CommandEvent, Identification, Manufacturer, Medium, ReadConfig, ReadEvent, ReadFailure,
+    ReadMeter, SecondaryAddress, TELEGRAM_COUNT_MAX, Target, Telegram, TelegramError,
 };
+use plomb_profiles::Profile;
 use plomb_seal::{Reason, Record};
 
 use super::{Answer, Knowledge, Outcome, port::Port, sealed::Unsealer};
@@ -28,6 +29,8 @@ pub struct MbusMeter {
     target: Target,
     config: ReadConfig,
     unsealer: Unsealer,
+    /// Its model, where the configuration names it: for its valve.
+    model: Option<Box<Profile>>,
 }
 
 impl MbusMeter {
@@ -50,11 +53,28 @@ impl MbusMeter {
         config.gap_timeout = timing.gap_timeout_ms.map(millis);
         config.retries = timing.retries.unwrap_or(config.retries);
         config.telegrams_max = timing.telegrams_max.unwrap_or(config.telegrams_max).min(TELEGRAM_COUNT_MAX);
-        Ok(Self { target, config, unsealer: Unsealer::new(minimum(meter), knowledge) })
+        let model = meter.model.as_ref().map(|name| {
+            let known = knowledge.library.by_name(name).cloned().map(Box::new);
+            known.ok_or_else(|| {
+                let point = &meter.point;
+                format!("meter \"{point}\": no model \"{name}\" is known: see `profiles` under [gateway]")
+            })
+        });
+        let unsealer = Unsealer::new(minimum(meter), knowledge);
+        Ok(Self { target, config, unsealer, model: model.transpose()? })
     }
 
     /// Asks it, and reads all that it answers.
     pub async fn ask(&mut self, port: &mut Port, silent: bool) -> Outcome {
+        let frames = self.readout(port, silent).await?;
+        let mut counters = Vec::new();
+        let parts = frames.iter().map(|frame| self.record(frame, &mut counters));
+        let record = merge(parts, |error| malformed(&error))?;
+        Ok(Answer { counters, ..Answer::new(record, frames) })
+    }
+
+    /// The telegrams of one readout.
+    pub(super) async fn readout(&mut self, port: &mut Port, silent: bool) -> Result<Vec<Vec<u8>>, (Reason, String)> {
         let mut config = self.config;
         if silent {
             config.retries = config.retries.min(SILENT_RETRIES);
@@ -71,13 +91,32 @@ impl MbusMeter {
             return Err((Reason::Port, port.fail(&error)));
         }
         // Telegrams that came before the failure are a part of the answer only: not a record to bill on.
-        if let Some(why) = failure {
-            return Err((reason_of(&why), why.to_string()));
+        match failure {
+            Some(why) => Err((reason_of(&why), why.to_string())),
+            None => Ok(frames),
         }
-        let mut counters = Vec::new();
-        let parts = frames.iter().map(|frame| self.record(frame, &mut counters));
-        let record = merge(parts, |error| malformed(&error))?;
-        Ok(Answer { counters, ..Answer::new(record, frames) })
+    }
+
+    /// Sends records to it: how it ended, and whether they went out.
+    pub(super) async fn send(
+        &mut self,
+        port: &mut Port,
+        records: &[u8],
+    ) -> Result<(Option<CommandEvent>, bool), (Reason, String)> {
+        let command = Command::send_records(self.target, records, self.config);
+        let mut command = command.map_err(|error| (Reason::NotAsked, error.to_string()))?;
+        let link = port.open().await?;
+        let mut ended = None;
+        let driven = drive(&mut command, link, |event| ended = Some(event)).await;
+        if let Err(error) = driven {
+            port.fail(&error);
+        }
+        Ok((ended, command.was_sent()))
+    }
+
+    /// The model that the configuration names.
+    pub(super) fn model(&self) -> Option<&Profile> {
+        self.model.as_deref()
     }
 
     fn record(&mut self, frame: &[u8], counters: &mut Vec<(String, u64)>) -> Result<Record, (Reason, String)> {

@@ -5,10 +5,10 @@
 //! | [`port`] | opens a line's port when it is needed, and leaves one that failed alone for a while |
 //! | [`mbus`] | wired M-Bus |
 //! | [`sealed`] | encrypted telegrams of wired M-Bus |
-//! | [`deed`] | what commands ask to be done |
 //! | [`dlms`] | DLMS/COSEM |
 //! | [`iec62056`] | the readout of IEC 62056-21 |
 //! | [`modbus`] | Modbus, over TCP and on serial lines |
+//! | [`deed`] | doing something at a meter, once |
 
 pub mod deed;
 pub mod dlms;
@@ -28,11 +28,13 @@ use plomb_profiles::Library;
 use plomb_seal::{Name, Reason, Record};
 
 use crate::{
+    clock::SystemClock,
     config::{self, Protocol},
     journal::Journal,
     keys::Keys,
     secrets::Secrets,
 };
+use deed::{Effect, Instruction, Undone};
 use dlms::DlmsMeter;
 use iec62056::ReadoutMeter;
 use mbus::MbusMeter;
@@ -81,6 +83,8 @@ pub struct Knowledge {
     pub title: SystemTitle,
     /// Where counters are kept before they are used. Without it nobody records, and a count is read from the meter.
     pub journal: Option<Journal>,
+    /// The gateway's clock. Without it nobody doubts the time that meters are given.
+    pub clock: Option<Arc<SystemClock>>,
 }
 
 impl Knowledge {
@@ -94,6 +98,7 @@ impl Knowledge {
             secrets: Arc::default(),
             title: config::default_title(""),
             journal: None,
+            clock: None,
         }
     }
 }
@@ -138,6 +143,19 @@ impl LineMeter {
             Speaks::Dlms(meter) => meter.ask(port, silent).await,
             Speaks::Readout(meter) => meter.ask(port, silent).await,
             Speaks::Modbus(meter) => meter.ask(port, silent).await,
+        }
+    }
+
+    /// Has it do something, once. Reading is [`ask`](Self::ask)'s.
+    ///
+    /// # Errors
+    /// Why it was not done, or that this is unknown.
+    pub async fn carry_out(&mut self, port: &mut Port, instruction: &Instruction) -> Result<Effect, Undone> {
+        match &mut self.speaks {
+            Speaks::Dlms(meter) => meter.carry_out(port, instruction).await,
+            Speaks::Mbus(meter) => meter.carry_out(port, instruction).await,
+            Speaks::Readout(_) => Err(Undone::unsupported(instruction, "a meter that only gives readouts")),
+            Speaks::Modbus(_) => Err(Undone::unsupported(instruction, "a Modbus meter")),
         }
     }
 

@@ -112,7 +112,7 @@ fn check(meter: &Meter, bus: &Bus) -> Result<(), String> {
 /// Refuses a key that says nothing on a line of this protocol: whoever wrote it expects something of it.
 fn belongs(meter: &Meter, protocol: Protocol) -> Result<(), String> {
     use Protocol::{Dlms, DlmsPush, Iec62056, Mbus, Modbus, P1, Wmbus};
-    let keys: [(&str, bool, &[Protocol]); 16] = [
+    let keys: [(&str, bool, &[Protocol]); 19] = [
         ("address", meter.address.is_some(), &[Mbus]),
         ("secondary", meter.secondary.is_some(), &[Mbus]),
         ("id", meter.id.is_some(), &[Wmbus, P1, Iec62056]),
@@ -126,9 +126,12 @@ fn belongs(meter: &Meter, protocol: Protocol) -> Result<(), String> {
         ("registers", !meter.registers.is_empty(), &[Dlms, DlmsPush, Modbus]),
         ("load_profile", meter.load_profile.is_some(), &[Dlms]),
         ("counter_object", meter.counter_object.is_some(), &[Dlms]),
+        ("disconnect_object", meter.disconnect_object.is_some(), &[Dlms]),
+        ("token_object", meter.token_object.is_some(), &[Dlms]),
+        ("calendar_object", meter.calendar_object.is_some(), &[Dlms]),
         ("system_title", meter.system_title.is_some(), &[DlmsPush]),
         ("unit", meter.unit.is_some(), &[Modbus]),
-        ("model", meter.model.is_some(), &[Modbus]),
+        ("model", meter.model.is_some(), &[Modbus, Mbus]),
     ];
     match keys.into_iter().find(|(_, given, of)| *given && !of.contains(&protocol)) {
         Some((key, _, of)) => {
@@ -143,7 +146,8 @@ fn dlms(meter: &Meter) -> Result<(), String> {
     if meter.registers.is_empty() && meter.load_profile.is_none() {
         return Err("name `registers` by OBIS code, as [\"1-0:1.8.0\"], or a `load_profile`".into());
     }
-    let objects = meter.registers.iter().chain(&meter.load_profile).chain(&meter.counter_object);
+    let operated = meter.disconnect_object.iter().chain(&meter.token_object).chain(&meter.calendar_object);
+    let objects = meter.registers.iter().chain(&meter.load_profile).chain(&meter.counter_object).chain(operated);
     for text in objects {
         text.parse::<Obis>().map_err(|error| format!("\"{text}\": {error}"))?;
     }

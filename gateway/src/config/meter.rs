@@ -61,11 +61,17 @@ pub struct Meter {
     pub backlog_days: Option<u32>,
     /// DLMS: the object that holds the invocation counter, by OBIS code; default `0-0:43.1.0`.
     pub counter_object: Option<String>,
+    /// DLMS: the disconnect control, by OBIS code; default `0-0:96.3.10`.
+    pub disconnect_object: Option<String>,
+    /// DLMS: the token gateway, by OBIS code; default `0-0:19.40.0`.
+    pub token_object: Option<String>,
+    /// DLMS: the activity calendar, by OBIS code; default `0-0:13.0.0`.
+    pub calendar_object: Option<String>,
     /// DLMS, pushing: the meter's system title, 16 hexadecimal digits.
     pub system_title: Option<String>,
     /// Modbus: the unit, 1 to 247.
     pub unit: Option<u8>,
-    /// Modbus: the register map, by the name of its profile.
+    /// Modbus: the register map, by the name of its profile. M-Bus: the profile that says how the meter's valve is moved.
     pub model: Option<String>,
 }
 
@@ -169,6 +175,9 @@ impl Meter {
             load_profile: None,
             backlog_days: None,
             counter_object: None,
+            disconnect_object: None,
+            token_object: None,
+            calendar_object: None,
             system_title: None,
             unit: None,
             model: None,

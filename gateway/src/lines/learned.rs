@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::{
     ask::Knowledge,
+    clock::SystemClock,
     config::{Bus, Config, Meter, Protocol},
     journal::Journal,
     keys::{Keys, read_secret_file},
@@ -29,11 +30,20 @@ pub(super) struct Learned {
 
 impl Learned {
     /// Reads what this configuration names; shelves that are the same as `before` are taken over.
-    pub(super) fn from(config: &Config, journal: &Journal, before: Option<&Self>) -> Result<Self, String> {
+    pub(super) fn from(
+        config: &Config,
+        journal: &Journal,
+        clock: &Arc<SystemClock>,
+        before: Option<&Self>,
+    ) -> Result<Self, String> {
         let gateway = &config.gateway;
-        // Only those who listen to the air, or open encrypted telegrams, need it.
-        let needs_library =
-            gateway.meter_keys.is_some() || config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus);
+        // Only those who listen to the air, open encrypted telegrams, or name a model for its valve need it.
+        let protocol_of = |name: &str| config.bus.iter().find(|bus| bus.name == name).map(|bus| bus.protocol);
+        let needs_library = gateway.meter_keys.is_some()
+            || config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus)
+            || config.meter.iter().any(|meter| {
+                meter.model.is_some() && protocol_of(&meter.bus) == Some(Protocol::Mbus)
+            });
         let needs_maps = config.bus.iter().any(|bus| bus.protocol == Protocol::Modbus);
         let (keys, keys_hash) = match &gateway.meter_keys {
             Some(path) => {
@@ -77,6 +87,7 @@ impl Learned {
             secrets: Arc::new(secrets),
             title,
             journal: Some(journal.clone()),
+            clock: Some(clock.clone()),
         };
         let title = Hash::of(&title.0);
         Ok(Self { knowledge, keys: keys_hash, secrets: secrets_hash, library: library_from, maps: maps_from, title })

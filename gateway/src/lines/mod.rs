@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Dura
 use tokio::{
     sync::{Mutex, mpsc, watch},
     task::{AbortHandle, JoinHandle},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tracing::{info, warn};
 
@@ -19,18 +19,21 @@ pub use switchboard::{Switchboard, Ways};
 
 use crate::{
     ask::deed::DEEDS_MAX,
+    clock::SystemClock,
     config::{Config, Protocol},
     daemon::Fatal,
     journal::{Journal, JournalError},
-    poll::{BusTask, QUESTIONS_MAX},
+    poll::{Asked, BusTask, QUESTIONS_MAX},
     push::PushTask,
     radio::RadioTask,
     status::Board,
 };
 use learned::{Definition, Learned};
 
-/// How long a line has to end when it is replaced, before it is cut off.
-pub const LINE_END_MAX: Duration = Duration::from_secs(3);
+/// How long a line has to end when it is replaced, before it is cut off: what was begun at a meter is ended.
+pub const LINE_END_MAX: Duration = Duration::from_secs(10);
+/// How long all lines have to end when the daemon stops.
+pub const STOP_END_MAX: Duration = Duration::from_secs(2);
 /// How long a replacement waits for the running poll of a line; a readout that takes longer is broken off.
 pub const POLL_END_MAX: Duration = Duration::from_secs(120);
 /// Scans of one port that are under way or wait.
@@ -52,6 +55,7 @@ pub enum Haste {
 pub struct Lines {
     journal: Journal,
     board: Arc<Board>,
+    clock: Arc<SystemClock>,
     switchboard: Arc<Switchboard>,
     learned: Option<Learned>,
     running: BTreeMap<String, Running>,
@@ -87,12 +91,11 @@ struct Running {
 impl Lines {
     /// No lines yet. What ends one unasked is told to `ended`.
     pub fn new(
-        journal: Journal,
-        board: Arc<Board>,
+        (journal, board, clock): (Journal, Arc<Board>, Arc<SystemClock>),
         switchboard: Arc<Switchboard>,
         ended: mpsc::Sender<Fatal>,
     ) -> Self {
-        Self { journal, board, switchboard, learned: None, running: BTreeMap::new(), ended }
+        Self { journal, board, clock, switchboard, learned: None, running: BTreeMap::new(), ended }
     }
 
     /// Checks all that can be checked of a configuration's lines without touching any: what its files hold, and that
@@ -101,7 +104,7 @@ impl Lines {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, String> {
-        let learned = Learned::from(config, &self.journal, self.learned.as_ref())?;
+        let learned = Learned::from(config, &self.journal, &self.clock, self.learned.as_ref())?;
         let wanted = Definition::all(config, &learned);
         let same = |line: &Definition| {
             self.running.get(&line.bus.name).is_some_and(|running| running.definition == *line)
@@ -128,7 +131,7 @@ impl Lines {
             if let Some(running) = self.running.remove(name) {
                 self.switchboard.remove(name);
                 let definition = running.definition.clone();
-                running.end(name, haste).await;
+                running.end(name, haste, LINE_END_MAX).await;
                 before.insert(name.clone(), (definition.clone(), self.take_down(&definition)));
             }
         }
@@ -152,9 +155,10 @@ impl Lines {
         for running in self.running.values() {
             running.stop.send_replace(true);
         }
+        let until = Instant::now() + STOP_END_MAX;
         for (name, running) in std::mem::take(&mut self.running) {
             self.switchboard.remove(&name);
-            running.end(&name, Haste::Now).await;
+            running.end(&name, Haste::Now, until.saturating_duration_since(Instant::now())).await;
         }
     }
 
@@ -189,36 +193,36 @@ impl Lines {
     ) -> Result<(Work, Ways, watch::Sender<bool>, Arc<Mutex<()>>), String> {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let (scans, ordered) = mpsc::channel(SCANS_MAX);
-        let (deeds, _told) = mpsc::channel(DEEDS_MAX);
+        let (deeds, told) = mpsc::channel(DEEDS_MAX);
+        let asked = Asked { questions: asked, scans: ordered, deeds: told };
         let (stop, stopped) = watch::channel(false);
         let turn = Arc::new(Mutex::new(()));
         let (bus, meters, knowledge) = (&line.bus, &line.meters, &learned.knowledge);
         let (journal, board) = (self.journal.clone(), board.clone());
         let points = meters.iter().map(|meter| meter.point.parse().map_err(|error| format!("meter point: {error}")));
         let points = points.collect::<Result<_, String>>()?;
-        let asks = !bus.protocol.is_listened_to();
         let work: Work = match bus.protocol {
-            _ if asks => {
-                let line = BusTask::new(bus, meters, knowledge, journal, board, (asked, ordered), stopped)?;
+            protocol if !protocol.is_listened_to() => {
+                let line = BusTask::new(bus, meters, knowledge, journal, board, asked, stopped)?;
                 Box::pin(line.in_turn(turn.clone()).run())
             }
             Protocol::DlmsPush | Protocol::P1 => {
-                let port = PushTask::new(bus, meters, knowledge, journal, board, (asked, ordered), stopped)?;
+                let port = PushTask::new(bus, meters, knowledge, journal, board, asked, stopped)?;
                 Box::pin(port.run())
             }
             _ => {
                 let known = (knowledge.keys.clone(), knowledge.library.clone());
-                let receiver = RadioTask::new(bus, meters, known, journal, board, (asked, ordered), stopped)?;
+                let receiver = RadioTask::new(bus, meters, known, journal, board, asked, stopped)?;
                 Box::pin(receiver.run())
             }
         };
-        let ways = Ways { bus: bus.clone(), points, questions, scans, deeds: asks.then_some(deeds) };
+        let ways = Ways { bus: bus.clone(), points, questions, scans, deeds };
         Ok((work, ways, stop, turn))
     }
 }
 
 impl Running {
-    async fn end(self, name: &str, haste: Haste) {
+    async fn end(self, name: &str, haste: Haste, max: Duration) {
         let wait = match haste {
             Haste::Now => Duration::ZERO,
             Haste::AfterPoll => POLL_END_MAX,
@@ -228,7 +232,7 @@ impl Running {
             let _turn = timeout(wait, self.turn.lock()).await;
             self.stop.send_replace(true);
         }
-        if timeout(LINE_END_MAX, self.task).await.is_err() {
+        if timeout(max, self.task).await.is_err() {
             warn!(bus = name, "the line does not end; it is cut off");
             self.abort.abort();
         }

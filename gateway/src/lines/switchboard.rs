@@ -27,8 +27,8 @@ pub struct Ways {
     pub questions: mpsc::Sender<Question>,
     /// For searches.
     pub scans: mpsc::Sender<ScanOrder>,
-    /// For commands; without it the line takes none.
-    pub deeds: Option<mpsc::Sender<Deed>>,
+    /// For commands.
+    pub deeds: mpsc::Sender<Deed>,
 }
 
 impl Switchboard {

@@ -24,7 +24,7 @@ use super::{
     world::{Place, World},
 };
 use crate::{
-    ask::deed::{Done, Maybe, Undone},
+    ask::deed::{Certainty, Done, Undone},
     journal::Rows,
 };
 
@@ -121,10 +121,10 @@ impl<W: World> Desk<W> {
         };
         match came {
             Ok(Done { detail, .. }) => self.end_command(intent, Effect::Applied, "", detail).await,
-            Err(Undone { rule, detail, executed }) => {
-                let detail = match executed {
-                    Maybe::No => detail,
-                    Maybe::Unknown => format!("{detail}; whether the meter did it is not known"),
+            Err(Undone { rule, detail, certainty }) => {
+                let detail = match certainty {
+                    Certainty::NotDone => detail,
+                    Certainty::Unknown => format!("{detail}; whether the meter did it is not known"),
                 };
                 self.end_command(intent, Effect::Failed, rule, detail).await
             }

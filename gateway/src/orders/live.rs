@@ -24,7 +24,7 @@ use super::{
     world::{Along, Place, Standing, World},
 };
 use crate::{
-    ask::deed::{Deed, Done, Instruction, Maybe, Undone},
+    ask::deed::{Deed, Done, Instruction, Undone},
     clock::SystemClock,
     config::Config,
     daemon::Fatal,
@@ -193,19 +193,12 @@ impl World for Live {
         let Some((point, ways)) = self.switchboard.of_point(point) else {
             return Err(("command-point", format!("no point \"{point}\" is configured")));
         };
-        let Some(deeds) = ways.deeds else {
-            return Err(("command-point", format!("meters on bus {} send by themselves and take nothing", ways.bus.name)));
-        };
         let (answer, answered) = tokio::sync::oneshot::channel();
         let busy = |_| ("command-busy", format!("too many commands wait for bus {}", ways.bus.name));
-        deeds.try_send(Deed { point, instruction, answer }).map_err(busy)?;
+        ways.deeds.try_send(Deed { point, instruction, answer }).map_err(busy)?;
         let done = self.done.clone();
         tokio::spawn(async move {
-            let dropped = || Undone {
-                rule: "command-interrupted",
-                detail: "its line was stopped while the meter was asked".into(),
-                executed: Maybe::Unknown,
-            };
+            let dropped = || Undone::perhaps("command-interrupted", "its line was stopped while the meter was asked");
             let came = answered.await.unwrap_or_else(|_| Err(dropped()));
             // A desk that is gone finds the intent at the next start.
             let _ = done.send((order, came)).await;

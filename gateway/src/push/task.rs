@@ -20,11 +20,11 @@ use super::{
     receive::{Pushed, keep},
 };
 use crate::{
-    ask::{Knowledge, dlms::number_name},
+    ask::{Knowledge, deed::refuse_on_listened_line, dlms::number_name},
     clock::unix_ms,
     config,
     journal::{Journal, JournalError},
-    poll::{QUESTIONS_MAX, Question, telling_value, unix_ms_at},
+    poll::{Asked, QUESTIONS_MAX, Question, telling_value, unix_ms_at},
     scan::{ScanLine, ScanOrder},
     secrets::{Purpose, Secrets},
     status::{Board, Bus as BusStatus, Point, rfc3339},
@@ -45,8 +45,7 @@ pub struct PushTask {
     judge: Judge,
     journal: Journal,
     board: Arc<Board>,
-    questions: mpsc::Receiver<Question>,
-    scans: mpsc::Receiver<ScanOrder>,
+    asked: Asked,
     stop: watch::Receiver<bool>,
     started: Instant,
     waiting: Vec<Question>,
@@ -72,7 +71,7 @@ impl PushTask {
         knowledge: &Knowledge,
         journal: Journal,
         board: Arc<Board>,
-        (questions, scans): (mpsc::Receiver<Question>, mpsc::Receiver<ScanOrder>),
+        asked: Asked,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
@@ -100,8 +99,7 @@ impl PushTask {
             judge: Judge::new(expected),
             journal,
             board,
-            questions,
-            scans,
+            asked,
             stop,
             started: Instant::now(),
             waiting: Vec::new(),
@@ -120,8 +118,9 @@ impl PushTask {
             tokio::select! {
                 Some(pushed) = pushes.recv() => self.take(pushed).await?,
                 _ = tick.tick() => self.look_at_time().await?,
-                Some(question) = self.questions.recv() => self.take_question(question),
-                Some(order) = self.scans.recv() => refuse_scan(order).await,
+                Some(deed) = self.asked.deeds.recv() => refuse_on_listened_line(deed),
+                Some(question) = self.asked.questions.recv() => self.take_question(question),
+                Some(order) = self.asked.scans.recv() => refuse_scan(order).await,
                 _ = self.stop.changed() => {}
             }
         }

@@ -22,14 +22,14 @@ use super::{
     receive::{self, EVENTS_MAX, FromReceiver},
 };
 use crate::{
+    ask::deed::refuse_on_listened_line,
     clock::unix_ms,
     config,
     exchange::Exchanges,
     journal::{Journal, JournalError},
     keys::Keys,
     outage::{Outage, Range},
-    poll::{Question, telling_value, unix_ms_at},
-    scan::ScanOrder,
+    poll::{Asked, Question, telling_value, unix_ms_at},
     status::{Board, Bus as BusStatus, Point, rfc3339},
 };
 
@@ -55,8 +55,7 @@ pub struct RadioTask {
     port_error: Option<String>,
     journal: Journal,
     board: Arc<Board>,
-    questions: mpsc::Receiver<Question>,
-    scans: mpsc::Receiver<ScanOrder>,
+    asked: Asked,
     scan: Option<AirScan>,
     stop: watch::Receiver<bool>,
     started: Instant,
@@ -77,7 +76,7 @@ impl RadioTask {
         (keys, library): (Arc<Keys>, Arc<Library>),
         journal: Journal,
         board: Arc<Board>,
-        (questions, scans): (mpsc::Receiver<Question>, mpsc::Receiver<ScanOrder>),
+        asked: Asked,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let own: Vec<&config::Meter> = meters.iter().filter(|meter| meter.bus == bus.name).collect();
@@ -112,8 +111,7 @@ impl RadioTask {
             port_error: None,
             journal,
             board,
-            questions,
-            scans,
+            asked,
             scan: None,
             stop,
             started: Instant::now(),
@@ -135,8 +133,9 @@ impl RadioTask {
             tokio::select! {
                 Some(event) = events.recv() => self.take(event).await?,
                 _ = tick.tick() => self.look_at_time().await?,
-                Some(question) = self.questions.recv() => self.take_question(question),
-                Some(order) = self.scans.recv(), if self.scan.is_none() => self.scan = Some(AirScan::begin(order, self.listener.library())),
+                Some(deed) = self.asked.deeds.recv() => refuse_on_listened_line(deed),
+                Some(question) = self.asked.questions.recv() => self.take_question(question),
+                Some(order) = self.asked.scans.recv(), if self.scan.is_none() => self.scan = Some(AirScan::begin(order, self.listener.library())),
                 _ = self.stop.changed() => {}
             }
         }

@@ -17,6 +17,7 @@ use crate::{
     config::{Bus, Meter, Protocol},
     journal::{Journal, Options, StoredEntry},
     keys::Keys,
+    poll::Asked,
     status::Board,
 };
 
@@ -266,10 +267,12 @@ async fn another_meter_at_a_point_is_an_event() {
     // Every telegram comes when the next one is due.
     let meter = Meter { id: Some("12345678".into()), interval_s: 0.001, ..Meter::new("flat", "air") };
     let knowledge = (Arc::new(Keys::default()), Arc::new(Library::shipped().unwrap()));
-    let ((_ask, questions), (_order, scans)) = (mpsc::channel(1), mpsc::channel(1));
+    let ((_ask, questions), (_order, scans), (_command, deeds)) =
+        (mpsc::channel(1), mpsc::channel(1), mpsc::channel(1));
+    let asked = Asked { questions, scans, deeds };
     let (_end, stop) = watch::channel(false);
     let board = Arc::new(Board::default());
-    let task = RadioTask::new(&bus, &[meter], knowledge, journal.clone(), board, (questions, scans), stop);
+    let task = RadioTask::new(&bus, &[meter], knowledge, journal.clone(), board, asked, stop);
     let mut task = task.unwrap();
     let other = MeterId { manufacturer: Manufacturer(0x4024), ..METER };
     for (access, meter) in (1..).zip([METER, METER, other, other]) {

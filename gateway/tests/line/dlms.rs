@@ -23,13 +23,13 @@ const REGISTERS: [&str; 8] =
     ["1-0:1.8.0", "1-0:1.8.1", "1-0:2.8.0", "1-0:3.8.0", "1-0:32.7.0", "1-0:1.7.0", "1-0:14.7.0", "1-0:13.7.0"];
 
 /// The meter's clock stands still a little behind ours, so that each question meets the same numbers.
-fn calendar() -> Calendar {
+pub(crate) fn calendar() -> Calendar {
     let now_s = u64::try_from(plomb_gateway::clock::unix_ms() / 1000).unwrap();
     Calendar { start_unix_s: now_s, factor: 0 }
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Way {
+pub(crate) enum Way {
     Tcp,
     Udp,
     HdlcTcp,
@@ -64,15 +64,15 @@ fn secrets(config: &MeterConfig) -> String {
     text
 }
 
-struct Site {
-    server: MeterServer,
-    bus: Bus,
-    meter: Meter,
-    knowledge: Knowledge,
+pub(crate) struct Site {
+    pub(crate) server: MeterServer,
+    pub(crate) bus: Bus,
+    pub(crate) meter: Meter,
+    pub(crate) knowledge: Knowledge,
 }
 
 impl Site {
-    async fn new(config: MeterConfig, way: Way) -> Self {
+    pub(crate) async fn new(config: MeterConfig, way: Way) -> Self {
         let secrets = Secrets::parse("secrets", &secrets(&config)).unwrap();
         let knowledge =
             Knowledge { secrets: Arc::new(secrets), title: SystemTitle(*b"PLBtest\x01"), ..Knowledge::none() };

@@ -9,6 +9,7 @@
     dead_code
 )]
 
+mod deeds;
 mod dlms;
 mod modbus;
 mod scan;

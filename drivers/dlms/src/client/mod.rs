@@ -13,11 +13,13 @@
 //! | [`Client`], [`ClientEvent`] | the session, and what it tells |
 //! | [`AssociationConfig`] | as whom, with which proof and which protection |
 //! | [`Conversation`], [`Request`], [`Answer`] | what is asked |
+//! | [`Errand`] | a conversation that changes something, each change asked for once |
 //! | [`Round`] | the conversation of a gateway: registers with their scalers, the clock, a load profile |
 //! | [`ClientFailure`] | why nothing came of it, and what to do |
 
 mod config;
 mod conversation;
+mod errand;
 mod exchange;
 mod failure;
 mod machine;
@@ -25,6 +27,7 @@ mod round;
 
 pub use config::{Association, AssociationConfig, Proof};
 pub use conversation::{Answer, Conversation, LIST_COUNT_MAX, Once, Request};
+pub use errand::{Errand, Fate, Looked, Plan, Refusal};
 pub use failure::ClientFailure;
 pub use machine::{Client, ClientEvent};
 pub use round::{

@@ -1,6 +1,6 @@
 //! Time of use: activity calendar (class 20) and special days (class 11).
 
-use super::attribute::{Call, interface};
+use super::attribute::{Call, Change, interface};
 use super::read::{Octets, structure};
 use crate::axdr::{Date, DateTime, Time, Value};
 use alloc::vec;
@@ -118,9 +118,78 @@ impl ActivityCalendar {
     pub const fn activate_passive_calendar(self) -> Call {
         Call::new(Self::CLASS, self.0, 1, Value::Integer(0))
     }
+
+    /// Names what comes.
+    #[must_use]
+    pub fn set_calendar_name_passive(self, name: &[u8]) -> Change {
+        self.calendar_name_passive().change(Value::OctetString(name.to_vec()))
+    }
+
+    /// Gives the seasons of what comes.
+    #[must_use]
+    pub fn set_season_profile_passive(self, seasons: &[Season]) -> Change {
+        self.season_profile_passive().change(Value::Array(seasons.iter().map(Season::to_value).collect()))
+    }
+
+    /// Gives the weeks of what comes.
+    #[must_use]
+    pub fn set_week_profile_table_passive(self, weeks: &[Week]) -> Change {
+        self.week_profile_table_passive().change(Value::Array(weeks.iter().map(Week::to_value).collect()))
+    }
+
+    /// Gives the days of what comes.
+    #[must_use]
+    pub fn set_day_profile_table_passive(self, days: &[Day]) -> Change {
+        self.day_profile_table_passive().change(Value::Array(days.iter().map(Day::to_value).collect()))
+    }
+
+    /// Says when the passive calendar takes the active one's place; `None` for never.
+    #[must_use]
+    pub fn set_activate_passive_calendar_time(self, time: Option<DateTime>) -> Change {
+        self.activate_passive_calendar_time().change(date_time(time))
+    }
+}
+
+/// A date-time as an octet string; all parts open where there is none.
+fn date_time(time: Option<DateTime>) -> Value {
+    Value::OctetString(time.map_or([0xFF; 12], DateTime::to_bytes).to_vec())
+}
+
+impl Season {
+    /// The season as a value.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let Self { season_profile_name, season_start, week_name } = self;
+        let name = |name: &Octets| Value::OctetString(name.0.clone());
+        Value::Structure(vec![name(season_profile_name), date_time(*season_start), name(week_name)])
+    }
+}
+
+impl Day {
+    /// The day as a value.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let action = |action: &DayAction| {
+            let script = Value::OctetString(action.script_logical_name.0.to_vec());
+            let start = Value::OctetString(action.start_time.to_bytes().to_vec());
+            Value::Structure(vec![start, script, Value::LongUnsigned(action.script_selector)])
+        };
+        Value::Structure(vec![
+            Value::Unsigned(self.day_id),
+            Value::Array(self.day_schedule.iter().map(action).collect()),
+        ])
+    }
 }
 
 impl Week {
+    /// The week as a value.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut fields = vec![Value::OctetString(self.week_profile_name.0.clone())];
+        fields.extend(self.days().map(Value::Unsigned));
+        Value::Structure(fields)
+    }
+
     /// The numbers of the days, Monday first.
     #[must_use]
     pub const fn days(&self) -> [u8; 7] {

@@ -145,6 +145,12 @@ impl Command {
         Ok(Self::of(target, Errandry::Speed { ci, bits_per_second }, config))
     }
 
+    /// Whether the command itself went out. Until then, a failure left the meter as it was.
+    #[must_use]
+    pub const fn was_sent(&self) -> bool {
+        self.0.plan.sent
+    }
+
     fn of(target: Target, errandry: Errandry, config: ReadConfig) -> Self {
         Self(Conversation::new(Errand::new(target, errandry, config), config))
     }
@@ -166,6 +172,8 @@ struct Errand {
     errandry: Errandry,
     config: ReadConfig,
     step: Step,
+    /// The command itself went out.
+    sent: bool,
     tries: Vec<Option<Failing>>,
     events: VecDeque<CommandEvent>,
 }
@@ -185,7 +193,7 @@ enum Step {
 impl Errand {
     fn new(target: Target, errandry: Errandry, config: ReadConfig) -> Self {
         let (tries, events) = (Vec::new(), VecDeque::new());
-        Self { target, errandry, config, step: Step::Initialise, tries, events }
+        Self { target, errandry, config, step: Step::Initialise, sent: false, tries, events }
     }
 
     fn end(&mut self, event: CommandEvent) {
@@ -269,6 +277,7 @@ impl Plan for Errand {
     type Event = CommandEvent;
 
     fn next(&mut self, _: Instant) -> Option<Ask> {
+        self.sent |= self.step == Step::Ask;
         let address = self.target.link_address();
         let mut bits_per_second = None;
         let calls = match self.target {

@@ -123,6 +123,10 @@ pub(crate) enum Auth {
 Examples:
   plomb operate disconnect tcp://192.0.2.8:4059 --auth hls-gmac --secrets secrets
   plomb operate set-clock /dev/ttyUSB0 --auth lls --secrets secrets
+  plomb operate set-tariff tcp://192.0.2.8:4059 --auth hls-gmac --secrets secrets --file winter.toml
+
+Each change is asked for once. Where the answer to it is lost, the meter is looked at; what it does not
+show stays unknown, and is told so.
 
 Exit codes: 0 done, 64 wrong usage, 66 a key or a password is wrong, 69 the meter did not do
 it, 78 wrong secrets, or some are missing.")]
@@ -132,9 +136,12 @@ pub(crate) struct OperateArgs {
     pub(crate) what: Operation,
     #[command(flatten)]
     pub(crate) meter: DlmsMeterArgs,
-    /// The disconnect control.
-    #[arg(long, value_name = "OBIS", default_value = "0-0:96.3.10", value_parser = obis)]
-    pub(crate) object: String,
+    /// The object that is acted on [default: 0-0:96.3.10 to switch, 0-0:19.40.0 for a token, 0-0:13.0.0 for tariffs].
+    #[arg(long, value_name = "OBIS", value_parser = obis)]
+    pub(crate) object: Option<String>,
+    /// The file with the token, or with the tariff calendar (docs/operations.md).
+    #[arg(long, value_name = "FILE", required_if_eq_any = [("what", "credit"), ("what", "set-tariff")])]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// What a meter can be had to do.
@@ -146,6 +153,10 @@ pub(crate) enum Operation {
     Reconnect,
     /// Set the meter's clock to this computer's.
     SetClock,
+    /// Give the meter a token.
+    Credit,
+    /// Put another tariff calendar in force.
+    SetTariff,
 }
 
 fn obis(text: &str) -> Result<String, String> {

@@ -1,14 +1,15 @@
 //! DLMS meters without any configuration: `plomb read dlms` and `plomb operate`.
 
-use plomb_dlms::{
-    apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor},
-    axdr::{DateTime, Value as Cosem},
-    client::{Answer as Told, Request},
-    object::class,
-    security::SystemTitle,
-};
+use std::{fs::File, io::Read};
+
+use plomb_dlms::security::SystemTitle;
 use plomb_gateway::{
-    ask::{Answer, Knowledge, ask_once, dlms::DlmsMeter, port::Port},
+    ask::{
+        Answer, Knowledge, ask_once,
+        deed::{self, Effect, Instruction},
+        dlms::DlmsMeter,
+        port::Port,
+    },
     clock::unix_ms,
     config::{self, Authentication, Bus, Framing, Meter, Parity, Protocol},
     secrets::Secrets,
@@ -71,61 +72,53 @@ pub(super) fn read(args: &ReadDlmsArgs) -> Result<Value, Failure> {
 /// Has a meter do something, now.
 pub(super) fn operate(args: &OperateArgs, show: &Show) -> Result<u8, Failure> {
     let (bus, meter, knowledge) = known(&args.meter)?;
-    let control = args.object.parse::<Obis>().map_err(|error| Failure::Usage(error.to_string()))?;
-    // What is operated is no register; the configuration wants one all the same.
-    let meter = Meter { registers: vec![CLOCK.to_string()], ..meter };
+    let instruction = instruction(args)?;
+    let meter = Meter {
+        // What is operated is no register; the configuration wants one all the same.
+        registers: vec![CLOCK.to_string()],
+        disconnect_object: args.object.clone(),
+        token_object: args.object.clone(),
+        calendar_object: args.object.clone(),
+        ..meter
+    };
     let mut dlms = DlmsMeter::new(&meter, &bus, &knowledge).map_err(Failure::Config)?;
-    let argument = Some(Cosem::Integer(0));
-    let request = match args.what {
-        Operation::Disconnect => {
-            Request::Action(MethodDescriptor::new(class::DISCONNECT_CONTROL, control, 1), argument)
-        }
-        Operation::Reconnect => Request::Action(MethodDescriptor::new(class::DISCONNECT_CONTROL, control, 2), argument),
-        Operation::SetClock => set_clock()?,
-    };
-    let state = Request::Get(AttributeDescriptor::new(class::DISCONNECT_CONTROL, control, 2), None);
-    let (done, connected) = runtime()?.block_on(async {
-        let mut port = Port::new(&bus, None);
-        let done = dlms.ask_for(&mut port, request).await.map_err(failure)?;
-        let connected = match args.what {
-            Operation::SetClock => None,
-            _ => dlms.ask_for(&mut port, state).await.ok(),
-        };
-        Ok::<_, Failure>((done, connected))
+    let mut port = Port::new(&bus, None);
+    let done = runtime()?.block_on(dlms.carry_out(&mut port, &instruction));
+    let Effect { detail, connected } = done.map_err(|undone| match undone.rule {
+        deed::KEY => Failure::Key(undone.detail),
+        _ => Failure::Unavailable(undone.to_string()),
     })?;
-    let refused = match done {
-        Told::Action(ActionResult::SUCCESS, _) | Told::Set(DataAccessResult::SUCCESS) => None,
-        Told::Action(result, _) => Some(result.to_string()),
-        Told::Set(result) => Some(result.to_string()),
-        _ => Some("the meter does not serve this".into()),
-    };
-    if let Some(refused) = refused {
-        let hint = "may this client do it? Check --client, --auth and --object";
-        return Err(Failure::Unavailable(format!("the meter did not do it ({refused}): {hint}")));
-    }
-    let connected = connected.and_then(|told| match told {
-        Told::Values(values) => values.into_iter().next()?.ok()?.as_unsigned().map(|on| on != 0),
-        _ => None,
-    });
     let what = clap::ValueEnum::to_possible_value(&args.what).map(|value| value.get_name().to_string());
     if show.json {
-        print(json!({ "schema": OPERATE_SCHEMA, "ok": true, "did": what, "connected": connected }))?;
+        let schema = OPERATE_SCHEMA;
+        print(json!({ "schema": schema, "ok": true, "did": what, "detail": detail, "connected": connected }))?;
     } else {
-        let state = match connected {
-            Some(true) => "; the premises are connected",
-            Some(false) => "; the premises are disconnected",
-            None => "",
-        };
-        println!("done: {}{state}", what.unwrap_or_default());
+        println!("done: {}; {detail}", what.unwrap_or_default());
     }
     Ok(OK)
 }
 
-fn set_clock() -> Result<Request, Failure> {
-    let now_s = unix_ms().div_euclid(1000);
-    let time = DateTime::from_unix_s(now_s, 0).ok_or_else(|| Failure::Config("this computer's clock is off".into()))?;
-    let time = Cosem::OctetString(time.to_bytes().to_vec());
-    Ok(Request::Set(AttributeDescriptor::new(class::CLOCK, CLOCK, 2), time))
+fn instruction(args: &OperateArgs) -> Result<Instruction, Failure> {
+    let verb = match args.what {
+        Operation::Disconnect => "disconnect",
+        Operation::Reconnect => "reconnect",
+        Operation::SetClock => "sync-clock",
+        Operation::Credit => "credit",
+        Operation::SetTariff => "set-tariff",
+    };
+    let content = match &args.file {
+        None => Vec::new(),
+        Some(path) => {
+            let mut content = Vec::new();
+            let wrong = |error| Failure::Usage(format!("{}: {error}", path.display()));
+            let file = File::open(path).map_err(wrong)?;
+            file.take(deed::CONTENT_BYTES_MAX as u64 + 1).read_to_end(&mut content).map_err(wrong)?;
+            content
+        }
+    };
+    // A token's file ends with a line's end; a token has none.
+    let content = if args.what == Operation::Credit { content.trim_ascii() } else { &content };
+    Instruction::parse(verb, content).map_err(Failure::Usage)
 }
 
 /// What the arguments say of a meter.

@@ -34,6 +34,12 @@ pub struct Faults {
     pub counter_silence: bool,
     /// Answers go out with the invocation counter of the answer before.
     pub repeats_counter: bool,
+    /// Does what a SET or an ACTION says, and gives no answer to it. Proofs of an association are answered.
+    pub mute_changes: bool,
+    /// Hears no SET and no ACTION. Proofs of an association are heard.
+    pub deaf_changes: bool,
+    /// Is silent from the first SET or ACTION on, which it carries out. Proofs of an association are none.
+    pub dies_at_change: bool,
 }
 
 /// Counts frames of the meter, for the faults that meet each n-th.

@@ -17,14 +17,16 @@
 //! - Nothing of the load profile is stored: a row is a function of the seed and its time.
 //! - An answer that is longer than the client takes comes in blocks of its service, or in general blocks where
 //!   only these were agreed on.
+//! - While the supply is disconnected no energy flows: its registers stand, currents and power are zero.
+//! - A token counts once; what became of the last is in the token gateway.
 //! - A key that was transferred holds from the next request on; the counter begins anew with the unicast key.
 //!
 //! # Not true to life
 //! - One management client; no rights of single attributes but read, write and none.
 //! - No general-ciphering with agreed keys, no general-signing, no compression, no short names.
 //! - The broadcast key shares the unicast key's counter.
-//! - The limiter, schedules and scripts are objects to be read and written; nothing follows from them. A supply
-//!   that is disconnected is still measured as before.
+//! - The limiter, schedules and scripts are objects to be read and written; nothing follows from them, nor from the
+//!   activity calendar: the registers' tariffs are those of the clock.
 //! - Images are counted, not kept; M-Bus slaves are one that never changes.
 //! - A pseudo-terminal keeps no parity: the opening's characters have seven bits, or their parity in the eighth.
 //! - After the last HDLC connection's end, a line that has to be opened bears another connection for three

@@ -9,6 +9,9 @@ const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 const DEMAND_PERIOD_S: u64 = 900;
 
+/// Disconnections that are remembered, at most; later ones change nothing.
+const DISCONNECTIONS_MAX: usize = 4096;
+
 /// Hours of the first tariff, with the part of the mean that flows in each, in per cent.
 const DAY_PERCENT: [u64; 24] =
     [0, 0, 0, 0, 0, 0, 150, 190, 150, 110, 100, 100, 110, 100, 90, 90, 100, 130, 180, 190, 150, 110, 0, 0];
@@ -105,6 +108,8 @@ pub(super) struct Quantities {
     export: Flow,
     reactive: Flow,
     flavour: u64,
+    /// When the supply was off, in order: from, and until when if that is over.
+    off: Vec<(u64, Option<u64>)>,
 }
 
 impl Quantities {
@@ -125,7 +130,32 @@ impl Quantities {
                 percent: &REACTIVE_PERCENT,
             },
             flavour: dice.roll(),
+            off: Vec::new(),
         }
+    }
+
+    /// The supply is switched at a second.
+    pub(super) fn switch(&mut self, connect: bool, unix_s: u64) {
+        let has_room = self.off.len() < DISCONNECTIONS_MAX;
+        match self.off.last_mut() {
+            Some((_, until @ None)) if connect => *until = Some(unix_s),
+            Some((_, None)) => {}
+            _ if !connect && has_room => self.off.push((unix_s, None)),
+            _ => {}
+        }
+    }
+
+    fn is_off(&self, unix_s: u64) -> bool {
+        self.off.iter().any(|(from, until)| *from <= unix_s && until.is_none_or(|until| unix_s < until))
+    }
+
+    /// A flow's register at a second, without what would have flowed while the supply was off.
+    fn register(&self, flow: &Flow, unix_s: u64) -> u64 {
+        let missed = self.off.iter().filter(|(from, _)| *from < unix_s).map(|(from, until)| {
+            let until = until.unwrap_or(unix_s).min(unix_s);
+            flow.register(until) - flow.register(*from)
+        });
+        flow.register(unix_s) - missed.sum::<u64>()
     }
 
     /// The value of a quantity at a second, in the type in which the meter shows it.
@@ -133,12 +163,14 @@ impl Quantities {
         let long = |number: u64| Value::U32(u32::try_from(number).unwrap_or(u32::MAX));
         let short = |number: u64| Value::U16(u16::try_from(number).unwrap_or(u16::MAX));
         match quantity.cde {
+            [31 | 51 | 71, 7, 0] if self.is_off(unix_s) => short(0),
+            [1 | 2, 7, 0] if self.is_off(unix_s) => long(0),
             [1, 8, 0] => long(self.imported(unix_s)),
-            [1, 8, 1] => long(self.day.register(unix_s)),
-            [1, 8, 2] => long(self.night.register(unix_s)),
-            [2, 8, 0] => long(self.export.register(unix_s)),
-            [3, 8, 0] => long(self.reactive.register(unix_s)),
-            [15, 8, 0] => Value::U64((self.imported(unix_s) + self.export.register(unix_s)) * 1000),
+            [1, 8, 1] => long(self.register(&self.day, unix_s)),
+            [1, 8, 2] => long(self.register(&self.night, unix_s)),
+            [2, 8, 0] => long(self.register(&self.export, unix_s)),
+            [3, 8, 0] => long(self.register(&self.reactive, unix_s)),
+            [15, 8, 0] => Value::U64((self.imported(unix_s) + self.register(&self.export, unix_s)) * 1000),
             [32, 7, 0] => short(self.wobble(1, unix_s, 2_270, 90)),
             [52, 7, 0] => short(self.wobble(2, unix_s, 2_270, 90)),
             [72, 7, 0] => short(self.wobble(3, unix_s, 2_270, 90)),
@@ -175,7 +207,7 @@ impl Quantities {
     }
 
     fn imported(&self, unix_s: u64) -> u64 {
-        self.day.register(unix_s) + self.night.register(unix_s)
+        self.register(&self.day, unix_s) + self.register(&self.night, unix_s)
     }
 
     /// A number of this meter's own that moves a little every minute: `base` up to and without
@@ -189,6 +221,26 @@ impl Quantities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_flows_while_the_supply_is_off_and_the_past_stays() {
+        let mut quantities = Quantities::new(7);
+        let energy = |quantities: &Quantities, unix_s| quantities.imported(unix_s);
+        let (from, until) = (1_795_423_325, 1_795_433_325);
+        let (before, undisturbed) = (energy(&quantities, from - 900), energy(&quantities, until + 7200));
+        let missed = energy(&quantities, until) - energy(&quantities, from);
+        quantities.switch(false, from);
+        quantities.switch(false, from + 5);
+        assert_eq!(energy(&quantities, until), energy(&quantities, from));
+        quantities.switch(true, until);
+        quantities.switch(true, until + 5);
+        assert!(missed > 0, "it was a time in which something flows");
+        assert_eq!(energy(&quantities, until + 7200), undisturbed - missed);
+        assert_eq!(energy(&quantities, from - 900), before);
+        let power = quantity_of([1, 0, 1, 7, 0, 255]).unwrap();
+        assert_eq!(quantities.value(power, from + 10), Value::U32(0));
+        assert_ne!(quantities.value(power, until + 10), Value::U32(0));
+    }
 
     #[test]
     fn tariffs_add_up_and_registers_never_run_back() {

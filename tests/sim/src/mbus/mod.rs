@@ -8,7 +8,7 @@ mod slave;
 pub use faults::Faults;
 pub use frame::{IDLE_GRACE_MS, MasterFrame, Receiver, Refused, checksum, long_frame, short_frame};
 pub use identity::{Identity, IdentityError, manufacturer_code, manufacturer_letters};
-pub use slave::{SERVED_FRAMES_MAX, Slave, Source};
+pub use slave::{SERVED_FRAMES_MAX, Slave, Source, Valve};
 
 /// The single acknowledgement character.
 pub const ACK: u8 = 0xE5;

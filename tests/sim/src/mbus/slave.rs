@@ -66,6 +66,8 @@ pub struct Slave {
     pub knows_speeds: bool,
     /// Obeys such a command; else it acknowledges and stays.
     pub obeys_speeds: bool,
+    /// A valve that the master can move.
+    pub valve: Option<Valve>,
     /// The alarm byte that a request for alarms (REQ_UD1) earns, in a telegram with CI 71.
     pub alarm: Option<u8>,
     address: u8,
@@ -83,6 +85,39 @@ pub struct Slave {
     new_speed: Option<LineSpeed>,
     answers: u32,
     served: VecDeque<Vec<u8>>,
+}
+
+/// A valve: an 8-bit record under the VIF FD 1F, remote control (EN 13757-3); 1 is open, 0 closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Valve {
+    /// Whether it is open.
+    pub open: bool,
+    /// It acknowledges, and stays where it is.
+    pub stuck: bool,
+    /// It moves, and gives no acknowledgement.
+    pub mute: bool,
+    /// Commands that it carried out; repeated ones do not count.
+    pub commands: u32,
+    last_fcb: Option<bool>,
+}
+
+impl Valve {
+    /// A valve in order.
+    #[must_use]
+    pub fn new(open: bool) -> Self {
+        Self { open, stuck: false, mute: false, commands: 0, last_fcb: None }
+    }
+
+    /// Whether it acknowledges.
+    fn take(&mut self, open: bool, fcb: bool) -> bool {
+        // The same frame count bit is the same command, sent again.
+        if self.last_fcb != Some(fcb) {
+            self.commands = self.commands.saturating_add(1);
+            self.open = if self.stuck { self.open } else { open };
+        }
+        self.last_fcb = Some(fcb);
+        !self.mute
+    }
 }
 
 /// The memory of one readout: EN 13757-2 wants one for the primary address
@@ -128,6 +163,7 @@ impl Slave {
             knows_speeds: true,
             obeys_speeds: true,
             alarm: None,
+            valve: None,
             address,
             identity,
             source,
@@ -217,6 +253,9 @@ impl Slave {
         }
         match control & FUNCTION_MASK {
             SND_NKE if control == SND_NKE => {
+                if let Some(valve) = &mut self.valve {
+                    valve.last_fcb = None;
+                }
                 *self.dialogue(address) = Dialogue::default();
                 if address == ADDRESS_SELECTED {
                     self.selected = false;
@@ -262,6 +301,10 @@ impl Slave {
             (CI_SEND_RECORDS, [0x01, 0x7A, new]) if *new <= ADDRESS_PRIMARY_MAX => {
                 self.address = *new;
                 Some(vec![ACK])
+            }
+            (CI_SEND_RECORDS, [0x01, 0xFD, 0x1F, wanted @ 0..=1]) => {
+                let valve = self.valve.as_mut()?;
+                valve.take(*wanted == 1, control & FCB != 0).then(|| vec![ACK])
             }
             // Data field 8: selected for readout, each a DIF and a VIF here.
             (CI_SEND_RECORDS, selections) if selections.len() % 2 == 0 && is_selections(selections) => {
@@ -343,6 +386,9 @@ impl Slave {
         if let Some(number) = self.fabrication {
             asked.extend(FABRICATION_RECORD);
             asked.extend(number.to_le_bytes());
+        }
+        if let Some(valve) = &self.valve {
+            asked.extend([0x01, 0xFD, 0x1F, u8::from(valve.open)]);
         }
         if self.wanted_vifs.is_empty() {
             let mut records = records.to_vec();

@@ -38,6 +38,8 @@ pub struct Meter {
     pub(in crate::dlms) used_tokens: Vec<&'static str>,
     /// Requests whose invocation counter was not above the last: repeated ones.
     pub counters_refused: u32,
+    /// Requests of SET and ACTION that it heard, beside proofs of an association.
+    pub changes_heard: u32,
 }
 
 /// Who asks: the association's state as its object shows it.
@@ -94,6 +96,7 @@ impl Meter {
             new_keys: None,
             used_tokens: Vec::new(),
             counters_refused: 0,
+            changes_heard: 0,
             config,
         }
     }
@@ -198,6 +201,8 @@ impl Meter {
 
     /// Disconnects or reconnects the supply.
     pub fn switch(&mut self, connect: bool, at: Duration) {
+        let unix_s = self.unix_s(at);
+        self.quantities.switch(connect, unix_s);
         self.put(70, control::DISCONNECT, 2, Value::Bool(connect));
         self.put(70, control::DISCONNECT, 3, Value::Enum(u8::from(connect)));
         self.remember(if connect { EVENT_RECONNECTED } else { EVENT_DISCONNECTED }, at);

@@ -151,10 +151,21 @@ impl Session {
         if self.state == State::Idle {
             return Some(exception(SERVICE_NOT_ALLOWED, OPERATION_NOT_POSSIBLE));
         }
+        let is_change = matches!(plain.first(), Some(0xC1 | 0xC3)) && !matches!(self.state, State::Challenged { .. });
+        if is_change {
+            if meter.config.faults.deaf_changes {
+                return None;
+            }
+            meter.changes_heard = meter.changes_heard.saturating_add(1);
+            meter.config.faults.silent |= meter.config.faults.dies_at_change;
+        }
         let room = self.room(meter, wrapping);
         let Some(answer) = self.service(meter, plain, room, at) else {
             return Some(exception(SERVICE_UNKNOWN, SERVICE_NOT_SUPPORTED));
         };
+        if is_change && meter.config.faults.mute_changes {
+            return None;
+        }
         match wrapping {
             // An exception is not ciphered.
             Some(wrapping) if answer.first() != Some(&0xD8) => self.protect(meter, &answer, wrapping),

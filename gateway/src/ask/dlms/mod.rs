@@ -5,23 +5,23 @@
 //! used. A count that was never seen, or that the meter does not take, is read from the meter as the public client:
 //! once, and it never goes back.
 
+mod place;
+mod reason;
+
 use std::{sync::Arc, time::Duration};
 
 use plomb_dlms::{
-    apdu::{AssociateDiagnostic, AttributeDescriptor, Mechanism},
+    apdu::{AttributeDescriptor, Mechanism},
     axdr::Value,
     client::{
         Answer as Told, AssociationConfig, Client, ClientEvent, ClientFailure, Conversation, MeterModel, Once,
         ProfileWish, Proof, Request, Round, RoundWish,
     },
-    hdlc::{self, HdlcConfig},
-    link::{DataLink, LinkFailure},
     object::class,
     security::{
-        CounterRange, Form, InvocationCounter, Key, Keys, Resync, SecurityContext, SecurityError, Suite, SystemTitle,
+        CounterRange, Form, InvocationCounter, Key, Keys, Resync, SecurityContext, Suite, SystemTitle,
         signing::{SigningKey, VerifyingKey},
     },
-    wrapper::{self, Transport, WrapperConfig},
 };
 use plomb_iec62056::{Opening, OpeningEvent, ReadConfig};
 use plomb_seal::Reason;
@@ -29,13 +29,17 @@ use plomb_session::Obis;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
+use place::Place;
+pub(crate) use reason::reason_of_security;
+use reason::{is_hung_up, reason_of};
+
 use super::{
     Answer, Knowledge, Outcome,
     iec62056::{read_config, reason_of as reason_of_opening},
     port::Port,
 };
 use crate::{
-    clock::unix_ms,
+    clock::{SystemClock, unix_ms},
     config::{self, Authentication, Framing},
     journal::Journal,
     link::{Link, drive},
@@ -51,6 +55,12 @@ const MANAGEMENT_CLIENT: u8 = 1;
 const MANAGEMENT_DEVICE: u16 = 1;
 /// The object that most meters count the management client's invocations in.
 const COUNTER_OBJECT: Obis = Obis([0, 0, 43, 1, 0, 255]);
+/// The switch of most meters.
+const DISCONNECT_OBJECT: Obis = Obis([0, 0, 96, 3, 10, 255]);
+/// Where most meters take tokens.
+const TOKEN_OBJECT: Obis = Obis([0, 0, 19, 40, 0, 255]);
+/// The tariff calendar of most meters.
+const CALENDAR_OBJECT: Obis = Obis([0, 0, 13, 0, 0, 255]);
 /// Counters that one association may need: questions, blocks, proofs.
 const COUNTERS_PER_ROUND: u32 = 200;
 /// How far back a load profile is fetched at most, in days.
@@ -61,8 +71,6 @@ const FRAMES_BYTES_MAX: usize = 64 * 1024;
 const RETRIES_DEFAULT: u8 = 2;
 /// Between two associations: the meter must have let go of the last one.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
-/// The longest pause inside an HDLC frame: some meters pause for 3 s before the last piece.
-const INTER_OCTET_TIMEOUT: Duration = Duration::from_secs(4);
 /// Bytes of a challenge.
 const CHALLENGE_BYTES: usize = 16;
 
@@ -81,6 +89,10 @@ pub struct DlmsMeter {
     load_profile: Option<Obis>,
     backlog_s: i64,
     counter_object: Obis,
+    /// What commands act on.
+    pub(super) operated: Operated,
+    /// The gateway's clock; `None` where somebody at the keyboard answers for the time.
+    pub(super) clock: Option<Arc<SystemClock>>,
     counter: InvocationCounter,
     /// The meter's last counter that was taken.
     received: Option<u32>,
@@ -90,19 +102,24 @@ pub struct DlmsMeter {
     journal: Option<Journal>,
 }
 
-/// How the meter is reached.
+/// The objects that commands act on.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    framing: Framing,
-    udp: bool,
-    client: u8,
-    server: u16,
-    physical: Option<u16>,
-    baud: u32,
-    reply_timeout: Option<Duration>,
-    retries: Option<u8>,
-    /// Opened as mode E first.
-    mode_e: bool,
+pub(super) struct Operated {
+    pub(super) disconnect: Obis,
+    pub(super) token: Obis,
+    pub(super) calendar: Obis,
+}
+
+/// What came of having a conversation, in as many associations as it took.
+pub(super) struct Held<C> {
+    /// The conversation, as far as it went.
+    pub(super) conversation: C,
+    /// The answers, in clear.
+    pub(super) frames: Vec<Vec<u8>>,
+    /// When the first of them came, Unix milliseconds.
+    pub(super) asked_ms: i64,
+    /// Why it did not come to its end.
+    pub(super) outcome: Result<(), (Reason, String)>,
 }
 
 /// What came of having a conversation in one association.
@@ -165,6 +182,12 @@ impl DlmsMeter {
             load_profile,
             backlog_s: i64::from(meter.backlog_days.unwrap_or(BACKLOG_DAYS_DEFAULT)) * 86_400,
             counter_object: meter.counter_object.as_ref().map(obis).transpose()?.unwrap_or(COUNTER_OBJECT),
+            operated: Operated {
+                disconnect: meter.disconnect_object.as_ref().map(obis).transpose()?.unwrap_or(DISCONNECT_OBJECT),
+                token: meter.token_object.as_ref().map(obis).transpose()?.unwrap_or(TOKEN_OBJECT),
+                calendar: meter.calendar_object.as_ref().map(obis).transpose()?.unwrap_or(CALENDAR_OBJECT),
+            },
+            clock: knowledge.clock.clone(),
             counter: InvocationCounter::stored(None),
             received: None,
             rows_until_s: None,
@@ -188,8 +211,9 @@ impl DlmsMeter {
         let profile = self.load_profile.map(|instance| ProfileWish { instance, after_unix_s, until_unix_s: now_s });
         let wish = RoundWish { registers: self.registers.clone(), profile };
         let round = Round::new(wish, self.model.clone());
-        let (round, frames, asked_ms) = self.have(port, silent, round).await?;
-        let (report, model) = round.into_parts();
+        let Held { conversation, frames, asked_ms, outcome } = self.have(port, silent, round).await;
+        outcome?;
+        let (report, model) = conversation.into_parts();
         self.model = model;
         let record = record(&report, &frames, asked_ms).map_err(|what| (Reason::Refused, what))?;
         let mut answer = Answer::new(record, frames);
@@ -210,54 +234,51 @@ impl DlmsMeter {
         Ok(answer)
     }
 
-    /// Asks one question, or has the meter do one thing.
-    ///
-    /// # Errors
-    /// Why there is no answer.
-    pub async fn ask_for(&mut self, port: &mut Port, request: Request) -> Result<Told, (Reason, String)> {
-        let (once, ..) = self.have(port, false, Once::new(request)).await?;
-        once.into_answer().ok_or_else(|| (Reason::Malformed, "the meter gave no answer".into()))
-    }
-
     /// Has a conversation as the configured client. Where the meter does not take the invocation counter, its count is
     /// read, and the conversation tried once more.
-    async fn have<C: Conversation>(
-        &mut self,
-        port: &mut Port,
-        silent: bool,
-        mut conversation: C,
-    ) -> Result<(C, Vec<Vec<u8>>, i64), (Reason, String)> {
+    pub(super) async fn have<C: Conversation>(&mut self, port: &mut Port, silent: bool, conversation: C) -> Held<C> {
+        let mut held = Held { conversation, frames: Vec::new(), asked_ms: unix_ms(), outcome: Ok(()) };
         let mut tried_counter = false;
         if self.is_ciphered() && !self.counter.is_known() {
             tried_counter = true;
-            match self.read_counter(port, silent).await {
-                Ok(Some(count)) => drop(self.counter.resync(count)),
-                // A meter without such an object counts from where we begin.
-                Ok(None) => {}
-                Err(Trouble::Client(failure @ (ClientFailure::Link(_) | ClientFailure::NoAnswer))) => {
-                    return Err((reason_of(&failure), failure.to_string()));
+            held.outcome = match self.read_counter(port, silent).await {
+                Ok(Some(count)) => {
+                    self.counter.resync(count);
+                    Ok(())
                 }
-                Err(Trouble::Other(reason, detail)) => return Err((reason, detail)),
-                Err(Trouble::Client(_)) => {}
+                // A meter without such an object counts from where we begin.
+                Ok(None) => Ok(()),
+                Err(Trouble::Client(failure @ (ClientFailure::Link(_) | ClientFailure::NoAnswer))) => {
+                    Err((reason_of(&failure), failure.to_string()))
+                }
+                Err(Trouble::Other(reason, detail)) => Err((reason, detail)),
+                Err(Trouble::Client(_)) => Ok(()),
+            };
+            if held.outcome.is_err() {
+                return held;
             }
         }
         let tries = if silent { 0 } else { self.place.retries.unwrap_or(RETRIES_DEFAULT) };
         let (mut left, mut answered) = (tries, 0);
-        let (mut frames, mut first_ms) = (Vec::new(), None);
+        let mut first_ms = None;
         loop {
-            let Had { conversation: had, frames: more, asked_ms, associated, outcome } =
-                self.have_once(port, silent, conversation).await?;
-            conversation = had;
-            frames.extend(more);
+            let Had { conversation, frames, asked_ms, associated, outcome } =
+                self.have_once(port, silent, held.conversation).await;
+            held.conversation = conversation;
+            held.frames.extend(frames);
             first_ms = first_ms.or(asked_ms);
+            held.asked_ms = first_ms.unwrap_or_else(unix_ms);
             let failure = match outcome {
-                Ok(()) => return Ok((conversation, frames, first_ms.unwrap_or_else(unix_ms))),
-                Err(Trouble::Other(reason, detail)) => return Err((reason, detail)),
+                Ok(()) => return held,
+                Err(Trouble::Other(reason, detail)) => {
+                    held.outcome = Err((reason, detail));
+                    return held;
+                }
                 Err(Trouble::Client(failure)) => failure,
             };
             // What was answered stays answered; as long as it goes on, it is tried again.
-            if conversation.answered() > answered {
-                (left, answered) = (tries, conversation.answered());
+            if held.conversation.answered() > answered {
+                (left, answered) = (tries, held.conversation.answered());
             }
             if failure.may_be_passing(associated) && left > 0 {
                 left -= 1;
@@ -266,14 +287,18 @@ impl DlmsMeter {
             }
             let told = (reason_of(&failure), failure.to_string());
             if !self.is_ciphered() || tried_counter || associated || !failure.may_be_counter() {
-                return Err(told);
+                held.outcome = Err(told);
+                return held;
             }
             tried_counter = true;
             let count = match failure {
                 ClientFailure::CounterOutOfStep { expected: Some(expected) } => Some(expected.saturating_sub(1)),
                 _ => self.read_counter(port, silent).await.ok().flatten(),
             };
-            self.take_count(count, told)?;
+            held.outcome = self.take_count(count, told);
+            if held.outcome.is_err() {
+                return held;
+            }
         }
     }
 
@@ -290,18 +315,25 @@ impl DlmsMeter {
         Err((Reason::Refused, what.into()))
     }
 
-    async fn have_once<C: Conversation>(
-        &mut self,
-        port: &mut Port,
-        silent: bool,
-        conversation: C,
-    ) -> Result<Had<C>, (Reason, String)> {
+    async fn have_once<C: Conversation>(&mut self, port: &mut Port, silent: bool, conversation: C) -> Had<C> {
+        match self.prepare().await {
+            Ok(config) => {
+                let client = Client::new(self.place.link(self.place.client, silent), config, conversation);
+                self.converse(port, client).await
+            }
+            Err((reason, detail)) => {
+                let outcome = Err(Trouble::Other(reason, detail));
+                Had { conversation, frames: Vec::new(), asked_ms: None, associated: false, outcome }
+            }
+        }
+    }
+
+    /// As whom, with counters and a challenge for one association.
+    async fn prepare(&mut self) -> Result<AssociationConfig, (Reason, String)> {
         let range = self.reserve().await?;
         let mut challenge = vec![0; CHALLENGE_BYTES];
         getrandom::fill(&mut challenge).map_err(|error| (Reason::NotAsked, error.to_string()))?;
-        let config = self.association(range, challenge).map_err(|what| (Reason::Key, what))?;
-        let client = Client::new(self.place.link(self.place.client, silent), config, conversation);
-        Ok(self.converse(port, client).await)
+        self.association(range, challenge).map_err(|what| (Reason::Key, what))
     }
 
     /// Has a conversation over the port; takes counters back whatever comes of it.
@@ -468,77 +500,4 @@ impl DlmsMeter {
 pub(crate) fn number_name(kind: &str, of: &str) -> String {
     let hash = plomb_seal::Hash::of(of.as_bytes()).to_string();
     format!("{kind} {}", hash.get(..32).unwrap_or(&hash))
-}
-
-impl Place {
-    fn link(self, client: u8, silent: bool) -> DataLink {
-        match self.framing {
-            Framing::Wrapper => {
-                let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
-                let mut config = WrapperConfig::new(client.into(), self.server, transport);
-                config.response_timeout = self.reply_timeout.unwrap_or(config.response_timeout);
-                wrapper::ClientLink::new(config).into()
-            }
-            Framing::Hdlc => {
-                // All of the configuration's addresses fit.
-                let server = match self.physical {
-                    None if self.server <= 0x7F => hdlc::Address::server_in(self.server, 0, 1),
-                    physical => hdlc::Address::server(self.server, physical.unwrap_or(0)),
-                };
-                let server = server.unwrap_or(hdlc::Address::MANAGEMENT_DEVICE);
-                let client = hdlc::Address::short(client).unwrap_or(hdlc::Address::PUBLIC_CLIENT);
-                let mut config = HdlcConfig::new(client, server, self.baud);
-                config.response_timeout = self.reply_timeout.unwrap_or(config.response_timeout);
-                config.inter_octet_timeout = INTER_OCTET_TIMEOUT;
-                config.retries = self.retries.unwrap_or(config.retries);
-                if silent {
-                    config.connect_retries = 1;
-                }
-                hdlc::ClientLink::new(config).into()
-            }
-        }
-    }
-}
-
-/// Whether the other side closed the connection.
-fn is_hung_up(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
-}
-
-fn reason_of(failure: &ClientFailure) -> Reason {
-    match failure {
-        ClientFailure::Link(link) => match link {
-            LinkFailure::Silence { .. } | LinkFailure::NoAnswer { .. } | LinkFailure::Lost => Reason::Timeout,
-            LinkFailure::WrongAddress { .. } | LinkFailure::SwappedAddresses | LinkFailure::WrongPort { .. } => {
-                Reason::OtherMeter
-            }
-            LinkFailure::Damaged { .. } => Reason::Checksum,
-            LinkFailure::Refused | LinkFailure::Busy { .. } => Reason::Busy,
-            _ => Reason::Malformed,
-        },
-        ClientFailure::Security(error) => reason_of_security(error),
-        ClientFailure::MeterNotProven | ClientFailure::ProofRefused | ClientFailure::KeysRefused => Reason::Key,
-        ClientFailure::Dropped => Reason::Timeout,
-        ClientFailure::Refused { diagnostic: AssociateDiagnostic::User(13), .. } => Reason::Key,
-        ClientFailure::NoAnswer => Reason::Timeout,
-        ClientFailure::Refused { .. }
-        | ClientFailure::Initiation(_)
-        | ClientFailure::CounterOutOfStep { .. }
-        | ClientFailure::Exception(_) => Reason::Refused,
-        _ => Reason::Malformed,
-    }
-}
-
-pub(crate) fn reason_of_security(error: &SecurityError) -> Reason {
-    match error {
-        SecurityError::TagWrong
-        | SecurityError::Nonsense(_)
-        | SecurityError::KeyMissing(_)
-        | SecurityError::KeyLength { .. }
-        | SecurityError::SignatureWrong => Reason::Key,
-        SecurityError::Repeated { .. } | SecurityError::OtherTransaction => Reason::Replayed,
-        SecurityError::OtherTitle { .. } | SecurityError::NotForUs { .. } => Reason::OtherMeter,
-        _ => Reason::Refused,
-    }
 }
