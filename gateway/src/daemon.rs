@@ -34,10 +34,10 @@ use crate::{
     control::{Desk as ControlDesk, Socket},
     groups::Group,
     identity::{self, Trust},
-    journal::{Journal, JournalError, Keyring, Recovered},
+    journal::{Journal, JournalError, Keyring, Recovered, Snapshot},
     lines::{Haste, Lines, Switchboard},
     orders::{self, Beginning, Left, State, Who, live::Live, sealing::SealingKeys},
-    snapshot::Snapshots,
+    snapshot::{self, Snapshots},
     works::{Ground, Ready, Works, journal_options},
 };
 
@@ -236,21 +236,19 @@ impl Daemon {
     }
 
     /// Under which configuration to begin, and everything made ready for it.
-    async fn outset(
-        &self,
-        ground: &Ground,
-        switchboard: &Arc<Switchboard>,
-        has_keys: bool,
-    ) -> Result<Outset, Fatal> {
-        let (found, letters, texts) = {
+    async fn outset(&self, ground: &Ground, switchboard: &Arc<Switchboard>, has_keys: bool) -> Result<Outset, Fatal> {
+        let (found, letters, texts, epoch, rolled_back) = {
             let snapshot = ground.journal.reader().snapshot()?;
-            let found = State::load(&snapshot)?;
+            let (found, epoch) = (State::load(&snapshot)?, snapshot.head()?.epoch);
+            let known = found.as_ref().map_or(epoch, |state| state.epoch);
+            let rolled_back = rolled_back_since(&snapshot, known, epoch)?;
             let versions = found.as_ref().map(State::versions).unwrap_or_default();
             let texts = versions.into_iter().map(|version| Ok((version, orders::state::text(&snapshot, version)?)));
             let texts: BTreeMap<u64, String> = texts.collect::<Result<_, JournalError>>()?;
-            (found, snapshot.orders(orders::state::OUT)?, texts)
+            (found, snapshot.orders(orders::state::OUT)?, texts, epoch, rolled_back)
         };
-        let lost = found.is_none() && has_keys;
+        // A journal without a state, beside keys: it is a new one.
+        let returned = rolled_back || (found.is_none() && has_keys);
         let mut state = found.unwrap_or_default();
         let lines = Lines::new(
             (ground.journal.clone(), ground.board.clone(), ground.clock.clone()),
@@ -289,7 +287,8 @@ impl Daemon {
             trial.starts = trial.starts.saturating_add(1);
             ground.journal.keep(state.rows()).await?;
         }
-        let left = Left { state, letters, texts, founding: self.founding.text.clone(), lost };
+        let founding = self.founding.text.clone();
+        let left = Left { state, letters, texts, founding, returned, epoch };
         Ok(Outset { works, ready, text, version, fell_back, left })
     }
 
@@ -427,6 +426,16 @@ impl Daemon {
         };
         tokio::spawn(socket.serve(desk, stop.clone()))
     }
+}
+
+/// Whether an epoch after the one that is known began because a card was put back.
+fn rolled_back_since(snapshot: &Snapshot, known: u32, present: u32) -> Result<bool, JournalError> {
+    for epoch in known.saturating_add(1)..=present {
+        if snapshot::rolled_back_in(snapshot, epoch)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn gone(version: u64) -> String {

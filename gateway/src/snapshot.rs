@@ -146,15 +146,23 @@ pub fn rollback(reader: &Reader, now_ms: i64) -> Result<Option<String>, JournalE
     let snapshot = reader.snapshot()?;
     let present = snapshot.head()?.epoch;
     for epoch in (present.saturating_sub(EPOCHS_LOOKED_AT_MAX)..=present).rev() {
-        let first = snapshot.batch(epoch, 0)?.and_then(|batch| usize::try_from(batch.count).ok());
-        let entries = snapshot.entries(epoch, 0, first.unwrap_or(BATCH_ENTRIES_MAX))?;
-        if let Some(at_ms) = entries.iter().rev().find_map(|entry| rollback_at(&entry.bytes)) {
+        if let Some(at_ms) = rolled_back_in(&snapshot, epoch)? {
             let recent = now_ms.saturating_sub(at_ms) < ROLLBACK_TOLD_MS;
             let what = "the journal was older than the ledger's last anchor: a card was put back, or a file lost";
             return Ok(recent.then(|| format!("rollback noticed at {}: {what}; look into why", rfc3339(at_ms))));
         }
     }
     Ok(None)
+}
+
+/// When a rollback was noticed with which this epoch began, if one was; in Unix milliseconds.
+///
+/// # Errors
+/// The journal can't be read.
+pub fn rolled_back_in(snapshot: &journal::Snapshot, epoch: u32) -> Result<Option<i64>, JournalError> {
+    let first = snapshot.batch(epoch, 0)?.and_then(|batch| usize::try_from(batch.count).ok());
+    let entries = snapshot.entries(epoch, 0, first.unwrap_or(BATCH_ENTRIES_MAX))?;
+    Ok(entries.iter().rev().find_map(|entry| rollback_at(&entry.bytes)))
 }
 
 /// When a rollback was noticed, if an entry says so.

@@ -118,8 +118,7 @@ impl Works {
     }
 
     fn way_to_hub(&self, config: &Config) -> Result<Option<Arc<ClientConfig>>, String> {
-        let (Some(hub), Some(certificate), Some(_)) =
-            (&config.hub, &config.gateway.certificate, &self.ground.policy)
+        let (Some(hub), Some(certificate), Some(_)) = (&config.hub, &config.gateway.certificate, &self.ground.policy)
         else {
             return Ok(None);
         };

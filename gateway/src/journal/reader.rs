@@ -14,8 +14,8 @@ use super::{
     Head, JournalError, Position,
     error::Fault,
     tables::{
-        ANCHORS, COUNTERS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORDERS, ORPHANS, OrphanRange,
-        POINTS, RECEIPTS, State, parse_format,
+        ANCHORS, COUNTERS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORDERS, ORPHANS,
+        OrphanRange, POINTS, RECEIPTS, State, parse_format,
     },
 };
 

@@ -41,9 +41,10 @@ impl Learned {
         let protocol_of = |name: &str| config.bus.iter().find(|bus| bus.name == name).map(|bus| bus.protocol);
         let needs_library = gateway.meter_keys.is_some()
             || config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus)
-            || config.meter.iter().any(|meter| {
-                meter.model.is_some() && protocol_of(&meter.bus) == Some(Protocol::Mbus)
-            });
+            || config
+                .meter
+                .iter()
+                .any(|meter| meter.model.is_some() && protocol_of(&meter.bus) == Some(Protocol::Mbus));
         let needs_maps = config.bus.iter().any(|bus| bus.protocol == Protocol::Modbus);
         let (keys, keys_hash) = match &gateway.meter_keys {
             Some(path) => {

@@ -106,9 +106,8 @@ impl Lines {
     pub fn prepare(&self, config: &Config) -> Result<Prepared, String> {
         let learned = Learned::from(config, &self.journal, &self.clock, self.learned.as_ref())?;
         let wanted = Definition::all(config, &learned);
-        let same = |line: &Definition| {
-            self.running.get(&line.bus.name).is_some_and(|running| running.definition == *line)
-        };
+        let same =
+            |line: &Definition| self.running.get(&line.bus.name).is_some_and(|running| running.definition == *line);
         let begun: Vec<Definition> = wanted.iter().filter(|line| !same(line)).cloned().collect();
         let stays = |name: &String| wanted.iter().any(|line| line.bus.name == *name && same(line));
         let gone = self.running.keys().filter(|name| !stays(name)).cloned().collect();
@@ -173,8 +172,7 @@ impl Lines {
     fn take_over(&self, line: &Definition, bus: Option<&crate::status::Bus>, points: &[crate::status::Point]) {
         let mut board = self.board.update();
         if let (Some(now), Some(was)) = (board.buses.get_mut(&line.bus.name), bus) {
-            (now.answered, now.failed, now.strangers, now.noise) =
-                (was.answered, was.failed, was.strangers, was.noise);
+            (now.answered, now.failed, now.strangers, now.noise) = (was.answered, was.failed, was.strangers, was.noise);
         }
         for was in points {
             if let Some(now) = board.points.get_mut(&was.point) {

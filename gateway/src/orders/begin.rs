@@ -67,14 +67,16 @@ pub struct Left {
     pub texts: BTreeMap<u64, String>,
     /// The text of the founding file.
     pub founding: String,
-    /// Whether the journal's own state of orders was gone although there were sealing keys: it is a new file.
-    pub lost: bool,
+    /// Whether the journal shows, or lets fear, that a card was put back since that state was written.
+    pub returned: bool,
+    /// The journal's present epoch.
+    pub epoch: u32,
 }
 
 impl<W: World> Desk<W> {
     /// A desk in a world, with what an earlier run left.
     pub fn new(who: Who, world: W, keys: SealingKeys, left: Left) -> Self {
-        let Left { state, letters, texts, founding, lost } = left;
+        let Left { state, letters, texts, founding, returned, epoch } = left;
         let mut desk = Self {
             who,
             world,
@@ -89,8 +91,10 @@ impl<W: World> Desk<W> {
             texts,
             founding,
             dossier: None,
+            return_taken: false,
         };
-        desk.state.returning |= lost;
+        desk.state.returning |= returned;
+        desk.state.epoch = epoch;
         desk.post_all(letters);
         desk
     }

@@ -49,6 +49,7 @@ impl<W: World> Desk<W> {
         warrant: &Warrant,
         dossier: &[u8],
     ) -> Result<(), W::Halt> {
+        self.returned().await?;
         // Until then nobody here knows whether this card was put back.
         if self.state.returning || !self.world.ledger().compared {
             if self.held.len() < HELD_MAX && !self.held.iter().any(|held| held.leaf == leaf) {
@@ -163,18 +164,18 @@ impl<W: World> Desk<W> {
     /// Looks whether a card was put back, and how far the ledger was then.
     pub(super) async fn returned(&mut self) -> Result<(), W::Halt> {
         let ledger = self.world.ledger();
-        if ledger.returned && !self.state.returning && ledger.size > self.state.returned_at {
-            self.state.returning = true;
+        if ledger.returned && !self.return_taken {
+            (self.return_taken, self.state.returning) = (true, true);
         }
         let now_s = self.world.now().unix_ms / 1000;
-        let fresh = ledger.witnessed_s.is_none_or(|at| {
-            i64::try_from(at).is_ok_and(|at| now_s.saturating_sub(at) <= RETURN_CHECKPOINT_AGE_S_MAX)
-        });
+        let fresh = ledger
+            .witnessed_s
+            .is_none_or(|at| i64::try_from(at).is_ok_and(|at| now_s.saturating_sub(at) <= RETURN_CHECKPOINT_AGE_S_MAX));
         if !self.state.returning || ledger.words == 0 || !ledger.compared || !fresh {
             return Ok(());
         }
         let mut next = self.state.clone();
-        (next.returning, next.returned_at) = (false, ledger.size);
+        (next.returning, next.returned_at, next.epoch) = (false, ledger.size, self.world.epoch());
         warn!(size = ledger.size, "a card was put back: commands of before are not followed");
         self.world.keep(Rows::from_iter([next.row()])).await?;
         self.state = next;

@@ -23,8 +23,9 @@ use plomb_seal::{
 use tracing::{info, warn};
 
 use super::{
-    cut, read_hash,
+    cut,
     letters::Letter,
+    read_hash,
     rules::{self, Refused, When},
     sealing::SealingKeys,
     state::{Applied, LETTERS_MAX, State, Trial, letter_name, text_name},
@@ -72,6 +73,8 @@ pub struct Desk<W: World> {
     pub(super) founding: String,
     /// The dossier of the configuration on trial, for the copy.
     pub(super) dossier: Option<Vec<u8>>,
+    /// Whether it is known here that this run found a card put back.
+    pub(super) return_taken: bool,
 }
 
 /// A configuration that waits for its time.
@@ -105,6 +108,16 @@ pub(super) struct Ended {
 }
 
 impl<W: World> Desk<W> {
+    /// The world that it is in.
+    pub fn world(&mut self) -> &mut W {
+        &mut self.world
+    }
+
+    /// What it knows for good.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Takes a dossier from the hub. What is known already is passed over.
     ///
     /// # Errors

@@ -142,7 +142,8 @@ impl<W: World> Desk<W> {
     }
 
     async fn give_up(&mut self, number: u64, answer: &Answer) -> Result<(), W::Halt> {
-        let details = [("statement", answer.of.to_string()), ("rule", cut(&answer.rule)), ("detail", cut(&answer.detail))];
+        let details =
+            [("statement", answer.of.to_string()), ("rule", cut(&answer.rule)), ("detail", cut(&answer.detail))];
         let details = details.map(|(name, value)| (name.to_string(), value)).to_vec();
         let mut rows = std::mem::take(&mut self.gone);
         rows.insert(letter_name(number), None);

@@ -189,6 +189,10 @@ impl World for Live {
         self.post.ledger()
     }
 
+    fn epoch(&self) -> u32 {
+        self.journal.head().borrow().epoch
+    }
+
     fn begin(&mut self, order: Hash, point: &str, instruction: Instruction) -> Result<(), (&'static str, String)> {
         let Some((point, ways)) = self.switchboard.of_point(point) else {
             return Err(("command-point", format!("no point \"{point}\" is configured")));

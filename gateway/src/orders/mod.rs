@@ -21,8 +21,6 @@ pub mod post;
 pub mod rules;
 pub mod sealing;
 pub mod state;
-#[cfg(test)]
-mod tests;
 pub mod world;
 
 use plomb_seal::{Hash, reading::TEXT_BYTES_MAX};

@@ -16,6 +16,9 @@ use crate::{
 /// What configurations are called in errors about their text.
 pub const TEXT_NAME: &str = "configuration";
 
+/// The verbs that this version knows.
+pub const VERBS: [&str; 7] = ["disconnect", "reconnect", "read", "sync-clock", "credit", "set-tariff", "valve"];
+
 /// An order that is not followed, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -43,11 +46,7 @@ pub fn version(state: &State, version: u64) -> Result<(), Refused> {
 }
 
 /// `config-sealed`, `config-commitment`: it opens with a key of this gateway, and is what it commits to.
-pub fn open_config(
-    config: &transaction::Config,
-    author: KeyId,
-    keys: &SealingKeys,
-) -> Result<Vec<u8>, Refused> {
+pub fn open_config(config: &transaction::Config, author: KeyId, keys: &SealingKeys) -> Result<Vec<u8>, Refused> {
     let opened = keys.find(config.recipient).and_then(|secret| config.open(author, secret));
     opened.map_err(|error| match error {
         SealError::Commitment => Refused::by("config-commitment", error.to_string()),
@@ -56,11 +55,7 @@ pub fn open_config(
 }
 
 /// `command-sealed`: as for configurations.
-pub fn open_command(
-    command: &transaction::Command,
-    author: KeyId,
-    keys: &SealingKeys,
-) -> Result<Vec<u8>, Refused> {
+pub fn open_command(command: &transaction::Command, author: KeyId, keys: &SealingKeys) -> Result<Vec<u8>, Refused> {
     let opened = keys.find(command.recipient).and_then(|secret| command.open(author, secret));
     opened.map_err(|error| Refused::by("command-sealed", error.to_string()))
 }
@@ -100,12 +95,7 @@ pub enum When {
 }
 
 /// `config-window`: its window has not passed. Gives when it is to be applied.
-pub fn when(
-    priority: Priority,
-    window: Option<Window>,
-    orders: &Orders,
-    now: Stamp,
-) -> Result<When, Refused> {
+pub fn when(priority: Priority, window: Option<Window>, orders: &Orders, now: Stamp) -> Result<When, Refused> {
     let later = |wait_ms: i64| if wait_ms <= 0 { When::Now } else { When::Later(wait_ms) };
     match window {
         Some(Window { until_ms, .. }) if is_set(now) && now.unix_ms > until_ms => {
@@ -137,9 +127,10 @@ pub fn command(state: &State, command: &transaction::Command, index: u64, now: S
     Ok(())
 }
 
-/// `command-unknown-verb`: verb and content say something that this version can do.
+/// `command-unknown-verb`, `command-content`: verb and content say something that this version can do.
 pub fn instruction(verb: &str, content: &[u8]) -> Result<Instruction, Refused> {
-    Instruction::parse(verb, content).map_err(|what| Refused::by("command-unknown-verb", what))
+    let rule = if VERBS.contains(&verb) { "command-content" } else { "command-unknown-verb" };
+    Instruction::parse(verb, content).map_err(|what| Refused::by(rule, what))
 }
 
 fn is_set(now: Stamp) -> bool {

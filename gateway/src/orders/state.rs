@@ -130,6 +130,8 @@ pub struct State {
     pub executing: Vec<Intent>,
     /// The last command that was answered.
     pub last_command: Option<Executed>,
+    /// The journal's epoch up to which it is known whether a card was put back.
+    pub epoch: u32,
     /// A card was put back, and the ledger's size then is not known yet.
     pub returning: bool,
     /// Commands below this index of the log are of before a card was put back.
@@ -155,7 +157,11 @@ impl State {
         Self::parse(bytes).map(Some).map_err(JournalError::Read)
     }
 
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads the row.
+    ///
+    /// # Errors
+    /// It is none, or of another version of `plombd`.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let state: Self = serde_json::from_slice(bytes).map_err(|error| format!("the state of orders: {error}"))?;
         match state.format {
             FORMAT => Ok(state),
@@ -211,7 +217,7 @@ impl State {
 }
 
 /// The name of a text's row.
-pub(super) fn text_name(version: u64) -> String {
+pub fn text_name(version: u64) -> String {
     format!("{TEXT}{version:020}")
 }
 

@@ -5,13 +5,7 @@ use std::future::Future;
 use plomb_seal::{Event, Hash, Stamp};
 
 use super::post::Ledger;
-use crate::{
-    ask::deed::Instruction,
-    config::Config,
-    journal::Rows,
-    lines::Haste,
-    status::Orders,
-};
+use crate::{ask::deed::Instruction, config::Config, journal::Rows, lines::Haste, status::Orders};
 
 /// Where an entry came to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +67,9 @@ pub trait World: Send {
 
     /// What is known of the ledger in this run.
     fn ledger(&self) -> Ledger;
+
+    /// The journal's present epoch.
+    fn epoch(&self) -> u32;
 
     /// Begins to do something at a meter; what came of it is told to [`Desk::done`](super::Desk::done).
     ///

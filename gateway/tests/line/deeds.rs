@@ -109,7 +109,9 @@ async fn a_token_is_taken_once_and_a_calendar_waits_for_its_time() {
     carry_out(&site, "credit", token).await.unwrap();
     let rich = site.server.with_meter(|meter, _| meter.credit());
     assert!(rich > i64::from(worth));
-    for (again, why) in [(token, "validation result failure"), ("00000000000000000000", "authentication failure"), ("123", "format")] {
+    for (again, why) in
+        [(token, "validation result failure"), ("00000000000000000000", "authentication failure"), ("123", "format")]
+    {
         let undone = carry_out(&site, "credit", again).await.unwrap_err();
         assert_eq!((undone.rule, undone.certainty), (deed::REFUSED, Certainty::NotDone), "{undone}");
         assert!(undone.detail.contains(why) && !undone.detail.contains(again), "{undone}");
@@ -235,7 +237,13 @@ async fn a_line_with_polls_that_are_due_does_what_is_ordered_first_and_reads_aft
     site.knowledge.journal = Some(journal.clone());
     // Always due, so that the line is never free; the second point is never answered for.
     site.meter.interval_s = 0.01;
-    let nobody = Meter { server: Some(77), interval_s: 0.01, reply_timeout_ms: Some(50), retries: Some(0), ..site.meter.clone() };
+    let nobody = Meter {
+        server: Some(77),
+        interval_s: 0.01,
+        reply_timeout_ms: Some(50),
+        retries: Some(0),
+        ..site.meter.clone()
+    };
     let nobody = Meter { point: "nobody".into(), authentication: Authentication::None, ..nobody };
     let line = Line::start(&site, &[site.meter.clone(), nobody], &journal);
     // Two at once: one after the other, in their order.
@@ -251,7 +259,10 @@ async fn a_line_with_polls_that_are_due_does_what_is_ordered_first_and_reads_aft
     let (epoch, from, _) = snapshot.epochs().unwrap()[0];
     let frame = record.frames[0].0;
     let entries = snapshot.entries(epoch, from, 1000).unwrap();
-    assert!(entries.iter().any(|entry| entry.bytes.windows(32).any(|bytes| bytes == frame)), "the reading is in the journal");
+    assert!(
+        entries.iter().any(|entry| entry.bytes.windows(32).any(|bytes| bytes == frame)),
+        "the reading is in the journal"
+    );
     let done = second.await.unwrap().unwrap();
     assert!(done.detail.contains("connected") && done.record.is_some() && connected(&site), "{}", done.detail);
     assert_eq!(third.await.unwrap().unwrap().detail, "read");
@@ -288,7 +299,8 @@ async fn kills_between_commands_repeat_no_counter() {
         let done = tokio::time::timeout(patience, carry_out(&site, verb, "")).await;
         assert!(killed || done.is_ok_and(|done| done.is_ok()), "round {round}");
         assert!(changes(&site) - before <= 1, "round {round}");
-        let (counter, refused) = site.server.with_meter(|meter, _| (meter.config.client_counter, meter.counters_refused));
+        let (counter, refused) =
+            site.server.with_meter(|meter, _| (meter.config.client_counter, meter.counters_refused));
         assert!(counter >= last, "{counter} after {last}");
         assert_eq!(refused, 0, "round {round}: a counter was used twice");
         last = counter;
@@ -302,7 +314,13 @@ const WATER: &str = "format = 1\nname = \"town-water\"\nversion = 1\nmodel = \"W
     [valve]\nsource = \"the simulator\"\nopen = \"01 FD1F 01\"\nclose = \"01 FD1F 00\"\n\
     state = { vib = \"FD1F\", open = [1], closed = [0] }\n";
 
-async fn valve(line: &TcpLine, model: Option<&str>, secondary: bool, verb: &str, content: &str) -> Result<Effect, Undone> {
+async fn valve(
+    line: &TcpLine,
+    model: Option<&str>,
+    secondary: bool,
+    verb: &str,
+    content: &str,
+) -> Result<Effect, Undone> {
     let bus = Bus { port: format!("tcp://{}", line.address()), retries: Some(1), ..Bus::new("wire", Protocol::Mbus) };
     let (address, secondary) = if secondary { (None, Some("12345678".into())) } else { (Some(3), None) };
     let meter = Meter { address, secondary, model: model.map(Into::into), ..Meter::new("flat", "wire") };

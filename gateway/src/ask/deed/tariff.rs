@@ -361,7 +361,10 @@ switch = [{ at = "00:00", tariff = 2 }]
         let days = calendar.set_day_profile_table_passive(&tariff.days);
         assert_eq!(Vec::<Day>::from_value(&days.value).unwrap(), tariff.days);
         let starts: Vec<_> = tariff.seasons.iter().filter_map(|season| season.season_start).collect();
-        assert_eq!(starts.iter().map(ToString::to_string).collect::<Vec<_>>(), ["****-04-01T00:00:00", "****-10-25T02:00:00"]);
+        assert_eq!(
+            starts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["****-04-01T00:00:00", "****-10-25T02:00:00"]
+        );
         let later = Tariff::parse(&GOOD.replace("\"now\"", "\"2027-01-01 00:00\"")).unwrap();
         assert_eq!(later.activate.unwrap().to_string(), "2027-01-01T00:00:00");
     }
