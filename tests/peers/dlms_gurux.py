@@ -15,18 +15,22 @@ import sys
 import time
 
 import serial
-from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
+from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData, GXTime
 from gurux_dlms.ecdsa import GXPrivateKey, GXPublicKey
-from gurux_dlms.enums import Authentication, Conformance, InterfaceType, Security
+from gurux_dlms.enums import Authentication, Conformance, DataType, InterfaceType, Security
 from gurux_dlms.objects import (
+    GXDLMSActivityCalendar,
     GXDLMSClock,
     GXDLMSData,
+    GXDLMSDayProfile,
+    GXDLMSDayProfileAction,
     GXDLMSDemandRegister,
     GXDLMSDisconnectControl,
     GXDLMSExtendedRegister,
     GXDLMSImageTransfer,
     GXDLMSProfileGeneric,
     GXDLMSRegister,
+    GXDLMSTokenGateway,
 )
 from gurux_dlms.objects.enums import SecuritySuite
 from gurux_dlms.secure import GXDLMSSecureClient
@@ -275,6 +279,42 @@ def transfer_image(reader, size, report):
     report["image_status"] = int(image.imageTransferStatus)
 
 
+def enter_token(reader, token, report):
+    """Gives the meter a token, and reads what became of it."""
+    gateway = GXDLMSTokenGateway("0.0.19.40.0.255")
+    for request in reader.client.method(gateway, 1, bytearray(token.encode()), DataType.OCTET_STRING):
+        reader.ask(request)
+    reader.read(gateway, 6)
+    report["token_status"] = int(gateway.statusCode)
+
+
+def change_calendar(reader, name, report):
+    """Writes a passive calendar of one day that is like no other, activates it, and reads the active one."""
+    calendar = GXDLMSActivityCalendar("0.0.13.0.0.255")
+    for index in range(6, 10):
+        reader.read(calendar, index)
+    calendar.calendarNamePassive = name
+    action = GXDLMSDayProfileAction()
+    action.startTime = GXTime("05:30:00")
+    action.scriptLogicalName = "0.0.10.0.100.255"
+    action.scriptSelector = 3
+    day = GXDLMSDayProfile()
+    day.dayId = 1
+    day.daySchedules = [action]
+    calendar.dayProfileTablePassive = [day]
+    for index in (6, 9):
+        for request in reader.client.write(calendar, index):
+            reader.ask(request)
+    for request in calendar.activatePassiveCalendar(reader.client):
+        reader.ask(request)
+    for index in range(2, 6):
+        reader.read(calendar, index)
+    days = calendar.dayProfileTableActive
+    report["calendar"] = calendar.calendarNameActive
+    report["tariffs"] = [[action.scriptSelector for action in day.daySchedules] for day in days]
+    report["weeks"] = len(calendar.weekProfileTableActive)
+
+
 def read_profile(reader, options, report):
     profile = GXDLMSProfileGeneric(options.profile)
     reader.read(profile, 3)
@@ -334,6 +374,10 @@ def read(reader, options):
             reader.ask(request)
     if options.image:
         transfer_image(reader, options.image, report)
+    if options.token:
+        enter_token(reader, options.token, report)
+    if options.calendar:
+        change_calendar(reader, options.calendar, report)
     if options.switch:
         control = GXDLMSDisconnectControl("0.0.96.3.10.255")
         request = control.remoteDisconnect if options.switch == "off" else control.remoteReconnect
@@ -384,6 +428,8 @@ def main():
     parser.add_argument("--write", help="a label for the meter")
     parser.add_argument("--image", type=int, help="transfer an image of so many bytes")
     parser.add_argument("--set-clock", type=int)
+    parser.add_argument("--token", help="a token of prepayment for the meter")
+    parser.add_argument("--calendar", help="the name of a tariff calendar to put in force")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("registers", nargs="*", help="OBIS:CLASS")
     options = parser.parse_args()

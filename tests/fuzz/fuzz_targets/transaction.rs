@@ -1,10 +1,10 @@
-//! Any bytes as the payload of each transaction of the ledger, as a whole one, and as a dossier: no panic, and what is read is
-//! written to the byte again.
+//! Any bytes as the payload of each transaction of the ledger, as a whole one, as a dossier, an answer and a recipient: no
+//! panic, and what is read is written to the byte again. What says that it is sealed to a key is opened with it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use plomb_seal::{
-    Anchor, Dossier, Statement,
+    Anchor, Answer, Dossier, KeyId, Recipient, SealingSecret, Statement,
     cbor::{Decoder, Encoder},
     transaction::{self, Approval, Certificate, Command, Config, Genesis, Outcome, SealingKey, Vote},
 };
@@ -24,6 +24,18 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = transaction::kind(bytes);
     if let Ok(dossier) = Dossier::parse(bytes) {
         assert_eq!(dossier.to_bytes(), bytes);
+    }
+    if let Ok(answer) = Answer::parse(bytes) {
+        assert_eq!(answer.to_bytes(), bytes);
+    }
+    if let Ok(recipient) = Recipient::parse(bytes) {
+        assert_eq!(recipient.to_bytes(), bytes);
+    }
+    if let (Ok(secret), Ok(config)) =
+        (SealingSecret::from_bytes(&[9; 32]), Config::decode(&mut Decoder::new(bytes)))
+    {
+        let config = Config { recipient: secret.key_id(), ..config };
+        let _ = config.open(KeyId([1; 8]), &secret);
     }
     read_once::<Genesis>(bytes);
     read_once::<Vote>(bytes);

@@ -300,6 +300,44 @@ async fn both_clients_switch_the_supply_and_one_sets_the_clock() {
     assert_eq!(server.with_meter(|meter, at| meter.clock_s(at)), wanted);
 }
 
+/// A meter that is operated by a client that shares nothing with us: tokens count once, a tariff calendar comes into
+/// force, and no energy flows while the supply is off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gurux_enters_tokens_changes_the_calendar_and_finds_the_registers_standing() {
+    let Some(python) = python().await else { return };
+    let mut config = meter(Mechanism::Gmac, 0);
+    // Hours pass in seconds.
+    config.calendar = Calendar { start_unix_s: NOW.start_unix_s, factor: 3600 };
+    let (server, mut place) = serve(config, Line::Tcp).await;
+    let mut ask = async |asked: String| {
+        // Each client goes on where the last one stopped.
+        let counter = server.with_meter(|meter, _| meter.config.client_counter) + 1;
+        let at = place.iter().position(|argument| argument == "--counter").unwrap() + 1;
+        place[at] = counter.to_string();
+        let read = run(&python, GURUX, &place, &words(&asked)).await;
+        assert_eq!(read["error"], Value::Null, "{asked}: {read}");
+        read
+    };
+    let (token, worth) = plomb_sim::dlms::TOKENS[2];
+    let before = server.with_meter(|meter, _| meter.credit());
+    for (token, status) in [(token, 3), (token, 6), ("12", 4)] {
+        assert_eq!(ask(format!("--token {token}")).await["token_status"], status, "{token}");
+    }
+    assert_eq!(server.with_meter(|meter, _| meter.credit()), before + i64::from(worth));
+    let read = ask("--calendar ODD".into()).await;
+    assert_eq!(
+        (&read["calendar"], &read["tariffs"], &read["weeks"]),
+        (&"ODD".into(), &serde_json::json!([[3]]), &2.into())
+    );
+    ask("--switch off".into()).await;
+    let energy = "1.0.1.8.0.255:3";
+    let off = ask(energy.into()).await["registers"].clone();
+    assert_eq!(ask(energy.into()).await["registers"], off, "hours later");
+    ask("--switch on".into()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_ne!(ask(energy.into()).await["registers"], off);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gurux_knows_every_attribute_of_every_object_writes_in_blocks_and_transfers_an_image() {
     let Some(python) = python().await else { return };
