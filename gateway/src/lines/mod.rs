@@ -39,6 +39,8 @@ pub const POLL_END_MAX: Duration = Duration::from_secs(120);
 /// Scans of one port that are under way or wait.
 const SCANS_MAX: usize = 1;
 
+/// A line that could run: its work, the ways to it, what stops it, and what it holds while it asks.
+type Begun = (Work, Ways, watch::Sender<bool>, Arc<Mutex<()>>);
 /// A task that is ready to run.
 type Work = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
 
@@ -183,12 +185,7 @@ impl Lines {
     }
 
     /// The work that a line is, with the ways to it and what ends it.
-    fn work(
-        &self,
-        line: &Definition,
-        learned: &Learned,
-        board: &Arc<Board>,
-    ) -> Result<(Work, Ways, watch::Sender<bool>, Arc<Mutex<()>>), String> {
+    fn work(&self, line: &Definition, learned: &Learned, board: &Arc<Board>) -> Result<Begun, String> {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let (scans, ordered) = mpsc::channel(SCANS_MAX);
         let (deeds, told) = mpsc::channel(DEEDS_MAX);

@@ -34,12 +34,10 @@ pub struct Ways {
 impl Switchboard {
     /// The line with this point.
     pub fn of_point(&self, point: &str) -> Option<(Name, Ways)> {
-        let lines = self.lines();
-        let found = lines.values().find_map(|ways| {
+        self.lines().values().find_map(|ways| {
             let name = ways.points.iter().find(|known| known.as_str() == point)?;
             Some((name.clone(), ways.clone()))
-        });
-        found
+        })
     }
 
     /// The first line that this is true of.

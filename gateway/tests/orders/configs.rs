@@ -67,7 +67,7 @@ fn each_rule_refuses_by_its_name_and_nothing_is_applied() {
         house.follow(&dossier);
         assert_eq!(house.town.came(leaf), Some(("refused", rule.to_string())));
         assert!(house.town.detail(leaf).contains(detail), "{rule}: {}", house.town.detail(leaf));
-        assert_eq!(house.applied(), [] as [u32; 0], "{rule}");
+        assert_eq!(house.applied(), [] as [u64; 0], "{rule}");
         // And the one after it goes its way.
         let (next, dossier) = house.town.propose(&Proposal::new(1, &good));
         house.follow(&dossier);

@@ -38,7 +38,7 @@ pub struct Disk {
     pub rows: BTreeMap<String, Vec<u8>>,
     pub entries: Vec<Event>,
     /// Texts of configurations that were brought into force, in this order, over all runs.
-    pub applied: Vec<u32>,
+    pub applied: Vec<u64>,
     /// Orders that meters were asked for.
     pub asked: Vec<Hash>,
 }
@@ -139,7 +139,7 @@ impl World for Script {
         if config.meter.iter().any(|meter| meter.point == "stubborn") {
             return Ok(Err("its port is gone".into()));
         }
-        self.disk.lock().unwrap().applied.push(config.meter[0].interval_s as u32);
+        self.disk.lock().unwrap().applied.push(config.meter[0].interval().as_secs());
         self.running = config;
         self.haste = Some(haste);
         if let Some(standing) = self.under_new.take() {
@@ -321,7 +321,7 @@ impl House {
         run(self.desk.done(order, Ok(Done { detail: "done".into(), record: None })))
     }
 
-    pub fn applied(&self) -> Vec<u32> {
+    pub fn applied(&self) -> Vec<u64> {
         self.disk.lock().unwrap().applied.clone()
     }
 
