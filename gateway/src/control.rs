@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use plomb_seal::{Credential, Entry, Unverified, export::Scope};
+use plomb_seal::{Entry, Unverified, export::Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 use crate::{
     export::{self, ExportError, Selection},
     groups::Group,
+    identity::Held,
     journal::{Journal, JournalError, Position},
     lines::Switchboard,
     poll::Question,
@@ -151,7 +152,7 @@ pub struct Desk {
     /// The ways to the lines.
     pub lines: Arc<Switchboard>,
     /// For exports; without it there are none.
-    pub credential: Option<Credential>,
+    pub credential: Held,
     /// Who may have meters read, beside root and the daemon's own user.
     pub administrators: Group,
 }
@@ -384,7 +385,7 @@ async fn send_export(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, requ
         Ok(selection) => selection,
         Err(error) => return refuse(write, Refusal::Usage, &error).await,
     };
-    let Some(credential) = desk.credential.clone() else {
+    let Some(credential) = desk.credential.get() else {
         return refuse(
             write,
             Refusal::Unavailable,

@@ -33,10 +33,11 @@ use crate::{
     config::Config,
     control::{Desk as ControlDesk, Socket},
     groups::Group,
-    identity::{self, Trust},
+    identity::{self, Held, Trust},
     journal::{Journal, JournalError, Keyring, Recovered, Snapshot},
     lines::{Haste, Lines, Switchboard},
     orders::{self, Beginning, Left, State, Who, live::Live, sealing::SealingKeys},
+    renewal,
     snapshot::{self, Snapshots},
     works::{Ground, Ready, Works, journal_options},
 };
@@ -133,6 +134,7 @@ struct Daemon {
     gateway: Name,
     key: SigningKey,
     trust: Option<Trust>,
+    held: Held,
     clock: Arc<SystemClock>,
 }
 
@@ -153,11 +155,15 @@ impl Daemon {
         let gateway = config.gateway_name().map_err(Fatal::Config)?;
         let key = identity::signing_key(&config.gateway.key).map_err(Fatal::Config)?;
         let trust = match &config.gateway.credential {
-            Some(path) => Some(identity::credential(path, &gateway, &key).map_err(Fatal::Config)?),
+            Some(path) => {
+                let path = renewal::credential_file(path, &config.gateway.state_dir);
+                Some(identity::credential(&path, &gateway, &key).map_err(Fatal::Config)?)
+            }
             None => None,
         };
+        let held = Held::new(trust.as_ref().map(|trust| trust.credential.clone()));
         let clock = Arc::new(SystemClock::new(&config.clock));
-        Ok(Self { config, founding, overrides, gateway, key, trust, clock })
+        Ok(Self { config, founding, overrides, gateway, key, trust, held, clock })
     }
 
     async fn run(self) -> Result<(), Fatal> {
@@ -170,7 +176,9 @@ impl Daemon {
             journal: journal.clone(),
             board: Arc::default(),
             clock: self.clock.clone(),
-            policy: self.trust.as_ref().map(|trust| Arc::new(trust.policy.clone())),
+            key: self.key.clone(),
+            trust: self.trust.clone(),
+            held: self.held.clone(),
             anchoring: Arc::default(),
             post: Arc::default(),
             ended: ended_unasked.clone(),
@@ -314,14 +322,14 @@ impl Daemon {
         (left, fell_back): (Left, Option<(&'static str, String)>),
         stop: watch::Receiver<bool>,
     ) -> Result<Option<JoinHandle<()>>, Fatal> {
-        let (Some(trust), Some(policy)) = (&self.trust, &ground.policy) else { return Ok(None) };
+        let Some(trust) = &self.trust else { return Ok(None) };
         let genesis = Unverified::<Genesis>::parse(&trust.credential.genesis.transaction);
         let genesis = genesis.map_err(|error| Fatal::Config(format!("[gateway] credential: {error}")))?;
         let who = Who {
             gateway: self.gateway.clone(),
             origin: genesis.claims().origin.clone(),
             key: self.key.clone(),
-            policy: policy.clone(),
+            policy: Arc::new(trust.policy.clone()),
         };
         let live = Live::new(
             works.clone(),
@@ -421,7 +429,7 @@ impl Daemon {
             journal: ground.journal.clone(),
             snapshot: Box::new(move || snapshots.take()),
             lines,
-            credential: self.trust.as_ref().map(|trust| trust.credential.clone()),
+            credential: self.held.clone(),
             administrators: Group::named(&self.config.control.admin_group),
         };
         tokio::spawn(socket.serve(desk, stop.clone()))

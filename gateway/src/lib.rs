@@ -17,6 +17,7 @@
 //! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
 //! | [`orders`] | configurations and commands of the ledger |
 //! | [`works`], [`lines`] | what a configuration governs, and how single parts are replaced |
+//! | [`enrolment`], [`renewal`], [`https`] | how it is taken on by a hub, and stays so |
 //! | [`vitals`] | how the box itself fares |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
@@ -26,9 +27,11 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod enrolment;
 pub mod exchange;
 pub mod export;
 pub mod groups;
+pub mod https;
 pub mod identity;
 pub mod journal;
 pub mod keys;
@@ -42,6 +45,7 @@ pub mod plain;
 pub mod poll;
 pub mod push;
 pub mod radio;
+pub mod renewal;
 pub mod scan;
 pub mod schedule;
 pub mod secrets;

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use plomb_seal::{Name, Policy};
+use plomb_seal::{Name, SigningKey};
 use rumqttc::tokio_rustls::rustls::ClientConfig;
 use tokio::{
     sync::{mpsc, watch},
@@ -16,9 +16,12 @@ use crate::{
     clock::SystemClock,
     config::Config,
     daemon::Fatal,
+    https::Place,
+    identity::{Held, Trust},
     journal::{Journal, JournalError, Options},
     lines::{Haste, Lines, Prepared, watched},
     orders::Post,
+    renewal::Renewer,
     status::Board,
     uplink::{ClientFiles, Uplink, client_config},
     vitals,
@@ -38,8 +41,12 @@ pub struct Ground {
     pub board: Arc<Board>,
     /// The clock.
     pub clock: Arc<SystemClock>,
+    /// The gateway's key.
+    pub key: SigningKey,
     /// Whom the gateway trusts, if it has a credential.
-    pub policy: Option<Arc<Policy>>,
+    pub trust: Option<Trust>,
+    /// The credential that exports carry.
+    pub held: Held,
     /// Shared by batcher and uplink.
     pub anchoring: Arc<Anchoring>,
     /// What goes between uplink and orders.
@@ -56,6 +63,13 @@ pub struct Works {
     batcher: Option<Part>,
     vitals: Option<Part>,
     uplink: Option<Part>,
+    renewer: Option<Part>,
+}
+
+/// How the hub is to be reached.
+struct Way {
+    tls: Arc<ClientConfig>,
+    https: Option<Place>,
 }
 
 /// A configuration that could be applied.
@@ -63,7 +77,7 @@ pub struct Ready {
     config: Config,
     lines: Prepared,
     /// How the hub is to be reached, if that changes.
-    uplink: Option<Option<Arc<ClientConfig>>>,
+    uplink: Option<Option<Way>>,
 }
 
 impl Ready {
@@ -97,7 +111,7 @@ impl Part {
 impl Works {
     /// All parts under a configuration that is [`ready`](Self::ready); nothing runs yet.
     pub fn new(ground: Ground, config: Config, lines: Lines) -> Self {
-        Self { ground, config, lines, batcher: None, vitals: None, uplink: None }
+        Self { ground, config, lines, batcher: None, vitals: None, uplink: None, renewer: None }
     }
 
     /// The configuration in force.
@@ -117,12 +131,15 @@ impl Works {
         Ok(Ready { config, lines, uplink })
     }
 
-    fn way_to_hub(&self, config: &Config) -> Result<Option<Arc<ClientConfig>>, String> {
-        let (Some(hub), Some(certificate), Some(_)) = (&config.hub, &config.gateway.certificate, &self.ground.policy)
+    fn way_to_hub(&self, config: &Config) -> Result<Option<Way>, String> {
+        let (Some(hub), Some(certificate), Some(_)) = (&config.hub, &config.gateway.certificate, &self.ground.trust)
         else {
             return Ok(None);
         };
-        client_config(ClientFiles { ca: &hub.ca, certificate, key: &config.gateway.key }).map(Some)
+        let (key, state_dir) = (&config.gateway.key, Some(config.gateway.state_dir.as_path()));
+        let tls = client_config(ClientFiles { ca: &hub.ca, certificate, key, state_dir })?;
+        let https = hub.https.as_ref().map(|https| Place::parse(https).map_err(|what| format!("[hub] https: {what}")));
+        Ok(Some(Way { tls, https: https.transpose()? }))
     }
 
     /// Brings what differs under the new configuration; the rest goes on.
@@ -151,8 +168,8 @@ impl Works {
             let (journal, board) = (self.ground.journal.clone(), self.ground.board.clone());
             self.vitals = Some(self.part(|stop| vitals::run(limits, folder, journal, board, stop)));
         }
-        if let Some(tls) = uplink {
-            self.replace_uplink(&config, tls).await;
+        if let Some(way) = uplink {
+            self.replace_uplink(&config, way).await;
         }
         {
             let mut board = self.ground.board.update();
@@ -163,8 +180,8 @@ impl Works {
         Ok(())
     }
 
-    async fn replace_uplink(&mut self, config: &Config, tls: Option<Arc<ClientConfig>>) {
-        if let Some(part) = self.uplink.take() {
+    async fn replace_uplink(&mut self, config: &Config, way: Option<Way>) {
+        for part in [self.uplink.take(), self.renewer.take()].into_iter().flatten() {
             part.end(UPLINK_END_MAX).await;
         }
         {
@@ -172,7 +189,7 @@ impl Works {
             board.hub.connected = false;
             board.hub.address = config.hub.as_ref().map(|hub| hub.address.clone()).unwrap_or_default();
         }
-        let (Some(hub), Some(tls), Some(policy)) = (&config.hub, tls, &self.ground.policy) else {
+        let (Some(hub), Some(Way { tls, https }), Some(trust)) = (&config.hub, way, &self.ground.trust) else {
             warn!("no [hub] is configured: entries are recorded and not anchored");
             return;
         };
@@ -180,7 +197,7 @@ impl Works {
             gateway: self.ground.gateway.clone(),
             config: hub.clone(),
             journal: self.ground.journal.clone(),
-            policy: policy.clone(),
+            policy: Arc::new(trust.policy.clone()),
             tls,
             anchoring: self.ground.anchoring.clone(),
             board: self.ground.board.clone(),
@@ -188,6 +205,24 @@ impl Works {
         };
         self.uplink = Some(self.part(|stop| async move {
             uplink.run(stop).await;
+            Ok(())
+        }));
+        // Renews the certificate in time, where the hub is known to serve HTTPS.
+        let (Some(place), Some(certificate)) = (https, &config.gateway.certificate) else { return };
+        let renewer = Renewer {
+            gateway: self.ground.gateway.clone(),
+            key: self.ground.key.clone(),
+            key_file: config.gateway.key.clone(),
+            certificate: certificate.clone(),
+            state_dir: config.gateway.state_dir.clone(),
+            ca: hub.ca.clone(),
+            place,
+            trust: trust.clone(),
+            held: self.ground.held.clone(),
+            now_ms: crate::clock::unix_ms,
+        };
+        self.renewer = Some(self.part(|stop| async move {
+            renewer.run(stop).await;
             Ok(())
         }));
     }
@@ -215,7 +250,7 @@ impl Works {
     /// Ends the rest.
     pub async fn stop_rest(&mut self) {
         self.end_batcher().await;
-        for part in [self.uplink.take(), self.vitals.take()].into_iter().flatten() {
+        for part in [self.uplink.take(), self.renewer.take(), self.vitals.take()].into_iter().flatten() {
             // A task that hangs must not keep the daemon.
             part.end(UPLINK_END_MAX).await;
         }

@@ -24,7 +24,7 @@ impl Served {
             journal,
             snapshot: Box::new(|| serde_json::from_value(snapshot()).unwrap()),
             lines: Arc::default(),
-            credential: None,
+            credential: Held::default(),
             administrators: Group::named("nobody-is-in-this-one"),
         };
         let (stop, stopped) = watch::channel(false);
