@@ -45,7 +45,8 @@ fn open_begun_and_ended_enrolments_are_bounded() {
     assert_eq!(refused.len(), 100 - ENROLMENTS_PER_PEER_MAX);
     assert!(refused.iter().all(|rule| *rule == "enrolments-per-peer-max"));
     let mut book = Book::default();
-    let all = (0..400).map(|device| begin(&mut book, &format!("gw-{device}"), device, &format!("peer-{device}"), NOW_MS));
+    let all =
+        (0..400).map(|device| begin(&mut book, &format!("gw-{device}"), device, &format!("peer-{device}"), NOW_MS));
     assert_eq!(all.filter(|begun| *begun == Err("enrolments-begun-max")).count(), 400 - ENROLMENTS_BEGUN_MAX);
     // Those that ended take no room from those that wait; the oldest are forgotten.
     let mut book = Book::default();
@@ -114,5 +115,7 @@ fn what_is_kept_in_the_file_is_what_was_known_but_for_those_that_only_began() {
         assert_eq!(read.find(&ticket), book.find(&ticket));
     }
     assert!(read.find(&begun).is_err());
-    assert!(kept::read("{}").is_err() && kept::read(&kept::write(&book).replace("enrolments/1", "enrolments/2")).is_err());
+    assert!(
+        kept::read("{}").is_err() && kept::read(&kept::write(&book).replace("enrolments/1", "enrolments/2")).is_err()
+    );
 }
