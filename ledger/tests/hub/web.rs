@@ -1,5 +1,7 @@
 //! HTTPS by hand: a client that knows nothing of the server's library; and what the hub serves to whom.
 
+#![allow(unreachable_pub)] // as in site.rs: one test binary, several files
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -339,8 +341,8 @@ fn tiles_rebuild_the_tree_that_the_checkpoint_speaks_of() {
 
 /// Certificates by the member's own key, straight into the file.
 fn fill(site: &Site, gateways: usize) {
-    let config = plomb_ledger::config::HubConfig::load(&site.config()).unwrap();
-    let ledger = plomb_ledger::hub::open_ledger(&config).unwrap();
+    let config = HubConfig::load(&site.config()).unwrap();
+    let ledger = open_ledger(&config).unwrap();
     let file = |name: &str| config.file(name);
     let member = plomb_ledger::files::read_seed(&file("member.key")).unwrap();
     let authority = std::fs::read_to_string(file("ca.crt")).unwrap();
