@@ -41,6 +41,13 @@ pub fn record(report: &RoundReport, frames: &[Vec<u8>], asked_ms: i64) -> Result
     if report.odd_rows > 0 {
         add(&mut status, format!("load profile: {} rows can't be read", report.odd_rows));
     }
+    if report.refused_rows > 0 {
+        let why = "without a time, from the future, or told twice";
+        add(&mut status, format!("load profile: {} rows are not taken: {why}", report.refused_rows));
+    }
+    if report.identity_kept {
+        add(&mut status, "identity not told".into());
+    }
     if let Some(clock) = report.clock {
         clock.status.words().for_each(|word| add(&mut status, word.into()));
         readings.extend(drift(clock, asked_ms));
@@ -106,11 +113,17 @@ fn row_readings(row: &Row, columns: &[ColumnMeaning], flag: &str) -> Vec<Reading
 pub(super) fn reading(obis: Obis, measured: &Measured) -> Reading {
     let mut flags = Vec::new();
     let scaled = measured.scaler.and_then(|scaler| scaler.apply(&measured.value));
+    let is_number = measured.value.as_decimal().is_some();
     let value = match scaled.or_else(|| measured.value.as_decimal()) {
+        // A register's number means nothing without its scaler, which may be any power of ten.
+        Some(_) if scaled.is_none() && is_number && is_register(measured.class) => {
+            flags.push(if measured.scaler.is_none() { "scaler unknown" } else { "the scaler can't be applied" }.into());
+            Value::Invalid(measured.value.to_bytes())
+        }
         Some(number) => Value::Number(Decimal { mantissa: number.mantissa, exponent: number.exponent }),
         None => other_value(&measured.value, &mut flags),
     };
-    if measured.scaler.is_some() && scaled.is_none() {
+    if measured.scaler.is_some() && scaled.is_none() && !is_register(measured.class) {
         flags.push("the scaler can't be applied".into());
     }
     let (unit, quantity) = match measured.scaler {
@@ -152,6 +165,11 @@ fn other_value(value: &Said, flags: &mut Vec<String>) -> Value {
 /// Value groups of OBIS for electricity, whose group E is the tariff (IEC 62056-6-1 §6.6).
 fn is_energy(Obis([a, _, _, d, ..]): Obis) -> bool {
     a == 1 && d == 8
+}
+
+/// Classes whose values have a scaler and a unit.
+const fn is_register(class: u16) -> bool {
+    matches!(class, class::REGISTER | class::EXTENDED_REGISTER | class::DEMAND_REGISTER)
 }
 
 /// Group D: 6 is a maximum, 3 a minimum.
