@@ -1,6 +1,7 @@
 //! What the command line takes.
 
 mod dlms;
+mod enrol;
 mod ledger;
 mod modbus;
 mod party;
@@ -13,6 +14,7 @@ use plomb_dlms::security::SystemTitle;
 use plomb_gateway::config::bounds::TIMEOUT_MS_MAX;
 
 pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
+pub(crate) use enrol::EnrolArgs;
 pub(crate) use ledger::{
     DiffArgs, GatewaysArgs, HistoryArgs, LedgerArgs, LedgerVerb, RecipientArgs, ShowArgs, StoryArgs, SubmitArgs,
 };
@@ -95,6 +97,8 @@ pub(crate) enum Verb {
     Approve(ApproveArgs),
     /// Look up who changed, ordered and answered what, with proofs.
     Ledger(LedgerArgs),
+    /// Have this gateway taken on by a hub: its key is made here.
+    Enrol(EnrolArgs),
     /// Bring up a whole street, show what arrives, and check what was proved.
     Demo(DemoArgs),
 }

@@ -19,7 +19,7 @@ pub(crate) const NONE_FOUND: u8 = 4;
 pub(crate) const USAGE: u8 = 64;
 /// The ledger refused it, by a rule.
 pub(crate) const REFUSED: u8 = 65;
-/// `decode`: no line could be decoded.
+/// `decode`: no line could be decoded. `enrol`: refused by a rule.
 pub(crate) const MALFORMED: u8 = 65;
 /// `decode`, `read`, `operate`: a key is missing or wrong.
 pub(crate) const KEY: u8 = 66;
@@ -74,6 +74,14 @@ pub(crate) enum Failure {
     /// What a hub says does not hold under the own policy.
     #[error("what the hub says is not proved: {0}")]
     Unproved(String),
+    /// A gateway is not taken on, or gets no new certificate.
+    #[error("{rule}: {detail}")]
+    NotEnrolled {
+        /// The rule.
+        rule: String,
+        /// Why.
+        detail: String,
+    },
     /// Whoever read standard output has had enough: no mistake.
     #[error("standard output was closed")]
     Closed,
@@ -105,7 +113,7 @@ impl Failure {
     /// For programs.
     pub(crate) fn document(&self) -> Value {
         let rule = match self {
-            Self::Refused { rule, .. } => Some(rule),
+            Self::Refused { rule, .. } | Self::NotEnrolled { rule, .. } => Some(rule),
             _ => None,
         };
         json!({
@@ -125,6 +133,7 @@ impl Failure {
             Self::Config(_) => "configuration",
             Self::Refused { .. } => "refused",
             Self::Unproved(_) => "unproved",
+            Self::NotEnrolled { .. } => "not-enrolled",
             Self::Closed => "closed",
         }
     }
@@ -139,6 +148,7 @@ impl Failure {
             Self::Config(_) => CONFIG,
             Self::Refused { .. } => REFUSED,
             Self::Unproved(_) => BAD,
+            Self::NotEnrolled { .. } => MALFORMED,
             Self::Closed => OK,
         }
     }

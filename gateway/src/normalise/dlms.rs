@@ -168,7 +168,7 @@ fn is_energy(Obis([a, _, _, d, ..]): Obis) -> bool {
 }
 
 /// Classes whose values have a scaler and a unit.
-const fn is_register(class: u16) -> bool {
+pub(super) const fn is_register(class: u16) -> bool {
     matches!(class, class::REGISTER | class::EXTENDED_REGISTER | class::DEMAND_REGISTER)
 }
 

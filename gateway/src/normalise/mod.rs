@@ -9,4 +9,4 @@ pub mod pushed;
 mod records;
 pub mod wmbus;
 
-pub(crate) use records::cut;
+pub(crate) use records::{add, cut};

@@ -11,6 +11,7 @@
 
 mod deeds;
 mod dlms;
+mod liars;
 mod modbus;
 mod scan;
 #[path = "../../../drivers/mbus/tests/search/sets.rs"]

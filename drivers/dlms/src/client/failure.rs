@@ -31,7 +31,7 @@ pub enum ClientFailure {
     #[error("the meter refuses the association: {0}")]
     Initiation(ConfirmedServiceError),
     /// The invocation counter is behind the meter's.
-    #[error("the meter does not take the invocation counter{}: it is read from the meter and the association tried once more", expects(*expected))]
+    #[error("the meter does not take the invocation counter{}: the keys are used by another program, or somebody answers in its place", expects(*expected))]
     CounterOutOfStep {
         /// What the meter expects, if it says so.
         expected: Option<u32>,

@@ -346,7 +346,7 @@ impl<C: Conversation> Client<C> {
 
     fn associated(&mut self) -> Result<(), ClientFailure> {
         self.events.push_back(ClientEvent::Associated(self.association));
-        self.conversation.associated();
+        self.conversation.associated(self.config.ciphered);
         self.ask_next()
     }
 

@@ -478,12 +478,12 @@ impl Conversation for Round {
         self.answered
     }
 
-    fn associated(&mut self) {
+    fn associated(&mut self, proven: bool) {
         let known = |value: &Option<Value>, instance| {
             value.is_some().then(|| AttributeDescriptor::new(class::DATA, instance, 2))
         };
         // Before the first answer there is nothing that another meter's could be mixed with.
-        let of_before = (self.answered > 0).then_some(&self.report);
+        let of_before = (self.answered > 0 && !proven).then_some(&self.report);
         self.confirms = of_before.and_then(|report| {
             known(&report.serial, SERIAL_NUMBER).or_else(|| known(&report.device_name, DEVICE_NAME))
         });

@@ -41,7 +41,8 @@ Examples:
   plomb config check --on-gateway /etc/plomb/plombd.toml
   plomb config check --json plombd.toml | jq -r '.findings[] | [.line, .what] | @tsv'
 
-Exit codes: 0 nothing is wrong, 78 something is, 64 wrong usage, 74 the file can't be read.")]
+Exit codes: 0 nothing is wrong, 78 something is, 64 wrong usage, 74 the file can't be
+read.")]
 pub(crate) struct CheckArgs {
     /// Look at the files that it names, too: on the gateway, as its user.
     #[arg(long)]
@@ -70,7 +71,7 @@ with --out, and carry it to `plomb ledger submit`.
 Examples:
   plomb config propose plombd.toml --gateway gw-1 --priority routine --base 3 \\
       --reason \"two new heat meters\" --as alice --hub https://hub.example:8443
-  plomb config propose plombd.toml --gateway gw-1 --priority urgent --reason \"later\" --wait 5m
+  plomb config propose plombd.toml --gateway gw-1 --priority urgent --reason \"new\" --wait 5m
   plomb config propose plombd.toml --gateway gw-1 --priority routine --reason \"tariffs\" \\
       --at 2026-12-01T01:00:00Z/2026-12-01T03:00:00Z
   plomb config propose plombd.toml --gateway gw-1 --priority routine --reason \"carried\" \\

@@ -6,6 +6,7 @@ mod config;
 mod decode;
 mod demo;
 mod dlms;
+mod enrol;
 mod export;
 mod keys;
 mod ledger;
@@ -47,6 +48,7 @@ pub(crate) fn run(verb: Verb, show: &Show) -> Result<u8, Failure> {
         Verb::Command(args) => command::command(&args, show),
         Verb::Approve(args) => approve::approve(&args, show),
         Verb::Ledger(args) => ledger::ledger(&args, show),
+        Verb::Enrol(args) => enrol::enrol(args, show),
         Verb::Demo(args) => demo::demo(&args, show),
     }
 }

@@ -59,7 +59,8 @@ impl Party {
     /// What TLS needs of the folder.
     pub(crate) fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
         let [ca, certificate, key] = ["ca.crt", "client.crt", "client.key"].map(|file| self.folder.join(file));
-        client_config(ClientFiles { ca: &ca, certificate: &certificate, key: &key }).map_err(Failure::Config)
+        let files = ClientFiles { ca: &ca, certificate: &certificate, key: &key, state_dir: None };
+        client_config(files).map_err(Failure::Config)
     }
 }
 

@@ -43,7 +43,10 @@ use crate::{
     config::{self, Authentication, Framing},
     journal::{FRAME_BYTES_MAX, Journal},
     link::{Link, drive},
-    normalise::dlms::{profile_records, record},
+    normalise::{
+        add,
+        dlms::{profile_records, record},
+    },
     secrets::{Purpose, Secrets},
 };
 
@@ -238,7 +241,7 @@ impl DlmsMeter {
         let mut record = record(&report, &frames, asked_ms).map_err(|what| (Reason::Refused, what))?;
         if self.counter.moved() > moved {
             let by = self.counter.moved() - moved;
-            record.status.push(format!("invocation counter moved by {by} at the meter's word"));
+            add(&mut record.status, format!("invocation counter moved by {by} at the meter's word"));
         }
         // The record names each; kept are those that fit.
         let frames = frames.into_iter().take(FRAMES_MAX).filter(|frame| frame.len() <= FRAME_BYTES_MAX).collect();

@@ -109,7 +109,7 @@ fn of_files(config: &plomb_gateway::config::Config) -> Vec<String> {
     }
     note(key.map(drop));
     if let (Some(hub), Some(certificate)) = (&config.hub, &gateway.certificate) {
-        let files = plomb_gateway::uplink::ClientFiles { ca: &hub.ca, certificate, key: &gateway.key };
+        let files = plomb_gateway::uplink::ClientFiles { ca: &hub.ca, certificate, key: &gateway.key, state_dir: None };
         note(plomb_gateway::uplink::client_config(files).map(drop));
     }
     if let Some(path) = &gateway.meter_keys {
