@@ -3,6 +3,8 @@
 
 #[path = "line/enrolment.rs"]
 mod enrolment;
+#[path = "line/register.rs"]
+mod register;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
