@@ -2,15 +2,14 @@
 
 pub mod bounds;
 mod check;
+mod finding;
 mod known;
 mod line;
 mod meter;
 mod orders;
+mod survey;
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use plomb_dlms::security::SystemTitle;
 use plomb_seal::Name;
@@ -18,10 +17,12 @@ use plomb_settings::SettingsError;
 use serde::Deserialize;
 
 pub use check::{BACKLOG_DAYS_MAX, REGISTERS_MAX, title};
+use finding::{Findings, Table};
 use known::KNOWN;
 pub use line::{Bus, CFormat, Framing, Parity, Protocol, Select};
 pub use meter::{AUTHENTICATIONS, Authentication, Meter, Security, Timing};
 pub use orders::{CONFIRM_S_MAX, CONFIRM_S_MIN, Maintenance, Orders};
+pub use survey::{Surveyed, survey};
 
 /// The most buses of one gateway.
 pub const BUSES_MAX: usize = 32;
@@ -169,7 +170,9 @@ fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Str
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
     found.ok_or_else(|| {
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("\"{text}\" is not known; {what}: {}", words.join(", "))
+        let meant = plomb_settings::nearest(text, words.iter().copied());
+        let meant = meant.map_or(String::new(), |meant| format!("; did you mean \"{meant}\"?"));
+        format!("\"{text}\" is not known{meant}; {what}: {}", words.join(", "))
     })
 }
 
@@ -224,41 +227,39 @@ impl Config {
         self.gateway.id.parse().map_err(|error| format!("[gateway] id: {error}"))
     }
 
+    /// The first thing that is wrong with what it means.
     fn check(&self) -> Result<(), String> {
-        self.gateway_name()?;
+        self.findings().0.into_iter().next().map_or(Ok(()), |wrong| Err(wrong.what))
+    }
+
+    /// Everything that is wrong with what it means.
+    fn findings(&self) -> Findings {
+        let mut found = Findings::default();
+        let mut gateway = found.named("gateway");
+        if let Err(error) = self.gateway_name() {
+            gateway.key("id", error.trim_start_matches("[gateway] "));
+        }
+        if let Some(Err(error)) = self.gateway.dlms_title.as_deref().map(title) {
+            gateway.key("dlms_title", format_args!("dlms_title: {error}"));
+        }
         if self.bus.len() > BUSES_MAX || self.meter.len() > METERS_MAX {
-            return Err(format!("at most {BUSES_MAX} buses and {METERS_MAX} meters"));
+            let mut whole = found.of(Table::Whole, "this file:".into());
+            whole.whole(format_args!("at most {BUSES_MAX} buses and {METERS_MAX} meters"));
         }
-        if self.hub.is_some() && (self.gateway.certificate.is_none() || self.gateway.credential.is_none()) {
-            return Err(
-                "[hub] needs `certificate` and `credential` in [gateway]: take both from `plomb-hub certify`".into()
-            );
-        }
-        if !(0.05..=3600.0).contains(&self.journal.window_s) || !(1..=4096).contains(&self.journal.window_entries) {
-            return Err("[journal] window_s is 0.05 to 3600, window_entries 1 to 4096".into());
-        }
-        if !(QUOTA_MIB_MIN..=QUOTA_MIB_MAX).contains(&self.journal.quota_mib) {
-            return Err(format!("[journal] quota_mib is {QUOTA_MIB_MIN} to {QUOTA_MIB_MAX}"));
-        }
-        if let Some(hub) = &self.hub
-            && hub.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none()
-        {
-            return Err(format!("[hub] address \"{}\" is not host:port", hub.address));
-        }
-        if !(1..=4096).contains(&self.batch.entries) || !(0.1..=86_400.0).contains(&self.batch.age_s) {
-            return Err("[batch] entries is 1 to 4096, age_s 0.1 to 86400".into());
-        }
-        bounds::check(self)?;
-        self.orders.check()?;
-        let mut ports = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        for bus in &self.bus {
-            bus.check()?;
-            if !names.insert(bus.name.as_str()) || !ports.insert(bus.port.as_str()) {
-                return Err(format!("bus \"{}\": its name or port is used by another bus", bus.name));
+        if let Some(hub) = &self.hub {
+            let mut told = found.named("hub");
+            if self.gateway.certificate.is_none() || self.gateway.credential.is_none() {
+                let what = "needs `certificate` and `credential` in [gateway]: take both from `plomb-hub certify`";
+                told.whole(what);
+            }
+            if hub.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+                told.key("address", format_args!("address \"{}\" is not host:port", hub.address));
             }
         }
-        check::meters(self)
+        bounds::check(self, &mut found);
+        check::lines(self, &mut found);
+        check::meters(self, &mut found);
+        found
     }
 }
 

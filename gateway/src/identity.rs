@@ -14,11 +14,15 @@ use plomb_seal::{Credential, Name, Policy, SigningKey, transaction::Issue};
 const MAKES: &str =
     "`plomb-hub certify` makes one; for a box without a hub, `openssl genpkey -algorithm ed25519 -out FILE`";
 
-/// Reads a private key: Ed25519, PKCS#8 PEM, readable by its owner only.
+/// Reads the gateway's private key: Ed25519, PKCS#8 PEM, readable by its owner only.
 pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
-    let wrong = |what: &dyn std::fmt::Display| format!("[gateway] key {}: {what}", path.display());
-    let absent = |error: std::io::Error| wrong(&format!("{error}; {MAKES}"));
-    let mode = fs::metadata(path).map_err(absent)?.permissions().mode();
+    key_in(path).map_err(|what| format!("[gateway] key {what}; {MAKES}"))
+}
+
+/// Reads anybody's private key: Ed25519, PKCS#8 PEM, readable by its owner only. Errors name the file.
+pub fn key_in(path: &Path) -> Result<SigningKey, String> {
+    let wrong = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let mode = fs::metadata(path).map_err(|error| wrong(&error))?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(wrong(&format!(
             "others can read this key (mode {:03o}); run: chmod 600 {}",
@@ -28,7 +32,7 @@ pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
     }
     let pem = fs::read_to_string(path).map_err(|error| wrong(&error))?;
     let key = ed25519_dalek::SigningKey::from_pkcs8_pem(&pem)
-        .map_err(|_| wrong(&format!("this is no Ed25519 private key in PKCS#8 PEM; {MAKES}")))?;
+        .map_err(|_| wrong(&"this is no Ed25519 private key in PKCS#8 PEM"))?;
     Ok(SigningKey::from_seed(&key.to_bytes()))
 }
 

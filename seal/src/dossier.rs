@@ -66,7 +66,7 @@ pub struct Unwarranted {
 }
 
 impl Unwarranted {
-    fn new(rule: &'static str, detail: impl Display) -> Self {
+    pub(crate) fn new(rule: &'static str, detail: impl Display) -> Self {
         Self { rule, detail: detail.to_string() }
     }
 }
@@ -161,11 +161,10 @@ impl Dossier {
             return Err(wrong(&"the command needs one operator alone"));
         }
         let (index, dated_s) = logged.dated("the approval", place.origin, policy).map_err(|error| wrong(&error))?;
-        let place = Place { index, dated_s, ..place };
         let parsed = read::<Approval>(logged)?;
         let command = order.statement();
         let at = (parsed.claims().origin.as_str(), &command.gateway, Some(&command.point));
-        let second = place.author(Role::Operator, parsed.key_id(), at)?;
+        let second = Place { index, dated_s, ..place }.author(Role::Operator, parsed.key_id(), at)?;
         let approval = verified(parsed, second)?;
         if approval.statement().of != order.hash() {
             return Err(wrong(&"it is of another command"));

@@ -34,7 +34,7 @@ pub mod export;
 mod hash;
 pub mod name;
 pub mod note;
-mod parties;
+pub mod parties;
 pub mod policy;
 pub mod proof;
 pub mod reading;
@@ -43,6 +43,7 @@ pub mod recipient;
 mod report;
 pub mod sealed;
 mod stamp;
+pub mod story;
 pub mod topic;
 pub mod transaction;
 pub mod tree;
@@ -65,6 +66,7 @@ pub use receipt::{Receipt, ReceiptError, Refusal};
 pub use recipient::{NotRecipient, Recipient, RecipientKey};
 pub use sealed::{SealError, Sealing, SealingSecret};
 pub use stamp::{Clock, Stamp};
+pub use story::Story;
 
 /// The version of every structure in this crate. A reader refuses any other by its number.
 pub const VERSION: u64 = 1;

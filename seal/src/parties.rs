@@ -11,14 +11,18 @@ use crate::{
 };
 
 /// The founding of a ledger, and the members since.
-pub(crate) struct Parties {
+#[derive(Debug, Clone)]
+pub struct Parties {
     pub(crate) founding: Genesis,
     roll: Roll,
 }
 
 impl Parties {
     /// Checks the genesis, and counts the votes among the logged transactions.
-    pub(crate) fn read(genesis: &Logged, logged: &[Logged], policy: &Policy) -> Result<Self, CredentialError> {
+    ///
+    /// # Errors
+    /// What of genesis or votes does not hold under `policy`.
+    pub fn read(genesis: &Logged, logged: &[Logged], policy: &Policy) -> Result<Self, CredentialError> {
         let parsed = Unverified::<Genesis>::parse(&genesis.transaction)?;
         let founder = parsed.claims().members.first().ok_or(CredentialError::Genesis("it has no members"))?.key;
         let founding = parsed.verify(&founder)?.statement().clone();
@@ -29,13 +33,26 @@ impl Parties {
         Ok(Self { founding, roll })
     }
 
+    /// The ledger's name.
+    pub fn origin(&self) -> &str {
+        &self.founding.origin
+    }
+
+    /// The member with this key, if it was one when the log held this index.
+    pub fn member(&self, key: KeyId, index: u64) -> Option<&Member> {
+        self.roll.at(index).iter().find(|member| member.key.id() == key)
+    }
+
     /// Those of the logged transactions that are no votes.
     pub(crate) fn certificates<'a>(&self, logged: &'a [Logged]) -> impl Iterator<Item = &'a Logged> + use<'a> {
         logged.iter().filter(|logged| !is_vote(logged))
     }
 
     /// Checks a certificate that was issued by somebody who was a member then. Gives its index in the log, too.
-    pub(crate) fn issue(&self, logged: &Logged, policy: &Policy) -> Result<(u64, Issue), CredentialError> {
+    ///
+    /// # Errors
+    /// Why nobody who may has issued it.
+    pub fn issue(&self, logged: &Logged, policy: &Policy) -> Result<(u64, Issue), CredentialError> {
         let parsed = Unverified::<Certificate>::parse(&logged.transaction)?;
         let author = self.roll.find(parsed.key_id());
         let author = author.ok_or(CredentialError::Certificate("its author is no member of the ledger"))?;
@@ -59,6 +76,7 @@ fn is_vote(logged: &Logged) -> bool {
 }
 
 /// Who was a member when, by index in the log: from each index on, until the next.
+#[derive(Debug, Clone)]
 struct Roll(Vec<(u64, Vec<Member>)>);
 
 impl Roll {

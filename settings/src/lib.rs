@@ -5,6 +5,8 @@
 //! each by its variable. Then the `config` crate merges both and gives the typed settings; a value of the
 //! wrong type is traced back to its line or its variable.
 
+mod survey;
+
 use std::{
     env,
     ffi::OsString,
@@ -18,6 +20,8 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+
+pub use survey::{FINDINGS_MAX, Finding, Part, Survey};
 
 /// The largest configuration file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -138,7 +142,7 @@ fn read_with<T: DeserializeOwned>(
     let file = Text { path, text };
     let document = DeTable::parse(text)
         .map_err(|error| file.wrong(error.span().map_or(0, |span| span.start), error.message().to_string()))?;
-    file.check(document.get_ref(), known, "")?;
+    file.first(document.get_ref(), known)?;
     let overrides = Overrides::collect(prefix, variables)?;
     overrides.check(known)?;
     let environment = Environment::with_prefix(prefix).prefix_separator(STEP).separator(STEP).try_parsing(true);
@@ -231,36 +235,41 @@ fn told(error: &ConfigError) -> (Option<String>, String) {
     }
 }
 
+#[derive(Debug)]
 struct Text<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl Text<'_> {
-    /// Every key of `table` is known at this place.
-    fn check(&self, table: &DeTable<'_>, known: &[(&str, Known)], at: &str) -> Result<(), SettingsError> {
+    /// The first key that is not known at its place.
+    fn first(&self, document: &DeTable<'_>, known: &[(&str, Known)]) -> Result<(), SettingsError> {
+        let mut first: Option<(usize, String)> = None;
+        self.check(document, known, "", &mut |offset, what| {
+            if first.as_ref().is_none_or(|(before, _)| offset < *before) {
+                first = Some((offset, what));
+            }
+        });
+        first.map_or(Ok(()), |(offset, what)| Err(self.wrong(offset, what)))
+    }
+
+    /// Tells every key of `table` that is not known at this place, and where it stands.
+    fn check(&self, table: &DeTable<'_>, known: &[(&str, Known)], at: &str, tell: &mut dyn FnMut(usize, String)) {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let Some((_, inner)) = known.iter().find(|(known, _)| *known == name) else {
-                return Err(self.wrong(key.span().start, unknown(name, known, at)));
+                tell(key.span().start, unknown(name, known, at));
+                continue;
             };
+            let start = value.span().start;
             match (inner, value.get_ref()) {
                 (Known::Value, _) => {}
-                (Known::Table(inner), DeValue::Table(table)) => self.check(table, inner, &join(at, name))?,
-                (Known::Tables(inner), DeValue::Array(items)) => self.check_items(items, inner, &join(at, name))?,
-                (Known::Table(_), _) => {
-                    return Err(
-                        self.wrong(value.span().start, format!("`{name}` is a table: write [{}]", join(at, name)))
-                    );
-                }
-                (Known::Tables(_), _) => {
-                    return Err(
-                        self.wrong(value.span().start, format!("`{name}` is a list: write [[{}]]", join(at, name)))
-                    );
-                }
+                (Known::Table(inner), DeValue::Table(table)) => self.check(table, inner, &join(at, name), tell),
+                (Known::Tables(inner), DeValue::Array(items)) => self.check_items(items, inner, &join(at, name), tell),
+                (Known::Table(_), _) => tell(start, format!("`{name}` is a table: write [{}]", join(at, name))),
+                (Known::Tables(_), _) => tell(start, format!("`{name}` is a list: write [[{}]]", join(at, name))),
             }
         }
-        Ok(())
     }
 
     fn check_items(
@@ -268,14 +277,14 @@ impl Text<'_> {
         items: &[Spanned<DeValue<'_>>],
         known: &[(&str, Known)],
         at: &str,
-    ) -> Result<(), SettingsError> {
+        tell: &mut dyn FnMut(usize, String),
+    ) {
         for item in items {
             match item.get_ref() {
-                DeValue::Table(table) => self.check(table, known, at)?,
-                _ => return Err(self.wrong(item.span().start, format!("`{at}` is a list of tables: write [[{at}]]"))),
+                DeValue::Table(table) => self.check(table, known, at, tell),
+                _ => tell(item.span().start, format!("`{at}` is a list of tables: write [[{at}]]")),
             }
         }
-        Ok(())
     }
 
     /// Finds the line for an error of the `config` crate.
@@ -288,10 +297,14 @@ impl Text<'_> {
     }
 
     fn wrong(&self, offset: usize, what: String) -> SettingsError {
+        SettingsError::Wrong { place: self.place(offset), what }
+    }
+
+    fn place(&self, offset: usize) -> Place {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        SettingsError::Wrong { place: Place { path: self.path.into(), line, column }, what }
+        Place { path: self.path.into(), line, column }
     }
 }
 
@@ -320,15 +333,17 @@ fn find(document: &DeTable<'_>, path: &str) -> Option<usize> {
     found
 }
 
+/// The word that somebody may have meant who wrote `written`, if one is near enough.
+pub fn nearest<'a>(written: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = words.map(|word| (strsim::damerau_levenshtein(written, word), word)).min();
+    near.filter(|(distance, word)| *distance <= 1 + word.len() / 3).map(|(_, word)| word)
+}
+
 fn unknown(name: &str, known: &[(&str, Known)], at: &str) -> String {
     let place = if at.is_empty() { String::new() } else { format!(" in [{at}]") };
-    let nearest = known
-        .iter()
-        .map(|(known, _)| (strsim::damerau_levenshtein(name, known), *known))
-        .min()
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 3);
+    let nearest = nearest(name, known.iter().map(|(known, _)| *known));
     match nearest {
-        Some((_, nearest)) => format!("unknown key `{name}`{place}; did you mean `{nearest}`?"),
+        Some(nearest) => format!("unknown key `{name}`{place}; did you mean `{nearest}`?"),
         None => {
             let all: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
             format!("unknown key `{name}`{place}; known here: {}", all.join(", "))

@@ -4,11 +4,15 @@
 //! The one dialect: what the gateway publishes and shows, and what the hub shows of its archive. Decimals
 //! are strings, times RFC 3339 in UTC with milliseconds, media have their name and their code.
 
+mod transaction;
+
 use std::fmt::Display;
 
 use plomb_seal::{Body, Clock, Entry, Meter, Name, Obis, Reading, Record, Signed, Value, topic};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
+
+pub use transaction::statement;
 
 /// The schema of a reading.
 pub const READING_SCHEMA: &str = "plomb.reading/1";

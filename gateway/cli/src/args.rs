@@ -2,7 +2,9 @@
 
 mod dlms;
 mod enrol;
+mod ledger;
 mod modbus;
+mod party;
 mod scan;
 
 use std::path::PathBuf;
@@ -13,7 +15,13 @@ use plomb_gateway::config::bounds::TIMEOUT_MS_MAX;
 
 pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
 pub(crate) use enrol::EnrolArgs;
+pub(crate) use ledger::{
+    DiffArgs, GatewaysArgs, HistoryArgs, LedgerArgs, LedgerVerb, RecipientArgs, ShowArgs, StoryArgs, SubmitArgs,
+};
 pub(crate) use modbus::ReadModbusArgs;
+pub(crate) use party::{
+    ApproveArgs, CheckArgs, CommandArgs, CommandVerb, ConfigArgs, ConfigVerb, PartyArgs, ProposeArgs,
+};
 pub(crate) use scan::ScanArgs;
 
 /// Where the daemon's configuration is by default.
@@ -32,6 +40,8 @@ pub(crate) const CONFIG_ENVIRONMENT: &str = "PLOMB_CONFIG";
   plomb status                                    how the gateway is
   plomb export --since 24h --receipted -o day.plomb    a file that proves itself
   plomb verify day.plomb                          checks it, without network or daemon
+  plomb config check plombd.toml                  every mistake, with its line
+  plomb ledger history --gateway gw-1             who changed what, and what came of it
 
 Exit codes: 0 done, 64 wrong usage, 69 unavailable, 74 reading or writing failed,
 77 not allowed, 78 wrong configuration; each command's help names its own. With --json a
@@ -81,6 +91,14 @@ pub(crate) enum Verb {
     Keys(KeysArgs),
     /// Have this gateway taken on by a hub: its key is made here.
     Enrol(EnrolArgs),
+    /// Check a configuration, or send one to a gateway over the ledger.
+    Config(ConfigArgs),
+    /// Send a command to a meter, over the ledger.
+    Command(CommandArgs),
+    /// Approve a command that needs two operators.
+    Approve(ApproveArgs),
+    /// Look up who changed, ordered and answered what, with proofs.
+    Ledger(LedgerArgs),
     /// Bring up a whole street, show what arrives, and check what was proved.
     Demo(DemoArgs),
 }
@@ -205,6 +223,12 @@ Examples:
   plomb verify gw-0001.plomb
   plomb verify --policy policy.txt --json gw-0001.plomb | jq .verdict
   plomb verify --reaches 0:1999 gw-0001.plomb    entry 1999 exists: is the file long enough?
+  plomb verify --policy policy.txt order.story    an order and what became of it
+  plomb verify --policy policy.txt --proof order.tlog-proof order.cose    one transaction
+
+Besides exports it takes the stories of `plomb ledger export`, and with --proof one transaction,
+as `plomb ledger show --bytes --proof` writes them. A transaction's signature is checked by the
+certificate that --certificate names: the bytes of the transaction that issued it.
 
 Exit codes: 0 proved, 1 tampered, 3 incomplete, 64 wrong usage, 74 the file can't be read,
 78 wrong policy.")]
@@ -215,7 +239,13 @@ pub(crate) struct VerifyArgs {
     /// An entry that is known to exist: the export must reach it.
     #[arg(long, value_name = "EPOCH:SEQ", value_parser = place)]
     pub(crate) reaches: Option<(u32, u64)>,
-    /// The export; `-` for standard input.
+    /// The file is a transaction, and this is its proof of logging (C2SP tlog-proof).
+    #[arg(long, value_name = "FILE", requires = "policy", conflicts_with = "reaches")]
+    pub(crate) proof: Option<PathBuf>,
+    /// The transaction that issued its author's certificate.
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The export, story or transaction; `-` for standard input.
     pub(crate) file: PathBuf,
 }
 

@@ -6,16 +6,19 @@ use serde_json::{Value, json};
 
 /// Done.
 pub(crate) const OK: u8 = 0;
-/// `verify`: tampered. `status`: degraded. `demo`: a check failed.
+/// `verify`: tampered. `status`: degraded. `demo`: a check failed. `ledger`: what the hub says is not proved. `config
+/// propose`, `command`: done, but not as ordered.
 pub(crate) const BAD: u8 = 1;
 /// `status`: the daemon is down.
 pub(crate) const DOWN: u8 = 2;
-/// `verify`: incomplete.
+/// `verify`: incomplete. `config propose`, `command`: no answer in time.
 pub(crate) const INCOMPLETE: u8 = 3;
 /// `scan`: no meter was found.
 pub(crate) const NONE_FOUND: u8 = 4;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;
+/// The ledger refused it, by a rule.
+pub(crate) const REFUSED: u8 = 65;
 /// `decode`: no line could be decoded. `enrol`: refused by a rule.
 pub(crate) const MALFORMED: u8 = 65;
 /// `decode`, `read`, `operate`: a key is missing or wrong.
@@ -68,6 +71,17 @@ pub(crate) enum Failure {
         /// Why.
         detail: String,
     },
+    /// The ledger refused it.
+    #[error("the ledger refused it by rule {rule}: {detail}")]
+    Refused {
+        /// The rule.
+        rule: String,
+        /// What was seen.
+        detail: String,
+    },
+    /// What a hub says does not hold under the own policy.
+    #[error("what the hub says is not proved: {0}")]
+    Unproved(String),
     /// Whoever read standard output has had enough: no mistake.
     #[error("standard output was closed")]
     Closed,
@@ -98,9 +112,13 @@ impl Failure {
 
     /// For programs.
     pub(crate) fn document(&self) -> Value {
+        let rule = match self {
+            Self::Refused { rule, .. } => Some(rule),
+            _ => None,
+        };
         json!({
             "schema": SCHEMA, "ok": false,
-            "error": { "kind": self.kind(), "message": self.to_string(), "exit_code": self.code() },
+            "error": { "kind": self.kind(), "message": self.to_string(), "exit_code": self.code(), "rule": rule },
         })
     }
 
@@ -114,6 +132,8 @@ impl Failure {
             Self::Permission(_) => "permission",
             Self::Config(_) => "configuration",
             Self::NotEnrolled { .. } => "not-enrolled",
+            Self::Refused { .. } => "refused",
+            Self::Unproved(_) => "unproved",
             Self::Closed => "closed",
         }
     }
@@ -127,6 +147,8 @@ impl Failure {
             Self::Permission(_) => PERMISSION,
             Self::Config(_) => CONFIG,
             Self::NotEnrolled { .. } => MALFORMED,
+            Self::Refused { .. } => REFUSED,
+            Self::Unproved(_) => BAD,
             Self::Closed => OK,
         }
     }

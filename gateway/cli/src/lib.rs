@@ -8,6 +8,7 @@
 //! | `args` | what the command line takes |
 //! | `cmd` | the verbs |
 //! | `ask` | questions to a running `plombd` over its socket |
+//! | `party` | who acts on the ledger, and what the hub's answers prove |
 //! | `show` | output: JSON lines, tables, times, colours |
 //! | `exit` | failures and their exit codes |
 
@@ -15,6 +16,7 @@ mod args;
 mod ask;
 mod cmd;
 mod exit;
+mod party;
 mod show;
 
 use std::process::ExitCode;

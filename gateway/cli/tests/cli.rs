@@ -3,6 +3,10 @@
 
 #[path = "cli/cosem.rs"]
 mod cosem;
+#[path = "cli/hub.rs"]
+mod hub;
+#[path = "cli/ledger.rs"]
+mod ledger;
 #[path = "cli/p1.rs"]
 mod p1;
 

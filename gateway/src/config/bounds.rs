@@ -1,9 +1,10 @@
 //! What the numbers of a configuration may be. Each is checked at the start: one that is far off would not fail,
 //! it would let a line hang or a link starve without a word.
 
-use std::{fmt::Display, ops::RangeInclusive};
-
-use super::{Bus, Config, Hub, Meter};
+use super::{
+    Bus, CONFIRM_S_MAX, CONFIRM_S_MIN, Config, Hub, Meter, QUOTA_MIB_MAX, QUOTA_MIB_MIN, Timing,
+    finding::{Findings, Told},
+};
 use crate::uplink::IN_FLIGHT_MAX;
 
 /// How long an answer may take to begin, or pause, and what a way may add, in milliseconds: no meter, modem or
@@ -27,55 +28,50 @@ pub const SILENCE_S_MIN: u32 = 10;
 /// See [`SILENCE_S_MIN`].
 pub const SILENCE_S_MAX: u32 = 86_400;
 
-pub(super) fn check(config: &Config) -> Result<(), String> {
+/// How seldom a meter may be read, in seconds: 31 days.
+const INTERVAL_S_MAX: f64 = 31.0 * 86_400.0;
+
+pub(super) fn check(config: &Config, found: &mut Findings) {
     if let Some(Hub { window_batches, drain_per_s, .. }) = &config.hub {
-        within("[hub] window_batches", Some(*window_batches), 1..=WINDOW_BATCHES_MAX)?;
-        within("[hub] drain_per_s", Some(*drain_per_s), 1..=DRAIN_PER_S_MAX)?;
+        let mut hub = found.named("hub");
+        hub.within("window_batches", Some(*window_batches), 1..=WINDOW_BATCHES_MAX);
+        hub.within("drain_per_s", Some(*drain_per_s), 1..=DRAIN_PER_S_MAX);
     }
-    within("[clock] error_ms", Some(config.clock.error_ms), 0..=CLOCK_ERROR_MS_MAX)?;
-    within("[vitals] period_s", Some(config.vitals.period_s), 1..=VITALS_PERIOD_S_MAX)?;
-    within("[vitals] battery_percent", Some(config.vitals.battery_percent), 0..=100)?;
-    within("[vitals] flash_worn_percent", Some(config.vitals.flash_worn_percent), 1..=100)?;
-    within("[vitals] temperature_c", Some(config.vitals.temperature_c), 1..=200)
+    let mut journal = found.named("journal");
+    journal.within("window_s", Some(config.journal.window_s), 0.05..=3600.0);
+    journal.within("window_entries", Some(config.journal.window_entries), 1..=4096);
+    journal.within("quota_mib", Some(config.journal.quota_mib), QUOTA_MIB_MIN..=QUOTA_MIB_MAX);
+    let mut batch = found.named("batch");
+    batch.within("entries", Some(config.batch.entries), 1..=4096);
+    batch.within("age_s", Some(config.batch.age_s), 0.1..=86_400.0);
+    found.named("clock").within("error_ms", Some(config.clock.error_ms), 0..=CLOCK_ERROR_MS_MAX);
+    found.named("orders").within("confirm_s", Some(config.orders.confirm_s), CONFIRM_S_MIN..=CONFIRM_S_MAX);
+    let mut vitals = found.named("vitals");
+    vitals.within("period_s", Some(config.vitals.period_s), 1..=VITALS_PERIOD_S_MAX);
+    vitals.within("battery_percent", Some(config.vitals.battery_percent), 0..=100);
+    vitals.within("flash_worn_percent", Some(config.vitals.flash_worn_percent), 1..=100);
+    vitals.within("temperature_c", Some(config.vitals.temperature_c), 1..=200);
 }
 
-pub(super) fn check_bus(bus: &Bus) -> Result<(), String> {
-    let of = |key: &str| format!("bus \"{}\": {key}", bus.name);
-    within(of("latency_ms"), bus.latency_ms, 0..=TIMEOUT_MS_MAX)?;
+pub(super) fn check_bus(bus: &Bus, told: &mut Told<'_>) {
+    told.within("latency_ms", bus.latency_ms, 0..=TIMEOUT_MS_MAX);
     // 0 is never.
-    within(of("silence_s"), bus.silence_s.filter(|seconds| *seconds > 0), SILENCE_S_MIN..=SILENCE_S_MAX)?;
-    check_timing(of, bus.reply_timeout_ms, bus.gap_timeout_ms, bus.retries, bus.telegrams_max)
+    told.within("silence_s", bus.silence_s.filter(|seconds| *seconds > 0), SILENCE_S_MIN..=SILENCE_S_MAX);
+    let Bus { reply_timeout_ms, gap_timeout_ms, retries, telegrams_max, .. } = *bus;
+    check_timing(told, Timing { reply_timeout_ms, gap_timeout_ms, retries, telegrams_max });
 }
 
-pub(super) fn check_meter(meter: &Meter) -> Result<(), String> {
-    let of = |key: &str| format!("meter \"{}\": {key}", meter.point);
-    check_timing(of, meter.reply_timeout_ms, meter.gap_timeout_ms, meter.retries, meter.telegrams_max)
+pub(super) fn check_meter(meter: &Meter, told: &mut Told<'_>) {
+    told.within("interval_s", Some(meter.interval_s), 0.2..=INTERVAL_S_MAX);
+    let Meter { reply_timeout_ms, gap_timeout_ms, retries, telegrams_max, .. } = *meter;
+    check_timing(told, Timing { reply_timeout_ms, gap_timeout_ms, retries, telegrams_max });
 }
 
-fn check_timing(
-    of: impl Fn(&str) -> String,
-    reply_timeout_ms: Option<u32>,
-    gap_timeout_ms: Option<u32>,
-    retries: Option<u8>,
-    telegrams_max: Option<u8>,
-) -> Result<(), String> {
-    within(of("reply_timeout_ms"), reply_timeout_ms, 1..=TIMEOUT_MS_MAX)?;
-    within(of("gap_timeout_ms"), gap_timeout_ms, 1..=TIMEOUT_MS_MAX)?;
-    within(of("retries"), retries, 0..=RETRIES_MAX)?;
-    within(of("telegrams_max"), telegrams_max, 1..=TELEGRAMS_MAX)
-}
-
-pub(super) fn within<T: PartialOrd + Display>(
-    what: impl Display,
-    value: Option<T>,
-    range: RangeInclusive<T>,
-) -> Result<(), String> {
-    match value {
-        Some(value) if !range.contains(&value) => {
-            Err(format!("{what} is {} to {}, not {value}", range.start(), range.end()))
-        }
-        _ => Ok(()),
-    }
+fn check_timing(told: &mut Told<'_>, timing: Timing) {
+    told.within("reply_timeout_ms", timing.reply_timeout_ms, 1..=TIMEOUT_MS_MAX);
+    told.within("gap_timeout_ms", timing.gap_timeout_ms, 1..=TIMEOUT_MS_MAX);
+    told.within("retries", timing.retries, 0..=RETRIES_MAX);
+    told.within("telegrams_max", timing.telegrams_max, 1..=TELEGRAMS_MAX);
 }
 
 #[cfg(test)]

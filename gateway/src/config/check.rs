@@ -6,8 +6,13 @@ use plomb_mbus::SecondaryAddress;
 use plomb_seal::Name;
 use plomb_session::Obis;
 
-use super::{Authentication, Bus, Config, Meter, Protocol, bounds};
+use super::{
+    Authentication, Bus, Config, Meter, Protocol, bounds,
+    finding::{Findings, Table, Told},
+};
 
+/// How many lines are told to whoever names none that is there.
+const BUSES_TOLD_MAX: usize = 8;
 /// The longest name of a register map.
 const MODEL_BYTES_MAX: usize = 64;
 /// The most registers of one meter that are asked for.
@@ -21,42 +26,67 @@ const CLIENT_MAX: u8 = 0x7F;
 /// How far back a load profile may be fetched, in days: two years.
 pub const BACKLOG_DAYS_MAX: u32 = 731;
 
-pub(super) fn meters(config: &Config) -> Result<(), String> {
-    let mut points = BTreeSet::new();
-    let mut addresses = BTreeSet::new();
-    let mut heard: BTreeMap<_, Vec<SecondaryAddress>> = BTreeMap::new();
-    for meter in &config.meter {
-        let wrong = |what: &str| Err(format!("meter \"{}\": {what}", meter.point));
-        let point: Result<Name, _> = meter.point.parse();
-        match point {
-            Err(error) => return Err(format!("meter point: {error}")),
-            Ok(point) => {
-                if !points.insert(point) {
-                    return wrong("this point is given twice");
-                }
-            }
+/// Checks lines and meters, each by itself and beside the others.
+pub(super) fn lines(config: &Config, found: &mut Findings) {
+    let (mut names, mut ports) = (BTreeSet::new(), BTreeSet::new());
+    for (place, bus) in config.bus.iter().enumerate() {
+        let mut told = found.of(Table::Bus(place), format!("bus \"{}\":", bus.name));
+        bus.check(&mut told);
+        if !names.insert(bus.name.as_str()) {
+            told.key("name", "its name is used by another bus");
         }
+        if !ports.insert(bus.port.as_str()) {
+            told.key("port", "its port is used by another bus");
+        }
+    }
+}
+
+pub(super) fn meters(config: &Config, found: &mut Findings) {
+    let mut points = BTreeSet::new();
+    let mut addresses = BTreeMap::new();
+    let mut heard: BTreeMap<_, Vec<SecondaryAddress>> = BTreeMap::new();
+    for (place, meter) in config.meter.iter().enumerate() {
+        let mut told = found.of(Table::Meter(place), format!("meter \"{}\":", meter.point));
+        if let Err(error) = meter.point.parse::<Name>() {
+            told.key("point", format_args!("point: {error}"));
+        } else if !points.insert(meter.point.as_str()) {
+            told.key("point", "this point is given twice");
+        }
+        bounds::check_meter(meter, &mut told);
         let Some(bus) = config.bus.iter().find(|bus| bus.name == meter.bus) else {
-            return Err(format!("meter \"{}\": there is no [[bus]] named \"{}\"", meter.point, meter.bus));
+            told.key("bus", no_bus(config, &meter.bus));
+            continue;
         };
-        check(meter, bus).or_else(|what| wrong(&what))?;
-        if !addresses.insert((&bus.name, address(meter, bus.protocol))) {
-            return wrong("another meter on this bus has the same address");
+        check(meter, bus, &mut told);
+        let address = (&bus.name, address(meter, bus.protocol));
+        if let Some(other) = addresses.insert(address, &meter.point) {
+            let key = meter.address_key(bus.protocol);
+            told.key(key, format_args!("another meter on this bus has the same address: \"{other}\""));
+            continue;
         }
         let id = meter.id.as_ref().filter(|_| bus.protocol == Protocol::Wmbus);
         if let Some(id) = id.and_then(|text| crate::ask::mbus::secondary(text).ok()) {
             let same = heard.entry((&bus.name, id.id.0)).or_default();
             if same.iter().any(|other| overlap(other, &id)) {
-                return wrong("another meter on this bus may have the same `id`: tell them apart by maker and version");
+                told.key(
+                    "id",
+                    "another meter on this bus may have the same `id`: tell them apart by maker and version",
+                );
             }
             same.push(id);
         }
-        if !(0.2..=31.0 * 86_400.0).contains(&meter.interval_s) {
-            return wrong("interval_s is 0.2 to 2678400 (31 days)");
-        }
-        bounds::check_meter(meter)?;
     }
-    Ok(())
+}
+
+fn no_bus(config: &Config, name: &str) -> String {
+    let there = || config.bus.iter().map(|bus| bus.name.as_str());
+    match plomb_settings::nearest(name, there()) {
+        Some(near) => format!("there is no [[bus]] named \"{name}\"; did you mean \"{near}\"?"),
+        None => {
+            let there: Vec<&str> = there().take(BUSES_TOLD_MAX).collect();
+            format!("there is no [[bus]] named \"{name}\"; there are: {}", there.join(", "))
+        }
+    }
 }
 
 /// Whether a meter may be both of these, whose digits are the same.
@@ -64,6 +94,20 @@ fn overlap(one: &SecondaryAddress, other: &SecondaryAddress) -> bool {
     one.manufacturer.zip(other.manufacturer).is_none_or(|(one, other)| one == other)
         && one.version.zip(other.version).is_none_or(|(one, other)| one == other)
         && one.medium.zip(other.medium).is_none_or(|(one, other)| one == other)
+}
+
+impl Meter {
+    /// The key that tells it from the others on its line.
+    fn address_key(&self, protocol: Protocol) -> &'static str {
+        match protocol {
+            Protocol::Mbus if self.secondary.is_some() => "secondary",
+            Protocol::Mbus => "address",
+            Protocol::Wmbus | Protocol::P1 | Protocol::Iec62056 => "id",
+            Protocol::Dlms => "server",
+            Protocol::DlmsPush => "system_title",
+            Protocol::Modbus => "unit",
+        }
+    }
 }
 
 /// What tells a meter from the others on its line.
@@ -79,40 +123,49 @@ fn address(meter: &Meter, protocol: Protocol) -> String {
     }
 }
 
-fn check(meter: &Meter, bus: &Bus) -> Result<(), String> {
-    belongs(meter, bus.protocol)?;
-    let identity = meter.secondary.as_ref().or(meter.id.as_ref());
-    let identity = identity.map(|text| crate::ask::mbus::secondary(text));
+/// What a meter's block says, by the protocol of its line.
+fn check(meter: &Meter, bus: &Bus, told: &mut Told<'_>) {
+    belongs(meter, bus.protocol, told);
+    let mut identity = |key, text: &str| {
+        if let Err(error) = crate::ask::mbus::secondary(text) {
+            told.key(key, error);
+        }
+    };
     match bus.protocol {
         Protocol::Mbus => {
+            if let Some(text) = &meter.secondary {
+                identity("secondary", text);
+            }
             match (meter.address, &meter.secondary) {
                 (Some(0..=250), None) | (None, Some(_)) => {}
-                (Some(_), None) => return Err("a primary address is 0 to 250".into()),
-                _ => return Err("on a wired line give either `address` or `secondary`".into()),
+                (Some(_), None) => told.key("address", "a primary address is 0 to 250"),
+                _ => told.key("address", "on a wired line give either `address` or `secondary`"),
             }
-            identity.map_or(Ok(()), |read| read.map(drop))
         }
-        Protocol::Wmbus => match identity {
-            Some(read) => read.map(drop),
-            None => Err("on a receiver give `id`, the eight digits on the meter".into()),
+        Protocol::Wmbus => match &meter.id {
+            Some(text) => identity("id", text),
+            None => told.key("id", "on a receiver give `id`, the eight digits on the meter"),
         },
-        Protocol::Dlms => dlms(meter),
+        Protocol::Dlms => dlms(meter, told),
         Protocol::DlmsPush => {
-            let named = meter.registers.iter().filter(|text| text.as_str() != UNNAMED);
-            named
-                .map(|text| text.parse::<Obis>().map_err(|error| format!("\"{text}\": {error}, or {UNNAMED}")))
-                .try_for_each(|read| read.map(drop))?;
-            meter.system_title.as_deref().map_or(Ok(()), |text| title(text).map(drop))
+            for text in meter.registers.iter().filter(|text| text.as_str() != UNNAMED) {
+                if let Err(error) = text.parse::<Obis>() {
+                    told.key("registers", format_args!("\"{text}\": {error}, or {UNNAMED}"));
+                }
+            }
+            if let Some(Err(error)) = meter.system_title.as_deref().map(title) {
+                told.key("system_title", error);
+            }
         }
-        Protocol::Modbus => modbus(meter),
-        Protocol::P1 | Protocol::Iec62056 => Ok(()),
+        Protocol::Modbus => modbus(meter, told),
+        Protocol::P1 | Protocol::Iec62056 => {}
     }
 }
 
 /// Refuses a key that says nothing on a line of this protocol: whoever wrote it expects something of it.
-fn belongs(meter: &Meter, protocol: Protocol) -> Result<(), String> {
+fn belongs(meter: &Meter, protocol: Protocol, told: &mut Told<'_>) {
     use Protocol::{Dlms, DlmsPush, Iec62056, Mbus, Modbus, P1, Wmbus};
-    let keys: [(&str, bool, &[Protocol]); 19] = [
+    let keys: [(&'static str, bool, &[Protocol]); 19] = [
         ("address", meter.address.is_some(), &[Mbus]),
         ("secondary", meter.secondary.is_some(), &[Mbus]),
         ("id", meter.id.is_some(), &[Wmbus, P1, Iec62056]),
@@ -133,56 +186,54 @@ fn belongs(meter: &Meter, protocol: Protocol) -> Result<(), String> {
         ("unit", meter.unit.is_some(), &[Modbus]),
         ("model", meter.model.is_some(), &[Modbus, Mbus]),
     ];
-    match keys.into_iter().find(|(_, given, of)| *given && !of.contains(&protocol)) {
-        Some((key, _, of)) => {
-            let of: Vec<&str> = of.iter().map(|protocol| protocol.name()).collect();
-            Err(format!("`{key}` is for {}; this line speaks {}", of.join(" and "), protocol.name()))
-        }
-        None => Ok(()),
+    for (key, _, of) in keys.into_iter().filter(|(_, given, of)| *given && !of.contains(&protocol)) {
+        let of: Vec<&str> = of.iter().map(|protocol| protocol.name()).collect();
+        told.key(key, format_args!("`{key}` is for {}; this line speaks {}", of.join(" and "), protocol.name()));
     }
 }
 
-fn dlms(meter: &Meter) -> Result<(), String> {
+fn dlms(meter: &Meter, told: &mut Told<'_>) {
     if meter.registers.is_empty() && meter.load_profile.is_none() {
-        return Err("name `registers` by OBIS code, as [\"1-0:1.8.0\"], or a `load_profile`".into());
+        told.key("registers", "name `registers` by OBIS code, as [\"1-0:1.8.0\"], or a `load_profile`");
     }
-    let operated = meter.disconnect_object.iter().chain(&meter.token_object).chain(&meter.calendar_object);
-    let objects = meter.registers.iter().chain(&meter.load_profile).chain(&meter.counter_object).chain(operated);
-    for text in objects {
-        text.parse::<Obis>().map_err(|error| format!("\"{text}\": {error}"))?;
-    }
+    obis(&meter.registers, "registers", told);
+    obis(&meter.load_profile, "load_profile", told);
+    obis(&meter.counter_object, "counter_object", told);
+    obis(&meter.disconnect_object, "disconnect_object", told);
+    obis(&meter.token_object, "token_object", told);
+    obis(&meter.calendar_object, "calendar_object", told);
     if meter.registers.len() > REGISTERS_MAX {
-        return Err(format!("at most {REGISTERS_MAX} registers"));
+        told.key("registers", format_args!("at most {REGISTERS_MAX} registers"));
     }
-    if !meter.client.is_none_or(|client| (1..=CLIENT_MAX).contains(&client)) {
-        return Err(format!("client is 1 to {CLIENT_MAX}"));
-    }
-    if meter.server.into_iter().chain(meter.physical).any(|address| address > HDLC_ADDRESS_MAX) {
-        return Err(format!("server and physical are 0 to {HDLC_ADDRESS_MAX}"));
-    }
+    told.within("client", meter.client, 1..=CLIENT_MAX);
+    told.within("server", meter.server, 0..=HDLC_ADDRESS_MAX);
+    told.within("physical", meter.physical, 0..=HDLC_ADDRESS_MAX);
     match (meter.suite, meter.authentication) {
-        (0, Authentication::Ecdsa) => return Err("hls-ecdsa needs suite 1 or 2".into()),
+        (0, Authentication::Ecdsa) => told.key("suite", "hls-ecdsa needs suite 1 or 2"),
         (0..=2, _) => {}
-        _ => return Err("suite is 0, 1 or 2".into()),
+        _ => told.key("suite", "suite is 0, 1 or 2"),
     }
-    if meter.backlog_days.is_some_and(|days| days > BACKLOG_DAYS_MAX) {
-        return Err(format!("backlog_days is 0 to {BACKLOG_DAYS_MAX}"));
-    }
-    Ok(())
+    told.within("backlog_days", meter.backlog_days, 0..=BACKLOG_DAYS_MAX);
 }
 
-fn modbus(meter: &Meter) -> Result<(), String> {
+fn obis<'a>(texts: impl IntoIterator<Item = &'a String>, key: &'static str, told: &mut Told<'_>) {
+    for text in texts {
+        if let Err(error) = text.parse::<Obis>() {
+            told.key(key, format_args!("\"{text}\": {error}"));
+        }
+    }
+}
+
+fn modbus(meter: &Meter, told: &mut Told<'_>) {
     // 255 is how many gateways call themselves.
     if !meter.unit.is_some_and(|unit| (1..=247).contains(&unit) || unit == 255) {
-        return Err("give `unit`, 1 to 247".into());
+        told.key("unit", "give `unit`, 1 to 247");
     }
     if !meter.model.as_ref().is_some_and(|model| (1..=MODEL_BYTES_MAX).contains(&model.len())) {
-        return Err("give `model`, the register map: see `plomb read modbus --help` for those that are shipped".into());
+        let what = "give `model`, the register map: see `plomb read modbus --help` for those that are shipped";
+        told.key("model", what);
     }
-    meter
-        .registers
-        .iter()
-        .try_for_each(|text| text.parse::<Obis>().map(drop).map_err(|error| format!("\"{text}\": {error}")))
+    obis(&meter.registers, "registers", told);
 }
 
 /// A system title: eight bytes.
@@ -203,7 +254,9 @@ mod tests {
     }
 
     fn told(meter: &Meter, protocol: Protocol) -> String {
-        check(meter, &Bus::new("line", protocol)).err().unwrap_or_default()
+        let mut found = Findings::default();
+        check(meter, &Bus::new("line", protocol), &mut found.of(Table::Meter(0), String::new()));
+        found.0.first().map(|wrong| wrong.what.trim_start().to_string()).unwrap_or_default()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{bounds, default, one_of};
+use super::{bounds, default, finding::Told, one_of};
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -239,17 +239,22 @@ impl Bus {
         self.framing.unwrap_or(if network { Framing::Wrapper } else { Framing::Hdlc })
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
-        if !(300..=115_200).contains(&self.baud) {
-            return Err(format!("bus \"{}\": baud is 300 to 115200", self.name));
-        }
+    pub(super) fn check(&self, told: &mut Told<'_>) {
+        told.within("baud", Some(self.baud), 300..=115_200);
         if self.protocol == Protocol::Wmbus {
-            self.receiver_kind()?;
-            crate::radio::listen_config(self, None)?;
+            if let Err(error) = self.receiver_kind() {
+                told.key("receiver", bare(&error, &self.name));
+            }
+            if let Err(error) = crate::radio::listen_config(self, None) {
+                told.key("modes", bare(&error, &self.name));
+            }
         }
-        if !(1..=100).contains(&self.silent_percent) {
-            return Err(format!("bus \"{}\": silent_percent is 1 to 100", self.name));
-        }
-        bounds::check_bus(self)
+        told.within("silent_percent", Some(self.silent_percent), 1..=100);
+        bounds::check_bus(self, told);
     }
+}
+
+/// What others say of a line, without its name in front.
+fn bare<'a>(error: &'a str, name: &str) -> &'a str {
+    error.strip_prefix(&format!("bus \"{name}\": ")).unwrap_or(error)
 }

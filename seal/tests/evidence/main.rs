@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, missing_docs, unreachable_pub)]
 
 mod dossier;
+mod story;
 mod street;
 mod vectors;
 

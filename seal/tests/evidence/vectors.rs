@@ -12,7 +12,10 @@ use plomb_seal::{
     verify::{Expect, Trust, Verdict, verify},
 };
 
-use super::street::{Street, name};
+use super::{
+    story::Town,
+    street::{Street, name},
+};
 
 /// Three batches; the witness's clock was an hour ahead for the second.
 fn dates_that_contradict() -> Vec<u8> {
@@ -175,6 +178,21 @@ fn the_transactions_beside_the_document_are_what_this_program_makes() {
         ("transaction-command.cose", command.into_bytes()),
         ("transaction-approval.cose", Signed::sign(approval, &second).into_bytes()),
         ("transaction-outcome.cose", Signed::sign(outcome, &gateway).into_bytes()),
+    ]);
+}
+
+/// Stories of a configuration and of a command, and one that was bent.
+#[test]
+fn the_stories_beside_the_document_are_what_this_program_makes() {
+    let mut town = Town::new();
+    let (configured, commanded) = (town.configured(), town.commanded());
+    let mut bent = configured.clone();
+    bent.outcomes.truncate(1);
+    bent.outcomes.extend(commanded.outcomes.clone());
+    keep(vec![
+        ("proved-config.story", configured.to_bytes()),
+        ("proved-command.story", commanded.to_bytes()),
+        ("tampered-outcome.story", bent.to_bytes()),
     ]);
 }
 

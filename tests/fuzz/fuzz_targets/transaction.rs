@@ -1,10 +1,11 @@
-//! Any bytes as the payload of each transaction of the ledger, as a whole one, as a dossier, an answer and a recipient: no
-//! panic, and what is read is written to the byte again. What says that it is sealed to a key is opened with it.
+//! Any bytes as the payload of each transaction of the ledger, as a whole one, as a dossier, a story, an answer and a
+//! recipient: no panic, and what is read is written to the byte again. What says that it is sealed to a key is opened
+//! with it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use plomb_seal::{
-    Anchor, Answer, Dossier, KeyId, Recipient, SealingSecret, Statement,
+    Anchor, Answer, Dossier, KeyId, Recipient, SealingSecret, Statement, Story,
     cbor::{Decoder, Encoder},
     transaction::{self, Approval, Certificate, Command, Config, Genesis, Outcome, SealingKey, Vote},
 };
@@ -24,6 +25,9 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = transaction::kind(bytes);
     if let Ok(dossier) = Dossier::parse(bytes) {
         assert_eq!(dossier.to_bytes(), bytes);
+    }
+    if let Ok(story) = Story::parse(bytes) {
+        assert_eq!(story.to_bytes(), bytes);
     }
     if let Ok(answer) = Answer::parse(bytes) {
         assert_eq!(answer.to_bytes(), bytes);

@@ -1,12 +1,17 @@
 //! The verbs, each in its file.
 
+mod approve;
+mod command;
+mod config;
 mod decode;
 mod demo;
 mod dlms;
 mod enrol;
 mod export;
 mod keys;
+mod ledger;
 mod modbus;
+mod order;
 mod read;
 mod scan;
 mod scan_dlms;
@@ -14,6 +19,12 @@ mod scan_modbus;
 mod status;
 mod tail;
 mod verify;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use crate::{
     args::Verb,
@@ -34,7 +45,26 @@ pub(crate) fn run(verb: Verb, show: &Show) -> Result<u8, Failure> {
         Verb::Keys(args) => keys::keys(&args, show),
         Verb::Scan(args) => scan::scan(&args, show),
         Verb::Enrol(args) => enrol::enrol(args, show),
+        Verb::Config(args) => config::config(&args, show),
+        Verb::Command(args) => command::command(&args, show),
+        Verb::Approve(args) => approve::approve(&args, show),
+        Verb::Ledger(args) => ledger::ledger(&args, show),
         Verb::Demo(args) => demo::demo(&args, show),
+    }
+}
+
+/// Reads a file of bounded size; `-` is standard input.
+fn read_bytes(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    let failed = |error| Failure::file(path, error);
+    let source: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(io::stdin().lock()),
+        _ => Box::new(File::open(path).map_err(failed)?),
+    };
+    let mut bytes = Vec::new();
+    source.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= bytes_max => Ok(bytes),
+        _ => Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {bytes_max} bytes")))),
     }
 }
 
@@ -45,7 +75,7 @@ fn interruptible(work: impl FnOnce() -> Result<u8, Failure> + Send + 'static) ->
         tokio::select! {
             done = tokio::task::spawn_blocking(work) => match done {
                 Ok(outcome) => outcome,
-                Err(error) => Err(Failure::io("a thread", std::io::Error::other(error))),
+                Err(error) => Err(Failure::io("a thread", io::Error::other(error))),
             },
             _ = tokio::signal::ctrl_c() => Ok(INTERRUPTED),
         }

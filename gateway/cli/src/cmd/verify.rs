@@ -1,18 +1,19 @@
 //! `plomb verify`: checks an export, and says what it proves.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+mod story;
+mod transaction;
+
+use std::path::Path;
 
 use plomb_seal::{
     Policy, export,
     export::Scope,
+    story::is_story,
     verify::{Expect, Fault, Report, Trust, Verdict, verify as check},
 };
 use serde_json::{Value, json};
 
+use super::read_bytes;
 use crate::{
     args::VerifyArgs,
     exit::{BAD, Failure, INCOMPLETE, OK},
@@ -31,7 +32,13 @@ const SCHEMA: &str = "plomb.verify/1";
 
 pub(super) fn verify(args: &VerifyArgs, show: &Show) -> Result<u8, Failure> {
     let own = args.policy.as_deref().map(policy).transpose()?;
-    let bytes = read(&args.file, EXPORT_BYTES_MAX)?;
+    if let (Some(policy), Some(proof)) = (&own, &args.proof) {
+        return transaction::verify(args, policy, proof, show);
+    }
+    let bytes = read_bytes(&args.file, EXPORT_BYTES_MAX)?;
+    if is_story(&bytes) {
+        return story::verify(args, own.as_ref(), &bytes, show);
+    }
     let trust = own.as_ref().map_or(Trust::File, Trust::Own);
     let report = check(&bytes, trust, Expect { reaches: args.reaches });
     let keys = Keys::of(&export::policy_of(&bytes).unwrap_or_default());
@@ -54,22 +61,8 @@ pub(super) fn verify(args: &VerifyArgs, show: &Show) -> Result<u8, Failure> {
 /// Reads a policy file.
 pub(super) fn policy(path: &Path) -> Result<Policy, Failure> {
     let wrong = |what: String| Failure::Config(format!("{}: {what}", path.display()));
-    let text = String::from_utf8(read(path, POLICY_BYTES_MAX)?).map_err(|_| wrong("this is no text".into()))?;
+    let text = String::from_utf8(read_bytes(path, POLICY_BYTES_MAX)?).map_err(|_| wrong("this is no text".into()))?;
     Policy::parse(&text).map_err(|error| wrong(error.to_string()))
-}
-
-fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
-    let failed = |error| Failure::file(path, error);
-    let source: Box<dyn Read> = match path.to_str() {
-        Some("-") => Box::new(io::stdin().lock()),
-        _ => Box::new(File::open(path).map_err(failed)?),
-    };
-    let mut bytes = Vec::new();
-    source.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
-    match u64::try_from(bytes.len()) {
-        Ok(length) if length <= bytes_max => Ok(bytes),
-        _ => Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {bytes_max} bytes")))),
-    }
 }
 
 /// The keys that a policy names.

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) use plomb_gateway::plain::{escaped, one_line};
 pub(crate) use record::{line as entry_line, record};
 pub(crate) use table::Table;
-pub(crate) use when::{Zone, duration, moment, rounded};
+pub(crate) use when::{Zone, duration, instant, moment, rounded};
 
 /// How output looks.
 #[derive(Debug, Clone, Copy)]

@@ -79,19 +79,23 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(number) * unit))
 }
 
+/// Reads RFC 3339. Unix milliseconds.
+pub(crate) fn instant(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
 /// Reads a moment: a span before now, a day, or RFC 3339. Unix milliseconds. Days begin in the given zone.
 pub(crate) fn moment(text: &str, now_ms: i64, zone: Zone) -> Result<i64, String> {
     if let Ok(span) = duration(text) {
         return Ok(now_ms.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)));
     }
-    let time = match OffsetDateTime::parse(text, &Rfc3339) {
-        Ok(time) => time,
-        Err(_) => {
-            let day = Date::parse(text, format_description!("[year]-[month]-[day]"))
-                .map_err(|_| format!("\"{text}\" is no time: write 2h, 2026-01-31 or 2026-01-31T12:00:00Z"))?;
-            PrimitiveDateTime::new(day, Time::MIDNIGHT).assume_offset(zone.0.unwrap_or(UtcOffset::UTC))
-        }
-    };
+    if let Some(instant) = instant(text) {
+        return Ok(instant);
+    }
+    let day = Date::parse(text, format_description!("[year]-[month]-[day]"))
+        .map_err(|_| format!("\"{text}\" is no time: write 2h, 2026-01-31 or 2026-01-31T12:00:00Z"))?;
+    let time = PrimitiveDateTime::new(day, Time::MIDNIGHT).assume_offset(zone.0.unwrap_or(UtcOffset::UTC));
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).map_err(|_| format!("\"{text}\" is out of range"))
 }
 

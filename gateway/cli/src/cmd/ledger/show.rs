@@ -1,0 +1,72 @@
+//! `plomb ledger show`.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::lines::told;
+use crate::{
+    args::ShowArgs,
+    cmd::order::date,
+    exit::{Failure, OK},
+    party::{Hub, Logged, Party, Register, lines},
+    show::{Out, Show, Tone, one_line, print},
+};
+
+const SCHEMA: &str = "plomb.ledger-proved/1";
+
+pub(super) fn show(args: &ShowArgs, show: &Show) -> Result<u8, Failure> {
+    let party = Party::open(&args.party)?;
+    let mut hub = Hub::of(&party, &args.party)?;
+    let logged = Logged::get(&mut hub, &party, &args.transaction)?;
+    let told_by_hub = hub.get_json(&format!("/ledger/transactions/{}", logged.leaf))?;
+    let mut register = Register::fetch(&mut hub, &party)?;
+    let author = lines::author(&mut hub, &logged.leaf)?;
+    let signer = register.signer(&mut hub, &party, &logged, &author)?;
+    let statement = plomb_view::statement(&logged.bytes).map_err(|error| Failure::Unproved(error.to_string()))?;
+    if let Some(path) = &args.bytes {
+        write(path, &logged.bytes)?;
+    }
+    if let Some(path) = &args.proof {
+        write(path, logged.proof.as_bytes())?;
+    }
+    let line = told_by_hub.get("line").cloned().unwrap_or_default();
+    if show.json {
+        print(json!({
+            "schema": SCHEMA, "proved": true, "transaction": logged.leaf.to_string(), "index": logged.index,
+            "kind": logged.kind.name(), "origin": logged.origin, "not_after": date(logged.dated_s),
+            "signer": { "name": signer.name().as_str(), "role": signer.role() }, "statement": statement, "line": line,
+            "order": told_by_hub.get("order"),
+        }))?;
+        return Ok(OK);
+    }
+    let mut out = Out::new();
+    if line.is_object() {
+        out.line(told(&line, show))?;
+    }
+    for (key, value) in statement.as_object().into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), one_line);
+        out.line(format_args!("  {key:<12} {value}"))?;
+    }
+    if let Some(Value::Object(order)) = told_by_hub.get("order") {
+        for (key, value) in order {
+            out.line(format_args!("  {key:<12} {}", one_line(&value.to_string())))?;
+        }
+    }
+    let by = logged.dated_s.map_or(String::new(), |dated_s| format!(" by {}", show.zone.seconds(dated_s)));
+    out.line(format_args!(
+        "{}: transaction {} stood at index {} of the ledger {}{by}, signed by {} ({}).",
+        show.tone(Tone::Good, "PROVED"),
+        logged.leaf,
+        logged.index,
+        one_line(&logged.origin),
+        signer.name(),
+        signer.role()
+    ))?;
+    out.flush()?;
+    Ok(OK)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    fs::write(path, bytes).map_err(|error| Failure::file(path, error))
+}
