@@ -172,7 +172,7 @@ fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Str
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let meant = plomb_settings::nearest(text, words.iter().copied());
         let meant = meant.map_or(String::new(), |meant| format!("; did you mean \"{meant}\"?"));
-        format!("\"{text}\" is not known{meant}; {what}: {}", words.join(", "))
+        format!("\"{text}\" is not known ({what}: {}){meant}", words.join(", "))
     })
 }
 
@@ -257,6 +257,7 @@ impl Config {
             }
         }
         bounds::check(self, &mut found);
+        self.orders.check(&mut found);
         check::lines(self, &mut found);
         check::meters(self, &mut found);
         found

@@ -229,7 +229,7 @@ fn told(error: &ConfigError) -> (Option<String>, String) {
     match error {
         ConfigError::At { key: Some(key), error, .. } => (Some(key.clone()), format!("`{key}`: {error}")),
         ConfigError::Type { key: Some(key), unexpected, expected, .. } => {
-            (Some(key.clone()), format!("`{key}`: {unexpected} is no {expected}"))
+            (Some(key.clone()), format!("`{key}`: {unexpected}, where {expected} belongs"))
         }
         other => (None, other.to_string()),
     }

@@ -2,7 +2,7 @@
 //! it would let a line hang or a link starve without a word.
 
 use super::{
-    Bus, CONFIRM_S_MAX, CONFIRM_S_MIN, Config, Hub, Meter, QUOTA_MIB_MAX, QUOTA_MIB_MIN, Timing,
+    Bus, Config, Hub, Meter, QUOTA_MIB_MAX, QUOTA_MIB_MIN, Timing,
     finding::{Findings, Told},
 };
 use crate::uplink::IN_FLIGHT_MAX;
@@ -45,7 +45,6 @@ pub(super) fn check(config: &Config, found: &mut Findings) {
     batch.within("entries", Some(config.batch.entries), 1..=4096);
     batch.within("age_s", Some(config.batch.age_s), 0.1..=86_400.0);
     found.named("clock").within("error_ms", Some(config.clock.error_ms), 0..=CLOCK_ERROR_MS_MAX);
-    found.named("orders").within("confirm_s", Some(config.orders.confirm_s), CONFIRM_S_MIN..=CONFIRM_S_MAX);
     let mut vitals = found.named("vitals");
     vitals.within("period_s", Some(config.vitals.period_s), 1..=VITALS_PERIOD_S_MAX);
     vitals.within("battery_percent", Some(config.vitals.battery_percent), 0..=100);

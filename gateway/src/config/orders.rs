@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::finding::Findings;
+
 /// The shortest and the longest time that a new configuration has to prove itself, in seconds.
 pub const CONFIRM_S_MIN: u32 = 5;
 /// See [`CONFIRM_S_MIN`]: a gateway that nobody reaches for longer needs a visit.
@@ -30,6 +32,12 @@ pub struct Maintenance {
 impl Default for Orders {
     fn default() -> Self {
         Self { maintenance: Maintenance { from_min: 2 * 60, until_min: 4 * 60 }, confirm_s: 120 }
+    }
+}
+
+impl Orders {
+    pub(super) fn check(&self, found: &mut Findings) {
+        found.named("orders").within("confirm_s", Some(self.confirm_s), CONFIRM_S_MIN..=CONFIRM_S_MAX);
     }
 }
 

@@ -184,7 +184,7 @@ mod tests {
             "5:1 [hub] needs `certificate`",
             "6:11 [hub] address \"hub.example\" is not host:port",
             "9:12 [journal] window_s is 0.05 to 3600, not 0",
-            "12:12 `protocol`: \"mbuss\" is not known; did you mean \"mbus\"?",
+            "12:12 `protocol`: \"mbuss\" is not known (protocols of this version: mbus, ",
             "14:8 bus \"cellar\": baud is 300 to 115200, not 10",
             "18:8 bus \"attic\": its port is used by another bus",
             "21:7 meter \"a\": there is no [[bus]] named \"celar\"; did you mean \"cellar\"?",

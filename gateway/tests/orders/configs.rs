@@ -1,6 +1,9 @@
 //! Configurations: the rules, the priorities, the confirmation.
 
-use plomb_gateway::{lines::Haste, orders::desk::{FRESH_MS_MAX, REFUSED_ENTRIES_PER_HOUR}};
+use plomb_gateway::{
+    lines::Haste,
+    orders::desk::{FRESH_MS_MAX, REFUSED_ENTRIES_PER_HOUR},
+};
 use plomb_seal::{
     SigningKey,
     transaction::{Priority, Role, Window},
