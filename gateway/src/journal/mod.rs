@@ -87,6 +87,7 @@ mod error;
 mod keyring;
 mod mark;
 mod open;
+mod orders;
 mod quota;
 mod reader;
 mod tables;
@@ -102,7 +103,7 @@ use std::{
     time::Duration,
 };
 
-use plomb_seal::{Anchor, Event, Hash, Name, Policy, Receipt, Signed, Stamp, attest::attest, entry::Occurrence};
+use plomb_seal::{Anchor, Hash, Name, Policy, Receipt, Signed, Stamp, attest::attest, entry::Occurrence};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backend::Traffic;
@@ -381,30 +382,6 @@ impl Journal {
         let request = Request::Append { occurrence, raw_frames, stamp: None, urgent: false, reply };
         self.requests()?.blocking_send(request).map_err(|_| self.why_stopped())?;
         Ok(Ticket(ticket))
-    }
-
-    /// Enters an event and commits it at once, together with rows that are made from its place: both or neither.
-    pub async fn conclude(
-        &self,
-        event: Event,
-        along: impl FnOnce(Durable) -> Rows + Send + 'static,
-    ) -> Result<Durable, JournalError> {
-        let (event, along) = (Occurrence::Event(event), Box::new(along));
-        self.ask(|reply| Request::Conclude { event, along, reply }).await
-    }
-
-    /// Keeps rows for the desk of orders. They are durable when this returns.
-    pub async fn keep(&self, rows: Rows) -> Result<(), JournalError> {
-        self.ask(|reply| Request::Keep { rows, reply }).await
-    }
-
-    /// Window, quota and the keeping of raw frames from now on. What is fixed when a file is opened stays as it is.
-    ///
-    /// # Errors
-    /// An option is out of its bounds; or the journal failed.
-    pub async fn change(&self, options: Options) -> Result<(), JournalError> {
-        options.check()?;
-        self.ask(|reply| Request::Change { options, reply }).await
     }
 
     /// Commits what waits. Gives the durable end of the chain.

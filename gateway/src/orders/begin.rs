@@ -88,6 +88,7 @@ impl<W: World> Desk<W> {
             gone: Rows::new(),
             deadline_ms: None,
             refused: None,
+            refused_at: Default::default(),
             texts,
             founding,
             dossier: None,

@@ -38,6 +38,9 @@ use crate::{config::Config, journal::Rows, lines::Haste, status::rfc3339};
 pub const FRESH_MS_MAX: u64 = 150_000;
 /// The most configurations that wait for their time: one for each priority, and as many that replace them.
 pub const WAITING_MAX: usize = 6;
+/// So many refused dossiers become entries in an hour; all are in the log. A hub that lies must not fill the journal.
+pub const REFUSED_ENTRIES_PER_HOUR: usize = 12;
+const HOUR_MS: u64 = 3_600_000;
 /// The most commands that wait until the journal was held against the ledger.
 pub const HELD_MAX: usize = 64;
 
@@ -68,6 +71,8 @@ pub struct Desk<W: World> {
     /// When a trial ends, by the clock that only runs.
     pub(super) deadline_ms: Option<u64>,
     pub(super) refused: Option<String>,
+    /// When refused dossiers became entries.
+    pub(super) refused_at: VecDeque<u64>,
     /// The texts of the configurations that a trial may go back to.
     pub(super) texts: BTreeMap<u64, String>,
     pub(super) founding: String,
@@ -161,6 +166,13 @@ impl<W: World> Desk<W> {
         }
         warn!("an order that is not taken: {told}");
         self.refused = Some(told);
+        let now_ms = self.world.running_ms();
+        self.refused_at.retain(|at_ms| now_ms.saturating_sub(*at_ms) < HOUR_MS);
+        if self.refused_at.len() >= REFUSED_ENTRIES_PER_HOUR {
+            self.show();
+            return Ok(());
+        }
+        self.refused_at.push_back(now_ms);
         let mut details = vec![("rule".to_string(), rule.to_string()), ("detail".to_string(), cut(&detail))];
         details.extend(leaf.map(|leaf| ("order".to_string(), leaf.to_string())));
         let rows = std::mem::take(&mut self.gone);

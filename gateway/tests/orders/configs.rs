@@ -1,6 +1,9 @@
 //! Configurations: the rules, the priorities, the confirmation.
 
-use plomb_gateway::{lines::Haste, orders::desk::FRESH_MS_MAX};
+use plomb_gateway::{
+    lines::Haste,
+    orders::desk::{FRESH_MS_MAX, REFUSED_ENTRIES_PER_HOUR},
+};
 use plomb_seal::{
     SigningKey,
     transaction::{Priority, Role, Window},
@@ -120,6 +123,21 @@ fn whoever_may_not_order_gets_an_entry_and_no_outcome() {
     dossier[last] ^= 1;
     house.follow(&dossier);
     assert_eq!((house.town.came(leaf), house.applied()), (None, vec![]));
+}
+
+#[test]
+fn a_hub_that_sends_broken_dossiers_does_not_fill_the_journal() {
+    let mut house = House::new();
+    let stranger = SigningKey::from_seed(&[99; 32]);
+    for n in 0..50 {
+        let (_, dossier) = house.town.propose_as(&stranger, &Proposal::new(n, &every(60)));
+        house.follow(&dossier);
+    }
+    assert_eq!(house.entries("order-refused").len(), REFUSED_ENTRIES_PER_HOUR);
+    house.pass(HOUR_MS as u64);
+    let (_, dossier) = house.town.propose_as(&stranger, &Proposal::new(50, &every(60)));
+    house.follow(&dossier);
+    assert_eq!(house.entries("order-refused").len(), REFUSED_ENTRIES_PER_HOUR + 1);
 }
 
 #[test]
