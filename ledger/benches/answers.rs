@@ -27,6 +27,8 @@ use site::{Peer, Site, listen};
 
 /// Transactions of each measurement.
 const ROUNDS: usize = 500;
+/// Revocations of open connections, of each role in turn.
+const REVOCATIONS: usize = 50;
 /// Gateways that send at once in the measurement under load.
 const CROWD: usize = 16;
 /// Batches that each of them keeps on its way.
@@ -92,6 +94,23 @@ async fn measure() {
     }
     tell("configuration submitted to dossier at the gateway", &mut took);
     tell("the same, verified there, to the proof of its outcome", &mut whole);
+
+    let mut took = Vec::new();
+    for role in ["gateway", "admin", "operator", "subscriber", "auditor"].iter().cycle().take(REVOCATIONS) {
+        let id = format!("{role}-{}", took.len());
+        site.certify(role, &id);
+        let mut peer = site.connect(&id, &id, at);
+        peer.subscribe(topic::CHECKPOINT).await;
+        peer.on(topic::CHECKPOINT).await;
+        let cut = tokio::spawn(async move {
+            peer.is_cut_off().await;
+            Instant::now()
+        });
+        let began = Instant::now();
+        assert!(site.ask(&["revoke", "--id", &id, "--reason", "measured"]).status.success());
+        took.push(cut.await.unwrap() - began);
+    }
+    tell("`plomb-hub revoke` started to the connection's end", &mut took);
 
     let began = Instant::now();
     let mut all = Vec::new();
