@@ -27,6 +27,8 @@ use site::{Peer, Site, listen};
 
 /// Transactions of each measurement.
 const ROUNDS: usize = 500;
+/// Revocations of open connections, of each role in turn.
+const REVOCATIONS: usize = 50;
 /// Gateways that send at once in the measurement under load.
 const CROWD: usize = 16;
 /// Batches that each of them keeps on its way.
@@ -58,6 +60,8 @@ async fn measure() {
     tell("batch of one entry to receipt, MQTT over TLS", &mut took);
 
     peer.subscribe(topic::answer(&name("gw-1"))).await;
+    // Long before the first is sent: who is not listening yet is sent it again after a minute.
+    peer.subscribe(topic::config(&name("gw-1"))).await;
     let key = client_key(&site, "gw-1");
     let mut took = Vec::new();
     for serial in 1..=ROUNDS as u64 {
@@ -73,7 +77,6 @@ async fn measure() {
     }
     tell("transaction on up/outcome to its proof on down/answer", &mut took);
 
-    peer.subscribe(topic::config(&name("gw-1"))).await;
     let (boss, mut took, mut whole) = (client_key(&site, "boss"), Vec::new(), Vec::new());
     let mut desk = Desk::open(&site);
     for base in 0..ROUNDS as u64 {
@@ -91,6 +94,23 @@ async fn measure() {
     }
     tell("configuration submitted to dossier at the gateway", &mut took);
     tell("the same, verified there, to the proof of its outcome", &mut whole);
+
+    let mut took = Vec::new();
+    for role in ["gateway", "admin", "operator", "subscriber", "auditor"].iter().cycle().take(REVOCATIONS) {
+        let id = format!("{role}-{}", took.len());
+        site.certify(role, &id);
+        let mut peer = site.connect(&id, &id, at);
+        peer.subscribe(topic::CHECKPOINT).await;
+        peer.on(topic::CHECKPOINT).await;
+        let cut = tokio::spawn(async move {
+            peer.is_cut_off().await;
+            Instant::now()
+        });
+        let began = Instant::now();
+        assert!(site.ask(&["revoke", "--id", &id, "--reason", "measured"]).status.success());
+        took.push(cut.await.unwrap() - began);
+    }
+    tell("`plomb-hub revoke` started to the connection's end", &mut took);
 
     let began = Instant::now();
     let mut all = Vec::new();
