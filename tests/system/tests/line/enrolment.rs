@@ -180,7 +180,8 @@ fn a_certificate_that_ends_soon_is_renewed_by_the_daemon_itself() {
         let report = documents(&output).pop().unwrap();
         assert_eq!((output.status.code(), &report["verdict"]), (Some(0), &"proved".into()), "{report:#}");
         let bytes = fs::read(&export).unwrap();
-        assert!(bytes.windows(renewed.len()).any(|part| part == renewed.as_ref()), "the renewed certificate is in it");
+        let there = bytes.windows(renewed.len()).any(|part| part == renewed.as_ref());
+        assert!(there, "the renewed certificate is in it ({:?})\n{}", running.is_some(), site.log("plombd.log"));
         assert_eq!(running.map_or(0, plomb_system_tests::Process::stop), 0);
     }
 }
