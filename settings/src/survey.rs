@@ -17,7 +17,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{Known, Place, Text, told};
+use crate::{Known, Place, Text, nearest, told};
 
 /// The most findings that are told. Whoever has so many has another kind of file.
 pub const FINDINGS_MAX: usize = 1_000;
@@ -74,7 +74,10 @@ impl<'a> Survey<'a> {
             .map(|error| (error.span().map_or(0, |span| span.start), error.message().to_string()))
             .collect();
         let readable = found.is_empty();
-        file.check(document.get_ref(), known, "", &mut |offset, what| found.push((offset, what)));
+        // Where the syntax is wrong, what stands below belongs to another table than it seems.
+        if readable {
+            file.check(document.get_ref(), known, "", &mut |offset, what| found.push((offset, what)));
+        }
         Self { file, document, known, found, readable }
     }
 
@@ -156,8 +159,15 @@ impl<'a> Survey<'a> {
             }
         }
         for (key, _) in required.iter().filter(|(key, _)| !values.contains_key(*key)) {
-            self.find(header, format!("`{key}` is missing in this {shown}"));
             doubtful.insert((*key).to_string());
+            // One that is misspelt was found already.
+            let misspelt = |written: &str| {
+                let is_known = known.iter().any(|(known, _)| *known == written);
+                !is_known && nearest(written, known.iter().map(|(known, _)| *known)) == Some(*key)
+            };
+            if !table.keys().any(|key| misspelt(key.get_ref())) {
+                self.find(header, format!("`{key}` is missing in this {shown}"));
+            }
         }
         match read(whole) {
             Ok(settings) => Some(Part { settings, header, values, doubtful }),
@@ -236,6 +246,12 @@ mod tests {
         let last = &buses[2].settings;
         assert_eq!((last.name.as_str(), last.baud, last.retries), ("c", 9600, 0));
         assert_eq!(buses[2].offset(Some("baud")), text.rfind("9600").unwrap());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_not_missing_too() {
+        let (_, found) = survey("[[bus]]\nnam = \"a\"\n");
+        assert_eq!(found, ["f:2:1: unknown key `nam` in [bus]; did you mean `name`?"]);
     }
 
     #[test]

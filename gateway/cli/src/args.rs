@@ -226,9 +226,10 @@ Examples:
   plomb verify --policy policy.txt order.story    an order and what became of it
   plomb verify --policy policy.txt --proof order.tlog-proof order.cose    one transaction
 
-Besides exports it takes the stories of `plomb ledger export`, and with --proof one transaction,
-as `plomb ledger show --bytes --proof` writes them. A transaction's signature is checked by the
-certificate that --certificate names: the bytes of the transaction that issued it.
+Besides exports it takes the stories of `plomb ledger export`, and with --proof one
+transaction, as `plomb ledger show --bytes --proof` writes them. A transaction's signature
+is checked by the certificate that --certificate names: the bytes of the transaction that
+issued it.
 
 Exit codes: 0 proved, 1 tampered, 3 incomplete, 64 wrong usage, 74 the file can't be read,
 78 wrong policy.")]

@@ -113,7 +113,7 @@ impl Failure {
     /// For programs.
     pub(crate) fn document(&self) -> Value {
         let rule = match self {
-            Self::Refused { rule, .. } => Some(rule),
+            Self::Refused { rule, .. } | Self::NotEnrolled { rule, .. } => Some(rule),
             _ => None,
         };
         json!({

@@ -32,18 +32,18 @@ pub(crate) enum LedgerVerb {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Lines are as the hub tells them. With --prove each transaction is fetched with its proof, and
-checked under your folder's policy.txt: that it is on the ledger, who signed it, and that the
-line says what it says. A hub can still leave lines out; an auditor who wants all replays the
-log (docs/ledger.md).
+#[command(after_help = "Lines are as the hub tells them. With --prove each transaction is fetched with its proof,
+and checked under your folder's policy.txt: that it is on the ledger, who signed it, and
+that the line says what it says. A hub can still leave lines out; an auditor who wants all
+replays the log (docs/ledger.md).
 
 Examples:
   plomb ledger history --gateway gw-1 --as alice --hub https://hub.example:8443
   plomb ledger history --point flat-3-power --kind command --prove
   plomb ledger history --gateway gw-1 --version 4 --json | jq -c '[.kind, .action, .status]'
 
-Exit codes: 0 done, 1 a line is not proved, 64 wrong usage, 69 the hub can't be asked, 77 your
-certificate is not taken, 78 your folder is wrong.")]
+Exit codes: 0 done, 1 a line is not proved, 64 wrong usage, 69 the hub can't be asked, 77
+your certificate is not taken, 78 your folder is wrong.")]
 pub(crate) struct HistoryArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -81,16 +81,17 @@ fn kind(text: &str) -> Result<String, String> {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Checks that the transaction is on the ledger, under your folder's policy.txt, and who signed
-it, by certificates that are on the ledger themselves. --bytes and --proof write both pieces for
-others: `plomb verify BYTES --proof PROOF --policy POLICY`.
+#[command(after_help = "Checks that the transaction is on the ledger, under your folder's policy.txt, and who
+signed it, by certificates that are on the ledger themselves. --bytes and --proof write
+both pieces for others: `plomb verify BYTES --proof PROOF --policy POLICY`.
 
 Examples:
   plomb ledger show 17 --as alice --hub https://hub.example:8443
   plomb ledger show 1f2a… --bytes order.cose --proof order.tlog-proof
 
-Exit codes: 0 proved, 1 not proved, 64 wrong usage, 69 there is none, or the hub can't be asked,
-74 reading or writing failed, 77 your certificate is not taken, 78 your folder is wrong.")]
+Exit codes: 0 proved, 1 not proved, 64 wrong usage, 69 there is none, or the hub can't be
+asked, 74 reading or writing failed, 77 your certificate is not taken, 78 your folder is
+wrong.")]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -105,15 +106,16 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Contents come from FOLDER/sealed/, where `plomb config propose` keeps them; each is checked
-against what the ledger says of it. Version 0 is an empty file. Passwords and keys are masked.
+#[command(after_help = "Contents come from FOLDER/sealed/, where `plomb config propose` keeps them; each is
+checked against what the ledger says of it. Version 0 is an empty file. Passwords and keys
+are masked.
 
 Examples:
   plomb ledger diff 3 4 --gateway gw-1 --as alice --hub https://hub.example:8443
 
-Exit codes: 0 done, 1 what is kept is not what was sealed, or the hub lies, 64 wrong usage, 69 a
-content is not here, or the hub can't be asked, 74 reading failed, 77 your certificate is not
-taken, 78 your folder is wrong.")]
+Exit codes: 0 done, 1 what is kept is not what was sealed, or the hub lies, 64 wrong
+usage, 69 a content is not here, or the hub can't be asked, 74 reading failed, 77 your
+certificate is not taken, 78 your folder is wrong.")]
 pub(crate) struct DiffArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -134,8 +136,8 @@ pub(crate) struct DiffArgs {
   plomb ledger gateways --as alice --hub https://hub.example:8443
   plomb ledger gateways --json | jq -c 'select(.pending != [])'
 
-Exit codes: 0 done, 64 wrong usage, 69 the hub can't be asked, 77 your certificate is not taken,
-78 your folder is wrong.")]
+Exit codes: 0 done, 64 wrong usage, 69 the hub can't be asked, 77 your certificate is not
+taken, 78 your folder is wrong.")]
 pub(crate) struct GatewaysArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -145,17 +147,18 @@ pub(crate) struct GatewaysArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "The file holds the order, its author's certificate, the approval if there is one, every answer
-of the gateway, and the ledger's founding, each with its proof: `plomb verify FILE --policy
-POLICY` checks it without network or hub. --content adds what was sealed, if you sealed it.
+#[command(after_help = "The file holds the order, its author's certificate, the approval if there is one, every
+answer of the gateway, and the ledger's founding, each with its proof: `plomb verify FILE
+--policy POLICY` checks it without network or hub. --content adds what was sealed, if you
+sealed it.
 
 Examples:
   plomb ledger export 1f2a… -o order.story --as alice --hub https://hub.example:8443
   plomb verify order.story --policy policy.txt
 
-Exit codes: 0 done, 1 something of it is not proved, 64 wrong usage, 69 there is none, or the hub
-can't be asked, 74 reading or writing failed, 77 your certificate is not taken, 78 your folder is
-wrong.")]
+Exit codes: 0 done, 1 something of it is not proved, 64 wrong usage, 69 there is none, or
+the hub can't be asked, 74 reading or writing failed, 77 your certificate is not taken, 78
+your folder is wrong.")]
 pub(crate) struct StoryArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -173,8 +176,8 @@ pub(crate) struct StoryArgs {
 #[command(after_help = "Examples:
   plomb ledger recipient gw-1 -o gw-1.recipient --as alice --hub https://hub.example:8443
 
-Exit codes: 0 done, 1 it is not proved, 64 wrong usage, 69 there is none, or the hub can't be
-asked, 74 writing failed, 77 your certificate is not taken, 78 your folder is wrong.")]
+Exit codes: 0 done, 1 it is not proved, 64 wrong usage, 69 there is none, or the hub can't
+be asked, 74 writing failed, 77 your certificate is not taken, 78 your folder is wrong.")]
 pub(crate) struct RecipientArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -189,8 +192,8 @@ pub(crate) struct RecipientArgs {
 #[command(after_help = "Examples:
   plomb ledger submit order.cose --as alice --hub https://hub.example:8443
 
-Exit codes: 0 admitted, 64 wrong usage, 65 refused by the ledger, 69 the hub can't be asked, 74
-reading failed, 77 your certificate is not taken, 78 your folder is wrong.")]
+Exit codes: 0 admitted, 64 wrong usage, 65 refused by the ledger, 69 the hub can't be
+asked, 74 reading failed, 77 your certificate is not taken, 78 your folder is wrong.")]
 pub(crate) struct SubmitArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,

@@ -32,15 +32,17 @@ pub(crate) enum ConfigVerb {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Every mistake is told, not only the first, each with file, line, column and what would be
-right. Nothing is changed, nothing is asked over the network. What a gateway's own files hold
-(keys, certificates, models) can be seen on the gateway only: there, give --on-gateway.
+right. Nothing is changed, nothing is asked over the network. What a gateway's own files
+hold (keys, certificates, models) can be seen on the gateway only: there, give
+--on-gateway.
 
 Examples:
   plomb config check plombd.toml
   plomb config check --on-gateway /etc/plomb/plombd.toml
-  plomb config check --json plombd.toml | jq -r '.findings[] | [.line, .column, .what] | @tsv'
+  plomb config check --json plombd.toml | jq -r '.findings[] | [.line, .what] | @tsv'
 
-Exit codes: 0 nothing is wrong, 78 something is, 64 wrong usage, 74 the file can't be read.")]
+Exit codes: 0 nothing is wrong, 78 something is, 64 wrong usage, 74 the file can't be
+read.")]
 pub(crate) struct CheckArgs {
     /// Look at the files that it names, too: on the gateway, as its user.
     #[arg(long)]
@@ -51,16 +53,17 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "The file is checked first, and goes nowhere if something is wrong. It is sealed to the
-gateway's own key, which is verified under your folder's policy.txt: the hub can't read it, and
-can't pass off another key. You sign it; the ledger admits or refuses it by its rules; the
-gateway checks it all again, tries it, applies it, and rolls it back by itself if it can't go
-on with it.
+gateway's own key, which is verified under your folder's policy.txt: the hub can't read
+it, and can't pass off another key. You sign it; the ledger admits or refuses it by its
+rules; the gateway checks it all again, tries it, applies it, and rolls it back by itself
+if it can't go on with it.
 
---base is the version that you started from: if somebody changed the gateway meanwhile, the
-ledger refuses, and nothing is lost. Without it, the hub's word for the last version is taken.
+--base is the version that you started from: if somebody changed the gateway meanwhile,
+the ledger refuses, and nothing is lost. Without it, the hub's word for the last version
+is taken.
 
-What you sealed is kept in FOLDER/sealed/, for your eyes alone: only with it can you show later
-what it was (`plomb ledger diff`, `plomb ledger export --content`).
+What you sealed is kept in FOLDER/sealed/, for your eyes alone: only with it can you show
+later what it was (`plomb ledger diff`, `plomb ledger export --content`).
 
 A site without a network: take `plomb ledger recipient` there, write the signed transaction
 with --out, and carry it to `plomb ledger submit`.
@@ -68,16 +71,16 @@ with --out, and carry it to `plomb ledger submit`.
 Examples:
   plomb config propose plombd.toml --gateway gw-1 --priority routine --base 3 \\
       --reason \"two new heat meters\" --as alice --hub https://hub.example:8443
-  plomb config propose plombd.toml --gateway gw-1 --priority urgent --reason \"new interval\" --wait 5m
+  plomb config propose plombd.toml --gateway gw-1 --priority urgent --reason \"new\" --wait 5m
   plomb config propose plombd.toml --gateway gw-1 --priority routine --reason \"tariffs\" \\
       --at 2026-12-01T01:00:00Z/2026-12-01T03:00:00Z
   plomb config propose plombd.toml --gateway gw-1 --priority routine --reason \"carried\" \\
       --recipient gw-1.recipient --base 3 --out order.cose --as alice
 
-Exit codes: 0 admitted (with --wait: applied), 1 with --wait: refused by the gateway, rolled
-back or failed, or the hub lies; 3 with --wait: no answer in time, 64 wrong usage, 65 refused by
-the ledger, 69 the hub can't be asked, 74 reading or writing failed, 77 your certificate is not
-taken, 78 the configuration or your folder is wrong.")]
+Exit codes: 0 admitted (with --wait: applied), 1 with --wait: refused by the gateway,
+rolled back or failed, or the hub lies; 3 with --wait: no answer in time, 64 wrong usage,
+65 refused by the ledger, 69 the hub can't be asked, 74 reading or writing failed, 77 your
+certificate is not taken, 78 the configuration or your folder is wrong.")]
 pub(crate) struct ProposeArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -179,24 +182,25 @@ impl CommandVerb {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "The command is sealed to the gateway, signed by you, and admitted once: under the next counter
-of the gateway, until it expires. The gateway never executes it twice, nor too late. With
---needs 2 another operator must approve it first: `plomb approve LEAF`.
+#[command(after_help = "The command is sealed to the gateway, signed by you, and admitted once: under the next
+counter of the gateway, until it expires. The gateway never executes it twice, nor too
+late. With --needs 2 another operator must approve it first: `plomb approve LEAF`.
 
 A token of `credit` is read from standard input with -, so that it stands in no history of
 commands. What was sealed is kept in FOLDER/sealed/, for your eyes alone.
 
 Examples:
-  plomb command gw-1 flat-3-power disconnect --reason \"moved out\" --as otto --hub https://hub.example:8443
+  plomb command gw-1 flat-3-power disconnect --reason \"moved out\" \\
+      --as otto --hub https://hub.example:8443
   plomb command gw-1 flat-3-power read --wait 60s
   plomb command gw-1 flat-3-power credit - --wait 60s < token.txt
   plomb command gw-1 flat-3-power set-tariff winter.toml --reason \"winter\"
   plomb command gw-1 cellar-water valve close --needs 2 --expires 1h --reason \"burst pipe\"
 
-Exit codes: 0 admitted (with --wait: done), 1 with --wait: refused by the gateway or failed, or
-the hub lies; 3 with --wait: no answer in time, 64 wrong usage, 65 refused by the ledger, 69 the
-hub can't be asked, 74 reading or writing failed, 77 your certificate is not taken, 78 your
-folder is wrong.")]
+Exit codes: 0 admitted (with --wait: done), 1 with --wait: refused by the gateway or
+failed, or the hub lies; 3 with --wait: no answer in time, 64 wrong usage, 65 refused by
+the ledger, 69 the hub can't be asked, 74 reading or writing failed, 77 your certificate
+is not taken, 78 your folder is wrong.")]
 pub(crate) struct CommandArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
