@@ -8,7 +8,7 @@ use std::{
 };
 
 use ed25519_dalek::pkcs8::{EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding};
-use plomb_seal::{SigningKey, enrol::Grant, transaction::Issue};
+use plomb_seal::{SigningKey, enrol::Grant};
 use rustix::fs::{Gid, Uid};
 use zeroize::Zeroizing;
 
@@ -87,25 +87,12 @@ pub(crate) fn key(folder: &Path) -> Result<SigningKey, String> {
 }
 
 /// Writes what was granted. The certificate comes last: while it is missing, the whole is not there.
-pub(crate) fn lay_down(folder: &Path, grant: &Grant, issue: &Issue, owner: Owner) -> Result<(), String> {
-    holds(&grant.certificate, issue)?;
+pub(crate) fn lay_down(folder: &Path, grant: &Grant, owner: Owner) -> Result<(), String> {
     let rest = owner.of_rest();
     replace(&folder.join(AUTHORITIES), grant.authorities.as_bytes(), GROUP_READS, rest)?;
     replace(&folder.join(POLICY), grant.policy.as_bytes(), 0o644, rest)?;
     replace(&folder.join(CREDENTIAL), &grant.credential, GROUP_READS, rest)?;
     replace(&folder.join(CERTIFICATE), grant.certificate.as_bytes(), GROUP_READS, rest)
-}
-
-/// Whether the chain begins with the certificate that the ledger holds.
-pub(crate) fn holds(chain: &str, issue: &Issue) -> Result<(), String> {
-    use rustls_pki_types::{CertificateDer, pem::PemObject};
-    let first =
-        CertificateDer::from_pem_slice(chain.as_bytes()).map_err(|error| format!("the certificate: {error}"))?;
-    if first.as_ref() == issue.x509.as_slice() {
-        Ok(())
-    } else {
-        Err("the certificate is not the one that the ledger holds".into())
-    }
 }
 
 /// Puts a file in its place, whole or not at all.

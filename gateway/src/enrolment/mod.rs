@@ -193,7 +193,7 @@ impl Enrolment {
         let issue = grant
             .check(&self.ticket(), &self.gateway()?, &self.key.public(), None)
             .map_err(|error| EnrolError::Hub(format!("the grant does not hold: {error}")))?;
-        files::lay_down(folder, &grant, &issue, owner).map_err(EnrolError::File)?;
+        files::lay_down(folder, &grant, owner).map_err(EnrolError::File)?;
         Pending::forget(folder).map_err(EnrolError::File)?;
         Ok(issue)
     }

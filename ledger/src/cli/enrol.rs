@@ -184,7 +184,7 @@ fn grant(
     let parsed = plomb_seal::Credential::parse(&bytes).map_err(|error| failed(&error))?;
     let trust = plomb_seal::Policy::parse(&policy).map_err(|error| failed(&error))?;
     let issues = parsed.verify(&trust).map_err(|error| failed(&error))?;
-    let newest = issues.into_iter().filter(|issue| issue.key == *key).max_by_key(|issue| issue.not_after_s);
+    let newest = issues.into_iter().filter(|issue| issue.key == *key).max_by_key(|issue| issue.not_before_s);
     let newest = newest.ok_or_else(|| Failure::new(exit::IO, "the credential lacks the certificate"))?;
     Ok(Grant {
         ticket,

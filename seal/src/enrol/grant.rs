@@ -5,6 +5,8 @@ use alloc::{
     vec::Vec,
 };
 
+use base64ct::Encoding;
+
 use super::{PHRASE_FILE_WORDS, labelled, phrase};
 use crate::{
     Credential, Hash, Malformed, Name, Policy, PublicKey,
@@ -76,7 +78,7 @@ impl Grant {
     }
 
     /// Checks that it is for this request, name and key, and that the ledger which it names says so. `policy`: whom the
-    /// gateway believes already; the grant's own if it is its first. Gives the newest certificate for the key.
+    /// gateway believes already; the grant's own if it is its first. Gives the certificate that the chain begins with.
     pub fn check(
         &self,
         ticket: &Hash,
@@ -94,10 +96,21 @@ impl Grant {
             Credential::parse(&self.credential).map_err(|error| wrong("grant-credential", error.to_string()))?;
         let issues = credential.verify(policy.unwrap_or(&own));
         let issues = issues.map_err(|error| wrong("grant-credential", error.to_string()))?;
-        let ours = issues.into_iter().filter(|issue| issue.subject == *gateway && issue.key == *key);
-        let newest = ours.max_by_key(|issue| (issue.not_after_s, issue.not_before_s));
-        newest.ok_or_else(|| {
-            wrong("grant-key", alloc::format!("it holds no certificate for {gateway} with the key that was made here"))
-        })
+        let ours = |issue: &Issue| issue.subject == *gateway && issue.key == *key;
+        if !issues.iter().any(ours) {
+            let detail = alloc::format!("it holds no certificate for {gateway} with the key that was made here");
+            return Err(wrong("grant-key", detail));
+        }
+        let first = first_certificate(&self.certificate);
+        let handed = issues.into_iter().find(|issue| ours(issue) && Some(&issue.x509) == first.as_ref());
+        handed.ok_or_else(|| wrong("grant-certificate", "its certificate is not one that the ledger holds".into()))
     }
+}
+
+/// The bytes of the first certificate of a PEM text.
+fn first_certificate(pem: &str) -> Option<Vec<u8>> {
+    let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
+    let (base64, _) = rest.split_once("-----END CERTIFICATE-----")?;
+    let base64: String = base64.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    base64ct::Base64::decode_vec(&base64).ok()
 }

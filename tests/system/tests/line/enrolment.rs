@@ -14,7 +14,7 @@ use plomb_seal::{
     transaction::{Certificate, Role},
 };
 use plomb_sim::live::Kind;
-use plomb_system_tests::{GATEWAY, Site, wait_for};
+use plomb_system_tests::{GATEWAY, Site};
 use rcgen::Issuer;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::Value;
@@ -160,7 +160,7 @@ fn a_certificate_that_ends_soon_is_renewed_by_the_daemon_itself() {
     let text = text.replace("[journal]", &format!("https = \"localhost:{port}\"\n[journal]"));
     fs::write(site.gateway_config(), text).unwrap();
     let gateway = site.start_gateway();
-    wait_for("the renewed certificate", || site.path("state/identity/client.crt").exists());
+    site.wait_status("the renewed certificate", |_| site.path("state/identity/client.crt").exists());
     let renewed = CertificateDer::from_pem_file(site.path("state/identity/client.crt")).unwrap();
     assert_ne!(renewed.as_ref(), old.as_slice());
     // Without the old one the connection ends; the new one is shown at the next.
@@ -180,7 +180,8 @@ fn a_certificate_that_ends_soon_is_renewed_by_the_daemon_itself() {
         let report = documents(&output).pop().unwrap();
         assert_eq!((output.status.code(), &report["verdict"]), (Some(0), &"proved".into()), "{report:#}");
         let bytes = fs::read(&export).unwrap();
-        assert!(bytes.windows(renewed.len()).any(|part| part == renewed.as_ref()), "the renewed certificate is in it");
+        let there = bytes.windows(renewed.len()).any(|part| part == renewed.as_ref());
+        assert!(there, "the renewed certificate is in it ({:?})\n{}", running.is_some(), site.log("plombd.log"));
         assert_eq!(running.map_or(0, plomb_system_tests::Process::stop), 0);
     }
 }
