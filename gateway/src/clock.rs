@@ -1,8 +1,10 @@
 //! The gateway's clock, and how well it is known.
 
 use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,27 +22,33 @@ const NEVER: i64 = i64::MIN;
 /// Reads the system clock and its state.
 #[derive(Debug)]
 pub struct SystemClock {
-    synced_file: PathBuf,
-    error_ms: u32,
+    config: Mutex<config::Clock>,
     last_synced_ms: AtomicI64,
 }
 
 impl SystemClock {
     /// A clock that is synced while the time service keeps its file.
     pub fn new(config: &config::Clock) -> Self {
-        Self {
-            synced_file: config.synced_file.clone(),
-            error_ms: config.error_ms,
-            last_synced_ms: AtomicI64::new(NEVER),
-        }
+        Self { config: Mutex::new(config.clone()), last_synced_ms: AtomicI64::new(NEVER) }
+    }
+
+    /// From now on it is synced by another file, or has another error.
+    pub fn change(&self, config: &config::Clock) {
+        *self.config() = config.clone();
+    }
+
+    /// A panic while the lock was held can't leave this half-written, so its poison means nothing.
+    fn config(&self) -> MutexGuard<'_, config::Clock> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Now.
     pub fn stamp(&self) -> Stamp {
         let unix_ms = unix_ms();
-        if self.synced_file.exists() {
+        let config = self.config();
+        if config.synced_file.exists() {
             self.last_synced_ms.store(unix_ms, Ordering::Relaxed);
-            return Stamp { unix_ms, clock: State::Synced { error_ms: self.error_ms } };
+            return Stamp { unix_ms, clock: State::Synced { error_ms: config.error_ms } };
         }
         match self.last_synced_ms.load(Ordering::Relaxed) {
             NEVER => Stamp { unix_ms, clock: State::Unset },
@@ -52,7 +60,8 @@ impl SystemClock {
 impl SystemClock {
     /// Why the time is not known better; nothing while the clock is synchronised.
     pub fn doubt(&self, state: State) -> Option<String> {
-        let file = self.synced_file.display();
+        let config = self.config();
+        let file = config.synced_file.display();
         let missing = format!("{file} is not there: [clock] synced_file names what the time service keeps");
         match state {
             State::Synced { .. } => None,

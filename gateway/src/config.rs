@@ -6,6 +6,7 @@ mod finding;
 mod known;
 mod line;
 mod meter;
+mod orders;
 mod survey;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use finding::{Findings, Table};
 use known::KNOWN;
 pub use line::{Bus, CFormat, Framing, Parity, Protocol, Select};
 pub use meter::{AUTHENTICATIONS, Authentication, Meter, Security, Timing};
+pub use orders::{CONFIRM_S_MAX, CONFIRM_S_MIN, Maintenance, Orders};
 pub use survey::{Surveyed, survey};
 
 /// The most buses of one gateway.
@@ -35,7 +37,7 @@ pub const QUOTA_MIB_MAX: u64 = 1024 * 1024;
 const PREFIX: &str = "PLOMB";
 
 /// Everything that `plombd` is told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Who the gateway is.
@@ -57,6 +59,9 @@ pub struct Config {
     /// From where on the box itself is in trouble.
     #[serde(default)]
     pub vitals: Vitals,
+    /// When configurations and commands of the ledger take effect.
+    #[serde(default)]
+    pub orders: Orders,
     /// The lines.
     #[serde(default)]
     pub bus: Vec<Bus>,
@@ -66,7 +71,7 @@ pub struct Config {
 }
 
 /// Who the gateway is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Gateway {
     /// Its id, as certified.
     pub id: String,
@@ -91,7 +96,7 @@ pub struct Gateway {
 }
 
 /// Where batches go.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Hub {
     /// `host:port` of the hub's broker.
     pub address: String,
@@ -108,7 +113,7 @@ pub struct Hub {
 }
 
 /// The local store.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Journal {
     /// How long entries may wait for a common commit, in seconds: what a power cut can cost.
@@ -122,7 +127,7 @@ pub struct Journal {
 }
 
 /// When batches are closed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Batch {
     /// At this many entries.
@@ -132,7 +137,7 @@ pub struct Batch {
 }
 
 /// How well the system clock is known.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Clock {
     /// A file that a time service keeps while the clock is synchronised.
@@ -142,7 +147,7 @@ pub struct Clock {
 }
 
 /// The socket for the command line.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Control {
     /// Its path; default `ctl.sock` in the state directory.
@@ -174,10 +179,24 @@ fn one_of<T: Copy>(text: &str, what: &str, words: &[(&str, T)]) -> Result<T, Str
 impl Config {
     /// Reads a configuration file and checks what it means.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let mut config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
-        config.bus.iter_mut().for_each(Bus::settle);
-        config.check().map_err(|what| SettingsError::Whole { path: path.into(), what })?;
-        Ok(config)
+        let config: Self = plomb_settings::load(path, KNOWN, PREFIX)?;
+        config.settled().map_err(|what| SettingsError::Whole { path: path.into(), what })
+    }
+
+    /// Reads the text of a configuration, called `name` in errors; what it means is checked by
+    /// [`settled`](Self::settled). The environment overrides it as it overrides a file.
+    pub fn read(name: &str, text: &str) -> Result<Self, SettingsError> {
+        plomb_settings::read(Path::new(name), text, KNOWN, PREFIX)
+    }
+
+    /// With what the text left open, as the protocols have it.
+    ///
+    /// # Errors
+    /// It means nothing that could work.
+    pub fn settled(mut self) -> Result<Self, String> {
+        self.bus.iter_mut().for_each(Bus::settle);
+        self.check()?;
+        Ok(self)
     }
 
     /// What the environment overrides in a configuration file: variables and their values, by name.
@@ -238,6 +257,7 @@ impl Config {
             }
         }
         bounds::check(self, &mut found);
+        self.orders.check(&mut found);
         check::lines(self, &mut found);
         check::meters(self, &mut found);
         found
@@ -245,7 +265,7 @@ impl Config {
 }
 
 /// From where on the box itself is in trouble.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Vitals {
     /// How often it is looked at, in seconds.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use plomb_seal::{Entry, Name, Unverified, export::Scope};
+use plomb_seal::{Entry, Unverified, export::Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
@@ -26,11 +26,11 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    config,
     export::{self, ExportError, Selection},
     groups::Group,
     identity::Held,
     journal::{Journal, JournalError, Position},
+    lines::Switchboard,
     poll::Question,
     scan::{LINES_MAX, ScanOptions, ScanOrder},
     view,
@@ -149,12 +149,8 @@ pub struct Desk {
     pub journal: Journal,
     /// Makes a snapshot of the state.
     pub snapshot: Box<dyn Fn() -> crate::status::Snapshot + Send + Sync>,
-    /// All points that are configured.
-    pub points: Vec<Name>,
-    /// The lines by their points.
-    pub questions: Vec<(Name, mpsc::Sender<Question>)>,
-    /// The ports, and who scans them.
-    pub scanners: Vec<(config::Bus, mpsc::Sender<ScanOrder>)>,
+    /// The ways to the lines.
+    pub lines: Arc<Switchboard>,
     /// For exports; without it there are none.
     pub credential: Held,
     /// Who may have meters read, beside root and the daemon's own user.
@@ -337,11 +333,11 @@ async fn tail(
 }
 
 async fn read_now(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, point: &str) -> io::Result<()> {
-    let Some((name, line)) = desk.questions.iter().find(|(known, _)| known.as_str() == point) else {
+    let Some((name, line)) = desk.lines.of_point(point) else {
         return refuse(write, Refusal::Usage, &unknown_point(point)).await;
     };
     let (answer, asked) = oneshot::channel();
-    if line.try_send(Question { point: name.clone(), answer }).is_err() {
+    if line.questions.try_send(Question { point: name, answer }).is_err() {
         return refuse(write, Refusal::Unavailable, "too many questions wait for this line; try again later").await;
     }
     match timeout(READ_TIMEOUT, asked).await {
@@ -365,15 +361,15 @@ async fn scan(
 ) -> io::Result<()> {
     let real = |port: &str| fs::canonicalize(port).unwrap_or_else(|_| port.into());
     let wanted = real(port);
-    let known = desk.scanners.iter().find(|(bus, _)| bus.port == port || real(&bus.port) == wanted);
-    let Some((bus, scanner)) = known else {
+    let known = desk.lines.find(|bus| bus.port == port || real(&bus.port) == wanted);
+    let Some(line) = known else {
         return refuse(write, Refusal::Usage, "not a port of this gateway").await;
     };
-    if let Err(differs) = options.wish.check(bus) {
+    if let Err(differs) = options.wish.check(&line.bus) {
         return refuse(write, Refusal::Usage, &differs).await;
     }
-    let (lines, mut scanned) = mpsc::channel(LINES_MAX);
-    if scanner.try_send(ScanOrder { options, lines }).is_err() {
+    let (found, mut scanned) = mpsc::channel(LINES_MAX);
+    if line.scans.try_send(ScanOrder { options, lines: found }).is_err() {
         return refuse(write, Refusal::Unavailable, "another scan of this port is under way; try again later").await;
     }
     accept(write).await?;
@@ -436,7 +432,7 @@ async fn send_export(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, requ
 impl Desk {
     /// Whether a point is configured, or has entries in this epoch.
     fn knows(&self, point: &str) -> Result<bool, JournalError> {
-        if self.points.iter().any(|known| known.as_str() == point) {
+        if self.lines.knows(point) {
             return Ok(true);
         }
         let points = self.journal.reader().snapshot()?.points()?;

@@ -7,50 +7,39 @@
 //! ```
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
-    path::Path,
-    pin::Pin,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use plomb_modbus::Maps;
-use plomb_profiles::Library;
-use plomb_seal::{Event, Hash, Name, Occurrence, SigningKey, reading::TEXT_BYTES_MAX};
+use plomb_seal::{
+    Event, Hash, Name, Occurrence, SigningKey, Unverified, reading::TEXT_BYTES_MAX, transaction::Genesis,
+};
 use tokio::{
     runtime, select,
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    sync::{Mutex, mpsc, watch},
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 use tracing::{error, info, warn};
 
 use crate::{
-    ask::{
-        Knowledge,
-        deed::{DEEDS_MAX, Deed},
-    },
-    batcher::{self, Anchoring},
+    batcher,
     clock::{StepWatch, SystemClock},
-    config::{Config, Protocol},
-    control::{Desk, Socket},
+    config::Config,
+    control::{Desk as ControlDesk, Socket},
     groups::Group,
-    https::Place,
     identity::{self, Held, Trust},
-    journal::{Journal, JournalError, Keyring, Options, Recovered},
-    keys::Keys,
-    models,
-    poll::{Asked, BusTask, QUESTIONS_MAX, Question},
-    push::PushTask,
-    radio::RadioTask,
-    renewal::{self, Renewer},
-    scan::ScanOrder,
-    secrets::Secrets,
-    snapshot::Snapshots,
-    status::Board,
-    uplink::{ClientFiles, Uplink, client_config},
+    journal::{Journal, JournalError, Keyring, Recovered, Snapshot},
+    lines::{Haste, Lines, Switchboard},
+    orders::{self, Beginning, Left, State, Who, live::Live, sealing::SealingKeys},
+    renewal,
+    snapshot::{self, Snapshots},
+    works::{Ground, Ready, Works, journal_options},
 };
 
 /// How long a stop waits for the last receipts.
@@ -59,8 +48,10 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 pub const JOURNAL_WAIT: Duration = Duration::from_secs(10);
 /// How long between two tries at it.
 const JOURNAL_RETRY: Duration = Duration::from_millis(50);
-/// Scans of one port that are under way or wait.
-const SCANS_MAX: usize = 1;
+/// How long the desk of orders has to put down what it is at.
+const DESK_END_MAX: Duration = Duration::from_secs(1);
+/// Tasks that ended unasked and are to be told of.
+const ENDED_MAX: usize = 8;
 /// Who may look into a new state directory: its owner and its group.
 const STATE_DIR_MODE: u32 = 0o750;
 /// How often the clock is compared with its own running.
@@ -102,13 +93,19 @@ impl Fatal {
 /// Runs `plombd` with a configuration file until SIGTERM or SIGINT.
 pub fn run(path: &Path) -> Result<(), Fatal> {
     let config = Config::load(path).map_err(|error| Fatal::Config(error.to_string()))?;
-    let file = fs::read(path).map_err(|error| Fatal::Config(error.to_string()))?;
+    let text = fs::read_to_string(path).map_err(|error| Fatal::Config(error.to_string()))?;
     let overrides = Config::overrides().map_err(|error| Fatal::Config(error.to_string()))?;
-    let applied = Applied::new(file, &overrides);
     // One thread carries a gateway's load, and costs the least memory.
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fatal::Start(format!("no runtime: {error}")))?;
-    runtime.block_on(Daemon::start(config, applied)?.run())
+    let founding = Founding { path: path.into(), text };
+    runtime.block_on(Daemon::start(config, founding, overrides)?.run())
+}
+
+/// The file that the daemon was started with. It rules until a configuration of the ledger does.
+struct Founding {
+    path: PathBuf,
+    text: String,
 }
 
 /// What the event `start` says of the configuration.
@@ -129,33 +126,32 @@ impl Applied {
     }
 }
 
-/// Ways to ask the tasks that hold the ports.
-struct Lines {
-    questions: Questioned,
-    scanners: Scanners,
-    /// Where commands for each measuring point go.
-    deeds: Vec<(Name, mpsc::Sender<Deed>)>,
-}
-
-type Questioned = Vec<(Name, mpsc::Sender<Question>)>;
-type Scanners = Vec<(crate::config::Bus, mpsc::Sender<ScanOrder>)>;
-
-/// A task that is ready to run.
-type Work = Pin<Box<dyn Future<Output = Result<(), JournalError>> + Send>>;
-
 struct Daemon {
+    /// The founding file's.
     config: Config,
-    applied: Applied,
+    founding: Founding,
+    overrides: Vec<(String, String)>,
     gateway: Name,
     key: SigningKey,
     trust: Option<Trust>,
     held: Held,
-    meter_keys: Arc<Keys>,
     clock: Arc<SystemClock>,
 }
 
+/// What the daemon begins with.
+struct Outset {
+    works: Works,
+    ready: Ready,
+    /// The text of the configuration that it begins under, and its version if it is the ledger's.
+    text: String,
+    version: Option<u64>,
+    /// Why it is not the one that was on trial.
+    fell_back: Option<(&'static str, String)>,
+    left: Left,
+}
+
 impl Daemon {
-    fn start(config: Config, applied: Applied) -> Result<Self, Fatal> {
+    fn start(config: Config, founding: Founding, overrides: Vec<(String, String)>) -> Result<Self, Fatal> {
         let gateway = config.gateway_name().map_err(Fatal::Config)?;
         let key = identity::signing_key(&config.gateway.key).map_err(Fatal::Config)?;
         let trust = match &config.gateway.credential {
@@ -166,71 +162,190 @@ impl Daemon {
             None => None,
         };
         let held = Held::new(trust.as_ref().map(|trust| trust.credential.clone()));
-        let meter_keys = match &config.gateway.meter_keys {
-            Some(path) => Keys::load(path).map_err(Fatal::Config)?,
-            None => Keys::default(),
-        };
         let clock = Arc::new(SystemClock::new(&config.clock));
-        Ok(Self { config, applied, gateway, key, trust, held, meter_keys: Arc::new(meter_keys), clock })
+        Ok(Self { config, founding, overrides, gateway, key, trust, held, clock })
     }
 
     async fn run(self) -> Result<(), Fatal> {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Fatal::Start(error.to_string()))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Fatal::Start(error.to_string()))?;
         let (journal, recovered) = self.open_journal_when_free().await?;
-        let (board, anchoring) = (Arc::new(Board::default()), Arc::new(Anchoring::default()));
-        let (stop_lines, lines_stopped) = watch::channel(false);
+        let (ended_unasked, mut ended) = mpsc::channel(ENDED_MAX);
+        let ground = Ground {
+            gateway: self.gateway.clone(),
+            journal: journal.clone(),
+            board: Arc::default(),
+            clock: self.clock.clone(),
+            key: self.key.clone(),
+            trust: self.trust.clone(),
+            held: self.held.clone(),
+            anchoring: Arc::default(),
+            post: Arc::default(),
+            ended: ended_unasked.clone(),
+        };
         let (stop_rest, rest_stopped) = watch::channel(false);
-        let mut work = Vec::new();
+        let switchboard: Arc<Switchboard> = Arc::default();
+        let folder = self.config.gateway.state_dir.join(orders::FOLDER);
+        let keys = match &self.trust {
+            Some(_) => SealingKeys::load(&folder).map_err(Fatal::Config)?,
+            None => SealingKeys::none(&folder),
+        };
         // What can go wrong at a start goes wrong before it is entered.
-        let Lines { questions, scanners, deeds } = self.make_lines(&journal, &board, &lines_stopped, &mut work)?;
+        let outset = self.outset(&ground, &switchboard, keys.latest().is_some()).await?;
         let path = self.config.socket_path();
         let socket = Socket::bind(&path, Group::named(&self.config.control.group).id())
             .map_err(|error| Fatal::Start(format!("control socket {}: {error}", path.display())))?;
-        self.enter_start(&journal, &recovered).await?;
-        let mut tasks: JoinSet<Result<(), JournalError>> = work.into_iter().collect();
-        tasks.spawn(batcher::run(journal.clone(), self.config.batch.clone(), anchoring.clone(), rest_stopped.clone()));
-        let (vitals, state_dir) = (self.config.vitals.clone(), self.config.gateway.state_dir.clone());
-        tasks.spawn(crate::vitals::run(vitals, state_dir, journal.clone(), board.clone(), rest_stopped.clone()));
-        tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
-        let renewer = self.start_renewer(&rest_stopped)?;
-        let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
-        let control = Some(self.start_control(socket, &journal, &board, (questions, scanners), &rest_stopped));
+        self.enter_start(&journal, &recovered, &outset).await?;
+        let Outset { mut works, ready, fell_back, left, .. } = outset;
+        works.apply(ready, Haste::Now).await?;
+        let meters = works.config().meter.len();
+        let works = Arc::new(Mutex::new(works));
+        let (stop_desk, desk_stopped) = watch::channel(false);
+        let desk = self.start_desk(&ground, &works, &switchboard, keys, (left, fell_back), desk_stopped)?;
+        let watch_clock = watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone());
+        let (steps, _) = crate::lines::watched(watch_clock, ended_unasked);
+        let control = self.start_control(socket, &ground, switchboard, &rest_stopped);
         notify(&[sd_notify::NotifyState::Ready]);
         let watchdog = tokio::spawn(feed_watchdog(journal.clone()));
-        info!(gateway = %self.gateway, meters = self.config.meter.len(), "plombd runs");
+        info!(gateway = %self.gateway, meters, "plombd runs");
 
-        let ended = loop {
-            select! {
-                _ = terminate.recv() => break Ok(()),
-                _ = interrupt.recv() => break Ok(()),
-                Some(task) = tasks.join_next() => match task {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => break Err(Fatal::Journal(error)),
-                    Err(error) => break Err(Fatal::Start(format!("a task ended unexpectedly: {error}"))),
-                },
-            }
+        let ended = select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            Some(fatal) = ended.recv() => Err(fatal),
         };
         notify(&[sd_notify::NotifyState::Stopping]);
-        drop(deeds);
-        stop_lines.send_replace(true);
+        stop_desk.send_replace(true);
+        if let Some(mut desk) = desk
+            && timeout(DESK_END_MAX, &mut desk).await.is_err()
+        {
+            // It waits for a line; what it was at goes on at the next start.
+            desk.abort();
+            let _ = desk.await;
+        }
+        let mut works = works.lock().await;
+        works.stop_lines().await;
         let closed = match &ended {
-            Ok(()) => self.close_books(&journal, &board, &anchoring, &mut tasks).await,
+            Ok(()) => close_books(&ground, works.config()).await,
             Err(_) => Ok(()),
         };
         stop_rest.send_replace(true);
         watchdog.abort();
-        for task in [uplink, renewer, control].into_iter().flatten() {
-            // A task that hangs must not keep the daemon; the journal is closed below either way.
-            let _ = timeout(Duration::from_secs(4), task).await;
-        }
-        tasks.shutdown().await;
+        works.stop_rest().await;
+        // A task that hangs must not keep the daemon; the journal is closed below either way.
+        let _ = timeout(Duration::from_secs(4), control).await;
+        steps.abort();
         let last = journal.close().await;
         ended?;
         closed?;
         last?;
         info!("plombd stopped");
         Ok(())
+    }
+
+    /// Under which configuration to begin, and everything made ready for it.
+    async fn outset(&self, ground: &Ground, switchboard: &Arc<Switchboard>, has_keys: bool) -> Result<Outset, Fatal> {
+        let (found, letters, texts, epoch, rolled_back) = {
+            let snapshot = ground.journal.reader().snapshot()?;
+            let (found, epoch) = (State::load(&snapshot)?, snapshot.head()?.epoch);
+            let known = found.as_ref().map_or(epoch, |state| state.epoch);
+            let rolled_back = rolled_back_since(&snapshot, known, epoch)?;
+            let versions = found.as_ref().map(State::versions).unwrap_or_default();
+            let texts = versions.into_iter().map(|version| Ok((version, orders::state::text(&snapshot, version)?)));
+            let texts: BTreeMap<u64, String> = texts.collect::<Result<_, JournalError>>()?;
+            (found, snapshot.orders(orders::state::OUT)?, texts, epoch, rolled_back)
+        };
+        // A journal without a state, beside keys: it is a new one.
+        let returned = rolled_back || (found.is_none() && has_keys);
+        let mut state = found.unwrap_or_default();
+        let lines = Lines::new(
+            (ground.journal.clone(), ground.board.clone(), ground.clock.clone()),
+            switchboard.clone(),
+            ground.ended.clone(),
+        );
+        let works = Works::new(ground.clone(), self.config.clone(), lines);
+        let mut fell_back = None;
+        let text_of = |version: Option<u64>| match version {
+            None => Ok(self.founding.text.clone()),
+            Some(version) => texts.get(&version).cloned().ok_or_else(|| Fatal::Config(gone(version))),
+        };
+        let mut version = match state.beginning(self.clock.stamp()) {
+            Beginning::Founding => None,
+            Beginning::Applied(version) | Beginning::Trial(version) => Some(version),
+            Beginning::Back { to, rule, detail } => {
+                fell_back = Some((rule, detail));
+                to
+            }
+        };
+        let before = state.in_force.as_ref().map(|applied| applied.version);
+        let ready = match text_of(version).and_then(|text| self.ready(&works, version, &text)) {
+            Err(Fatal::Config(what)) if version != before => {
+                // The one on trial does not even begin.
+                fell_back = Some(("config-apply", what));
+                version = before;
+                self.ready(&works, version, &text_of(version)?)?
+            }
+            ready => ready?,
+        };
+        let text = text_of(version)?;
+        if version != before
+            && let Some(trial) = &mut state.trial
+        {
+            // Durable before it begins: one under which the daemon falls over is taken back.
+            trial.starts = trial.starts.saturating_add(1);
+            ground.journal.keep(state.rows()).await?;
+        }
+        let founding = self.founding.text.clone();
+        let left = Left { state, letters, texts, founding, returned, epoch };
+        Ok(Outset { works, ready, text, version, fell_back, left })
+    }
+
+    fn ready(&self, works: &Works, version: Option<u64>, text: &str) -> Result<Ready, Fatal> {
+        let config = match version {
+            None => self.config.clone(),
+            Some(version) => {
+                let name = format!("configuration {version} of the ledger");
+                let read = Config::read(&name, text).map_err(|error| Fatal::Config(error.to_string()))?;
+                read.settled().map_err(|what| Fatal::Config(format!("{name}: {what}")))?
+            }
+        };
+        works.ready(config).map_err(Fatal::Config)
+    }
+
+    /// The desk of orders; none without somebody to trust.
+    fn start_desk(
+        &self,
+        ground: &Ground,
+        works: &Arc<Mutex<Works>>,
+        switchboard: &Arc<Switchboard>,
+        keys: SealingKeys,
+        (left, fell_back): (Left, Option<(&'static str, String)>),
+        stop: watch::Receiver<bool>,
+    ) -> Result<Option<JoinHandle<()>>, Fatal> {
+        let Some(trust) = &self.trust else { return Ok(None) };
+        let genesis = Unverified::<Genesis>::parse(&trust.credential.genesis.transaction);
+        let genesis = genesis.map_err(|error| Fatal::Config(format!("[gateway] credential: {error}")))?;
+        let who = Who {
+            gateway: self.gateway.clone(),
+            origin: genesis.claims().origin.clone(),
+            key: self.key.clone(),
+            policy: Arc::new(trust.policy.clone()),
+        };
+        let live = Live::new(
+            works.clone(),
+            (ground.journal.clone(), ground.board.clone(), ground.clock.clone()),
+            switchboard.clone(),
+            ground.post.clone(),
+            (&self.config.gateway.state_dir, &self.founding.path),
+        );
+        let desk = orders::Desk::new(who, live, keys, left);
+        let ended = ground.ended.clone();
+        Ok(Some(tokio::spawn(async move {
+            if let Err(fatal) = orders::live::run(desk, fell_back, stop).await {
+                // Who would be told may have ended.
+                let _ = ended.send(fatal).await;
+            }
+        })))
     }
 
     /// Opens the journal; waits while a command line still reads its file. Another plombd never lets go.
@@ -255,13 +370,7 @@ impl Daemon {
         let made = DirBuilder::new().recursive(true).mode(STATE_DIR_MODE).create(folder);
         made.map_err(|error| Fatal::Start(format!("{}: {error}", folder.display())))?;
         let path = self.config.journal_path();
-        let options = Options {
-            window: Duration::from_secs_f64(self.config.journal.window_s),
-            window_entries_max: self.config.journal.window_entries,
-            quota_bytes: self.config.journal.quota_mib.saturating_mul(1024 * 1024),
-            raw_frames: self.config.journal.raw_frames,
-            ..Options::default()
-        };
+        let options = journal_options(&self.config);
         let clock = |clock: &Arc<SystemClock>| {
             let clock = clock.clone();
             move || clock.stamp()
@@ -281,18 +390,20 @@ impl Daemon {
         }
     }
 
-    async fn enter_start(&self, journal: &Journal, recovered: &Recovered) -> Result<(), Fatal> {
+    async fn enter_start(&self, journal: &Journal, recovered: &Recovered, outset: &Outset) -> Result<(), Fatal> {
         if let Some(before) = recovered.key_before {
             let (epoch, key) = (recovered.head.epoch, self.key.public().id());
             warn!(%before, %key, epoch, "another key signs from now on: entered, a new epoch begins");
         }
+        let applied = Applied::new(outset.text.clone().into_bytes(), &self.overrides);
         let mut details = vec![
             ("version", env!("CARGO_PKG_VERSION").to_string()),
             ("openings", recovered.openings.to_string()),
             ("unreceipted", recovered.unreceipted_entries.to_string()),
-            ("configuration", self.applied.hash.to_string()),
+            ("configuration", applied.hash.to_string()),
         ];
-        let overrides = self.applied.overrides.join(" ");
+        details.extend(outset.version.map(|version| ("configuration-version", version.to_string())));
+        let overrides = applied.overrides.join(" ");
         if !overrides.is_empty() {
             details.push(("overrides", overrides.chars().take(TEXT_BYTES_MAX).collect()));
         }
@@ -300,192 +411,55 @@ impl Daemon {
         Ok(())
     }
 
-    /// The lines, and the work that they are.
-    fn make_lines(
-        &self,
-        journal: &Journal,
-        board: &Arc<Board>,
-        stop: &watch::Receiver<bool>,
-        work: &mut Vec<Work>,
-    ) -> Result<Lines, Fatal> {
-        let (mut questions, mut scanners, mut deeds) = (Vec::new(), Vec::new(), Vec::new());
-        let is_mbus = |name: &str| self.config.bus.iter().any(|bus| bus.name == name && bus.protocol == Protocol::Mbus);
-        // Only those who listen to the air, open encrypted telegrams, or name a model for its valve need it.
-        let models = self.config.gateway.meter_keys.is_some()
-            || self.config.bus.iter().any(|bus| bus.protocol == Protocol::Wmbus)
-            || self.config.meter.iter().any(|meter| meter.model.is_some() && is_mbus(&meter.bus));
-        let library = match models {
-            true => models::library(self.config.gateway.profiles.as_deref()).map_err(Fatal::Config)?,
-            false => Library::empty(),
-        };
-        let library = Arc::new(library);
-        let maps = match self.config.bus.iter().any(|bus| bus.protocol == Protocol::Modbus) {
-            true => models::register_maps(self.config.gateway.modbus_profiles.as_deref()).map_err(Fatal::Config)?,
-            false => Maps::empty(),
-        };
-        let secrets = match &self.config.gateway.meter_secrets {
-            Some(path) => Secrets::load(path).map_err(Fatal::Config)?,
-            None => Secrets::default(),
-        };
-        for point in secrets.points().filter(|point| !self.config.meter.iter().any(|meter| meter.point == *point)) {
-            warn!(point, "the file of meter_secrets has lines for a point that no [[meter]] has: check its spelling");
-        }
-        let knowledge = Knowledge {
-            keys: self.meter_keys.clone(),
-            library: library.clone(),
-            maps: Arc::new(maps),
-            counters: journal.counters(),
-            secrets: Arc::new(secrets),
-            title: self.config.title().map_err(Fatal::Config)?,
-            journal: Some(journal.clone()),
-            clock: Some(self.clock.clone()),
-        };
-        for bus in &self.config.bus {
-            let (ask, questioned) = mpsc::channel(QUESTIONS_MAX);
-            let (command, commanded) = mpsc::channel(DEEDS_MAX);
-            for meter in self.config.meter.iter().filter(|meter| meter.bus == bus.name) {
-                let point: Name = meter.point.parse().map_err(|error| Fatal::Config(format!("{error}")))?;
-                deeds.push((point.clone(), command.clone()));
-                questions.push((point, ask.clone()));
-            }
-            let (order, ordered) = mpsc::channel(SCANS_MAX);
-            scanners.push((bus.clone(), order));
-            let asked = Asked { questions: questioned, scans: ordered, deeds: commanded };
-            let (meters, journal, board, stop) = (&self.config.meter, journal.clone(), board.clone(), stop.clone());
-            match bus.protocol {
-                protocol if !protocol.is_listened_to() => {
-                    let line = BusTask::new(bus, meters, &knowledge, journal, board, asked, stop);
-                    work.push(Box::pin(line.map_err(Fatal::Config)?.run()));
-                }
-                Protocol::DlmsPush | Protocol::P1 => {
-                    let port = PushTask::new(bus, meters, &knowledge, journal, board, asked, stop);
-                    work.push(Box::pin(port.map_err(Fatal::Config)?.run()));
-                }
-                _ => {
-                    let receiver = RadioTask::new(
-                        bus,
-                        meters,
-                        (self.meter_keys.clone(), library.clone()),
-                        journal,
-                        board,
-                        asked,
-                        stop,
-                    );
-                    work.push(Box::pin(receiver.map_err(Fatal::Config)?.run()));
-                }
-            }
-        }
-        Ok(Lines { questions, scanners, deeds })
-    }
-
-    fn start_uplink(
-        &self,
-        journal: &Journal,
-        board: &Arc<Board>,
-        anchoring: &Arc<Anchoring>,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Option<JoinHandle<()>>, Fatal> {
-        let (Some(hub), Some(certificate), Some(Trust { policy, .. })) =
-            (&self.config.hub, &self.config.gateway.certificate, &self.trust)
-        else {
-            warn!("no [hub] is configured: entries are recorded and not anchored");
-            return Ok(None);
-        };
-        let files = ClientFiles {
-            ca: &hub.ca,
-            certificate,
-            key: &self.config.gateway.key,
-            state_dir: Some(&self.config.gateway.state_dir),
-        };
-        let uplink = Uplink {
-            gateway: self.gateway.clone(),
-            config: hub.clone(),
-            journal: journal.clone(),
-            policy: Arc::new(policy.clone()),
-            tls: client_config(files).map_err(Fatal::Config)?,
-            anchoring: anchoring.clone(),
-            board: board.clone(),
-        };
-        board.update().hub.address.clone_from(&hub.address);
-        Ok(Some(tokio::spawn(uplink.run(stop.clone()))))
-    }
-
-    /// Renews the certificate in time, where there is one and the hub is known to serve HTTPS.
-    fn start_renewer(&self, stop: &watch::Receiver<bool>) -> Result<Option<JoinHandle<()>>, Fatal> {
-        let (Some(hub), Some(certificate), Some(trust)) =
-            (&self.config.hub, &self.config.gateway.certificate, &self.trust)
-        else {
-            return Ok(None);
-        };
-        let Some(https) = &hub.https else { return Ok(None) };
-        let renewer = Renewer {
-            gateway: self.gateway.clone(),
-            key: self.key.clone(),
-            key_file: self.config.gateway.key.clone(),
-            certificate: certificate.clone(),
-            state_dir: self.config.gateway.state_dir.clone(),
-            ca: hub.ca.clone(),
-            place: Place::parse(https).map_err(|what| Fatal::Config(format!("[hub] https: {what}")))?,
-            trust: trust.clone(),
-            held: self.held.clone(),
-            now_ms: crate::clock::unix_ms,
-        };
-        Ok(Some(tokio::spawn(renewer.run(stop.clone()))))
-    }
-
     fn start_control(
         &self,
         socket: Socket,
-        journal: &Journal,
-        board: &Arc<Board>,
-        (questions, scanners): (Questioned, Scanners),
+        ground: &Ground,
+        lines: Arc<Switchboard>,
         stop: &watch::Receiver<bool>,
     ) -> JoinHandle<()> {
         let snapshots = Snapshots {
             gateway: self.gateway.to_string(),
-            journal: journal.clone(),
-            board: board.clone(),
+            journal: ground.journal.clone(),
+            board: ground.board.clone(),
             clock: self.clock.clone(),
-            quota_bytes: self.config.journal.quota_mib.saturating_mul(1024 * 1024),
-            hub_configured: self.config.hub.is_some(),
             started_ms: crate::clock::unix_ms(),
         };
-        let desk = Desk {
-            journal: journal.clone(),
+        let desk = ControlDesk {
+            journal: ground.journal.clone(),
             snapshot: Box::new(move || snapshots.take()),
-            points: self.config.meter.iter().filter_map(|meter| meter.point.parse().ok()).collect(),
-            questions,
-            scanners,
+            lines,
             credential: self.held.clone(),
             administrators: Group::named(&self.config.control.admin_group),
         };
         tokio::spawn(socket.serve(desk, stop.clone()))
     }
+}
 
-    /// The last entries, the last batch, and, while the hub is there, its receipt.
-    async fn close_books(
-        &self,
-        journal: &Journal,
-        board: &Board,
-        anchoring: &Anchoring,
-        tasks: &mut JoinSet<Result<(), JournalError>>,
-    ) -> Result<(), Fatal> {
-        // The lines have been told; a reading under way is given up.
-        let lines = self.config.bus.len();
-        let ended = async {
-            for _ in 0..lines {
-                let _ = tasks.join_next().await;
-            }
-        };
-        let _ = timeout(Duration::from_secs(2), ended).await;
-        enter(journal, "stop", &[]).await?;
-        while batcher::close(journal, &self.config.batch, anchoring).await? {}
-        let until = Instant::now() + STOP_GRACE;
-        while board.update().hub.connected && !journal.unreceipted(1)?.is_empty() && Instant::now() < until {
-            sleep(Duration::from_millis(50)).await;
+/// Whether an epoch after the one that is known began because a card was put back.
+fn rolled_back_since(snapshot: &Snapshot, known: u32, present: u32) -> Result<bool, JournalError> {
+    for epoch in known.saturating_add(1)..=present {
+        if snapshot::rolled_back_in(snapshot, epoch)?.is_some() {
+            return Ok(true);
         }
-        Ok(())
     }
+    Ok(false)
+}
+
+fn gone(version: u64) -> String {
+    format!("configuration {version} of the ledger is gone from the journal")
+}
+
+/// The last entries, the last batch, and, while the hub is there, its receipt.
+async fn close_books(ground: &Ground, config: &Config) -> Result<(), Fatal> {
+    let Ground { journal, board, anchoring, .. } = ground;
+    enter(journal, "stop", &[]).await?;
+    while batcher::close(journal, &config.batch, anchoring).await? {}
+    let until = Instant::now() + STOP_GRACE;
+    while board.update().hub.connected && !journal.unreceipted(1)?.is_empty() && Instant::now() < until {
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 async fn enter(journal: &Journal, name: &str, details: &[(&str, String)]) -> Result<(), JournalError> {

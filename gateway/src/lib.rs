@@ -15,6 +15,8 @@
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
 //! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
+//! | [`orders`] | configurations and commands of the ledger |
+//! | [`works`], [`lines`] | what a configuration governs, and how single parts are replaced |
 //! | [`enrolment`], [`renewal`], [`https`] | how it is taken on by a hub, and stays so |
 //! | [`vitals`] | how the box itself fares |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
@@ -33,9 +35,11 @@ pub mod https;
 pub mod identity;
 pub mod journal;
 pub mod keys;
+pub mod lines;
 pub mod link;
 pub mod models;
 pub mod normalise;
+pub mod orders;
 pub mod outage;
 pub mod plain;
 pub mod poll;
@@ -50,5 +54,6 @@ pub mod snapshot;
 pub mod status;
 pub mod uplink;
 pub mod vitals;
+pub mod works;
 
 pub use plomb_view as view;

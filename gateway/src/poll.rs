@@ -8,7 +8,7 @@ use std::{
 use plomb_mbus::Medium;
 use plomb_seal::{Absent, Name, Occurrence, Reason, Record};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Mutex, mpsc, oneshot, watch},
     time::sleep,
 };
 use tracing::{info, warn};
@@ -68,6 +68,8 @@ pub struct BusTask {
     asked: Asked,
     stop: watch::Receiver<bool>,
     port: Port,
+    /// Held while a meter is asked.
+    turn: Arc<Mutex<()>>,
 }
 
 impl BusTask {
@@ -116,7 +118,13 @@ impl BusTask {
             asked,
             stop,
             port,
+            turn: Arc::default(),
         })
+    }
+
+    /// Holds this while it asks a meter: whoever else holds it knows that no poll is under way.
+    pub fn in_turn(self, turn: Arc<Mutex<()>>) -> Self {
+        Self { turn, ..self }
     }
 
     /// Runs until told to stop, or until the journal fails.
@@ -196,6 +204,8 @@ impl BusTask {
             return Ok(());
         };
         let verb = instruction.verb();
+        let turn = self.turn.clone();
+        let in_turn = turn.lock().await;
         let carried = match (&instruction, self.meters.get_mut(index)) {
             (Instruction::Read, _) | (_, None) => Ok(Effect::new("read")),
             (instruction, Some(meter)) => meter.carry_out(&mut self.port, instruction).await,
@@ -204,6 +214,7 @@ impl BusTask {
             Ok(effect) => info!(bus = self.config.name, %point, verb, "done: {}", effect.detail),
             Err(undone) => warn!(bus = self.config.name, %point, verb, "not done: {undone}"),
         }
+        drop(in_turn);
         let reading = match &carried {
             Err(Undone { certainty: Certainty::NotDone, .. }) => None,
             _ => Some(self.read_after(index, point, waiting).await?),
@@ -243,6 +254,11 @@ impl BusTask {
         silent: bool,
         waiting: &mut Vec<Question>,
     ) -> Result<(), JournalError> {
+        let turn = self.turn.clone();
+        let _turn = turn.lock().await;
+        if *self.stop.borrow() {
+            return Ok(());
+        }
         let Some(meter) = self.meters.get_mut(index) else { return Ok(()) };
         let (point, begun) = (meter.point.clone(), Instant::now());
         let outcome = tokio::select! {

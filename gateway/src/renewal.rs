@@ -126,10 +126,12 @@ impl Renewer {
         }
     }
 
-    /// The certificate in force.
+    /// The certificate that is shown now, as the ledger tells of it.
     fn present(&self) -> Option<Issue> {
-        let own = self.trust.certificates.iter().filter(|issue| issue.key == self.key.public());
-        own.max_by_key(|issue| issue.not_after_s).cloned()
+        let configured = CertificateDer::from_pem_file(&self.certificate).ok()?;
+        let shown = renewed_chain(&self.state_dir, &configured).and_then(|chain| chain.into_iter().next());
+        let shown = shown.unwrap_or(configured);
+        self.trust.certificates.iter().find(|issue| issue.x509 == shown.as_ref()).cloned()
     }
 
     /// Asks for the next certificate for the same key, keeps it, and shows it from the next connection on.

@@ -41,10 +41,6 @@ pub struct Snapshots {
     pub board: Arc<Board>,
     /// The clock.
     pub clock: Arc<SystemClock>,
-    /// The journal's quota.
-    pub quota_bytes: u64,
-    /// Whether there is a hub to be connected to.
-    pub hub_configured: bool,
     /// Since when the daemon runs, Unix milliseconds.
     pub started_ms: i64,
 }
@@ -52,7 +48,11 @@ pub struct Snapshots {
 impl Snapshots {
     /// The state now.
     pub fn take(&self) -> Snapshot {
-        let journal = self.journal();
+        let (quota_bytes, hub_configured, orders) = {
+            let board = self.board.update();
+            (board.quota_bytes, board.hub_configured, board.orders.clone())
+        };
+        let journal = self.journal(quota_bytes);
         let (hub, buses, points, unanswered, vitals, vital_troubles) = {
             let board = self.board.update();
             let unanswered = board.unanswered.map(|since| since.elapsed());
@@ -74,16 +74,17 @@ impl Snapshots {
             hub,
             journal,
             vitals,
+            orders,
             buses,
             points,
         };
-        snapshot.troubles = self.troubles(&snapshot, unanswered);
+        snapshot.troubles = self.troubles(&snapshot, unanswered, hub_configured);
         snapshot.troubles.extend(vital_troubles);
         snapshot.verdict = if snapshot.troubles.is_empty() { "ok" } else { "degraded" }.into();
         snapshot
     }
 
-    fn journal(&self) -> Journal {
+    fn journal(&self, quota_bytes: u64) -> Journal {
         match self.journal.stats() {
             Ok(stats) => Journal {
                 epoch: stats.epoch,
@@ -92,7 +93,7 @@ impl Snapshots {
                 receipted: stats.acked_seq,
                 oldest_unreceipted: stats.oldest_unreceipted_ms.map(rfc3339),
                 stored_bytes: stats.stored_bytes,
-                quota_bytes: self.quota_bytes,
+                quota_bytes,
                 written_bytes: stats.written_bytes,
                 commits: stats.commits,
                 refused_receipt: stats.refused_receipt,
@@ -104,7 +105,7 @@ impl Snapshots {
         }
     }
 
-    fn troubles(&self, snapshot: &Snapshot, unanswered: Option<Duration>) -> Vec<String> {
+    fn troubles(&self, snapshot: &Snapshot, unanswered: Option<Duration>, hub_configured: bool) -> Vec<String> {
         let mut troubles = Vec::new();
         let journal = &snapshot.journal;
         if let Some(failed) = &journal.failed {
@@ -121,13 +122,13 @@ impl Snapshots {
         if let Some(refused) = &journal.refused_receipt {
             troubles.push(format!("the hub's receipt is not taken: {refused}"));
         }
-        if self.hub_configured && !snapshot.hub.connected {
+        if hub_configured && !snapshot.hub.connected {
             let error = snapshot.hub.last_error.as_deref().unwrap_or("not yet connected");
             troubles.push(format!("hub not connected: {error}"));
         }
         troubles.extend(silence_of_the_hub(unanswered.filter(|_| snapshot.hub.connected)));
-        if journal.stored_bytes.saturating_mul(100) >= self.quota_bytes.saturating_mul(QUOTA_WARNING_PERCENT) {
-            troubles.push(format!("journal at {} of {} bytes", journal.stored_bytes, self.quota_bytes));
+        if journal.stored_bytes.saturating_mul(100) >= journal.quota_bytes.saturating_mul(QUOTA_WARNING_PERCENT) {
+            troubles.push(format!("journal at {} of {} bytes", journal.stored_bytes, journal.quota_bytes));
         }
         for bus in snapshot.buses.iter().filter(|bus| !bus.open) {
             if let Some(error) = &bus.last_error {
@@ -136,6 +137,7 @@ impl Snapshots {
         }
         troubles.extend(silences(&snapshot.points, &snapshot.buses));
         troubles.extend(held_up(&snapshot.points, &snapshot.buses, Instant::now()));
+        troubles.extend(snapshot.orders.edits.iter().cloned());
         // A journal that can't be read is told as such.
         troubles.extend(rollback(&self.journal.reader(), unix_ms()).unwrap_or_default());
         troubles
@@ -151,15 +153,23 @@ pub fn rollback(reader: &Reader, now_ms: i64) -> Result<Option<String>, JournalE
     let snapshot = reader.snapshot()?;
     let present = snapshot.head()?.epoch;
     for epoch in (present.saturating_sub(EPOCHS_LOOKED_AT_MAX)..=present).rev() {
-        let first = snapshot.batch(epoch, 0)?.and_then(|batch| usize::try_from(batch.count).ok());
-        let entries = snapshot.entries(epoch, 0, first.unwrap_or(BATCH_ENTRIES_MAX))?;
-        if let Some(at_ms) = entries.iter().rev().find_map(|entry| rollback_at(&entry.bytes)) {
+        if let Some(at_ms) = rolled_back_in(&snapshot, epoch)? {
             let recent = now_ms.saturating_sub(at_ms) < ROLLBACK_TOLD_MS;
             let what = "the journal was older than the ledger's last anchor: a card was put back, or a file lost";
             return Ok(recent.then(|| format!("rollback noticed at {}: {what}; look into why", rfc3339(at_ms))));
         }
     }
     Ok(None)
+}
+
+/// When a rollback was noticed with which this epoch began, if one was; in Unix milliseconds.
+///
+/// # Errors
+/// The journal can't be read.
+pub fn rolled_back_in(snapshot: &journal::Snapshot, epoch: u32) -> Result<Option<i64>, JournalError> {
+    let first = snapshot.batch(epoch, 0)?.and_then(|batch| usize::try_from(batch.count).ok());
+    let entries = snapshot.entries(epoch, 0, first.unwrap_or(BATCH_ENTRIES_MAX))?;
+    Ok(entries.iter().rev().find_map(|entry| rollback_at(&entry.bytes)))
 }
 
 /// When a rollback was noticed, if an entry says so.

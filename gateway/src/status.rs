@@ -41,6 +41,9 @@ pub struct Snapshot {
     /// The box itself, once it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vitals: Option<Vitals>,
+    /// What came from the ledger.
+    #[serde(default)]
+    pub orders: Orders,
     /// The lines.
     pub buses: Vec<Bus>,
     /// The measuring points.
@@ -68,6 +71,65 @@ pub struct Hub {
     pub last_receipt: Option<String>,
     /// The ledger's size at the newest checkpoint seen.
     pub ledger_size: Option<u64>,
+}
+
+/// Configurations and commands of the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// The configuration in force, if it is one of the ledger's; else the founding file's.
+    pub in_force: Option<OrderedConfig>,
+    /// The one that has yet to prove itself; it is in force already.
+    pub on_trial: Option<OrderedConfig>,
+    /// Those that wait for their time.
+    pub pending: Vec<OrderedConfig>,
+    /// The last command.
+    pub last_command: Option<OrderedCommand>,
+    /// Commands that are being executed.
+    pub executing: usize,
+    /// Statements that the ledger has not answered yet.
+    pub unanswered: usize,
+    /// The last order that was not taken: rule and detail.
+    pub refused: Option<String>,
+    /// The sealing key: serial and key id, and whether the ledger has it.
+    pub sealing_key: Option<String>,
+    /// Local edits, which have no effect while a configuration of the ledger is in force.
+    pub edits: Vec<String>,
+}
+
+/// A configuration of the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedConfig {
+    /// Its version.
+    pub version: u64,
+    /// Its author.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// How urgent.
+    pub priority: String,
+    /// When it was applied, or came; RFC 3339.
+    pub time: String,
+    /// Its transaction's leaf hash.
+    pub transaction: String,
+    /// SHA-256 of its text.
+    pub hash: String,
+}
+
+/// A command of the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedCommand {
+    /// The measuring point.
+    pub point: String,
+    /// What was to be done.
+    pub verb: String,
+    /// Its number.
+    pub counter: u64,
+    /// Its author.
+    pub author: String,
+    /// What became of it, with the rule and in words; empty while it is being executed.
+    pub outcome: String,
+    /// When, RFC 3339.
+    pub time: String,
 }
 
 /// The journal.
@@ -214,6 +276,12 @@ pub struct Inner {
     pub vitals: Option<Vitals>,
     /// What is bad with it.
     pub vital_troubles: Vec<String>,
+    /// The journal's quota, in bytes.
+    pub quota_bytes: u64,
+    /// Whether there is a hub to be connected to.
+    pub hub_configured: bool,
+    /// What came from the ledger.
+    pub orders: Orders,
 }
 
 impl Inner {

@@ -100,6 +100,17 @@ pub fn load<T: DeserializeOwned>(
     load_with(path, known, prefix, env::vars_os())
 }
 
+/// Reads the text of a configuration that stands in no file; errors call it `name`. The environment overrides it as
+/// [`load`] says.
+pub fn read<T: DeserializeOwned>(
+    name: &Path,
+    text: &str,
+    known: &'static [(&'static str, Known)],
+    prefix: &str,
+) -> Result<T, SettingsError> {
+    read_with(name, text, known, prefix, env::vars_os())
+}
+
 /// What the environment overrides under a prefix: variables and their values, by name. [`load`] has checked them.
 pub fn overrides(prefix: &str) -> Result<Vec<(String, String)>, SettingsError> {
     let mut named = Overrides::collect(prefix, env::vars_os())?.named;
@@ -118,15 +129,25 @@ fn load_with<T: DeserializeOwned>(
         return Err(SettingsError::Whole { path: path.into(), what: "the file is larger than 4 MiB".into() });
     }
     let text = fs::read_to_string(path).map_err(cannot)?;
-    let file = Text { path, text: &text };
-    let document = DeTable::parse(&text)
+    read_with(path, &text, known, prefix, variables)
+}
+
+fn read_with<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    known: &'static [(&'static str, Known)],
+    prefix: &str,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<T, SettingsError> {
+    let file = Text { path, text };
+    let document = DeTable::parse(text)
         .map_err(|error| file.wrong(error.span().map_or(0, |span| span.start), error.message().to_string()))?;
     file.first(document.get_ref(), known)?;
     let overrides = Overrides::collect(prefix, variables)?;
     overrides.check(known)?;
     let environment = Environment::with_prefix(prefix).prefix_separator(STEP).separator(STEP).try_parsing(true);
     let merged = Config::builder()
-        .add_source(File::from_str(&text, FileFormat::Toml))
+        .add_source(File::from_str(text, FileFormat::Toml))
         .add_source(environment.source(Some(overrides.named.iter().cloned().collect())))
         .build()
         .and_then(Config::try_deserialize);

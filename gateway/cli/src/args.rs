@@ -89,6 +89,8 @@ pub(crate) enum Verb {
     Scan(ScanArgs),
     /// Check a file of meter keys, or make one from a vendor's list.
     Keys(KeysArgs),
+    /// Have this gateway taken on by a hub: its key is made here.
+    Enrol(EnrolArgs),
     /// Check a configuration, or send one to a gateway over the ledger.
     Config(ConfigArgs),
     /// Send a command to a meter, over the ledger.
@@ -97,8 +99,6 @@ pub(crate) enum Verb {
     Approve(ApproveArgs),
     /// Look up who changed, ordered and answered what, with proofs.
     Ledger(LedgerArgs),
-    /// Have this gateway taken on by a hub: its key is made here.
-    Enrol(EnrolArgs),
     /// Bring up a whole street, show what arrives, and check what was proved.
     Demo(DemoArgs),
 }

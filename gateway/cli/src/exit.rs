@@ -63,6 +63,14 @@ pub(crate) enum Failure {
     /// A configuration or a policy is wrong.
     #[error("{0}")]
     Config(String),
+    /// A gateway is not taken on, or gets no new certificate.
+    #[error("{rule}: {detail}")]
+    NotEnrolled {
+        /// The rule.
+        rule: String,
+        /// Why.
+        detail: String,
+    },
     /// The ledger refused it.
     #[error("the ledger refused it by rule {rule}: {detail}")]
     Refused {
@@ -74,14 +82,6 @@ pub(crate) enum Failure {
     /// What a hub says does not hold under the own policy.
     #[error("what the hub says is not proved: {0}")]
     Unproved(String),
-    /// A gateway is not taken on, or gets no new certificate.
-    #[error("{rule}: {detail}")]
-    NotEnrolled {
-        /// The rule.
-        rule: String,
-        /// Why.
-        detail: String,
-    },
     /// Whoever read standard output has had enough: no mistake.
     #[error("standard output was closed")]
     Closed,
@@ -131,9 +131,9 @@ impl Failure {
             Self::Io { .. } => "io",
             Self::Permission(_) => "permission",
             Self::Config(_) => "configuration",
+            Self::NotEnrolled { .. } => "not-enrolled",
             Self::Refused { .. } => "refused",
             Self::Unproved(_) => "unproved",
-            Self::NotEnrolled { .. } => "not-enrolled",
             Self::Closed => "closed",
         }
     }
@@ -146,9 +146,9 @@ impl Failure {
             Self::Io { .. } => IO,
             Self::Permission(_) => PERMISSION,
             Self::Config(_) => CONFIG,
+            Self::NotEnrolled { .. } => MALFORMED,
             Self::Refused { .. } => REFUSED,
             Self::Unproved(_) => BAD,
-            Self::NotEnrolled { .. } => MALFORMED,
             Self::Closed => OK,
         }
     }

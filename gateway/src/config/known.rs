@@ -36,6 +36,7 @@ pub(super) const KNOWN: &[(&str, Known)] = &[
     ("batch", Known::Table(&[("entries", VALUE), ("age_s", VALUE)])),
     ("clock", Known::Table(&[("synced_file", VALUE), ("error_ms", VALUE)])),
     ("control", Known::Table(&[("socket", VALUE), ("group", VALUE), ("admin_group", VALUE)])),
+    ("orders", Known::Table(&[("maintenance", VALUE), ("confirm_s", VALUE)])),
     (
         "vitals",
         Known::Table(&[

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{bounds, default, finding::Told, one_of};
 
 /// A line.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Bus {
     /// Its name.
     pub name: String,

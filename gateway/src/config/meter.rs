@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Bus, default, one_of};
 
 /// A meter.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Meter {
     /// The measuring point's name. It outlives the meter.
     pub point: String,

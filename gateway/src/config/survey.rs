@@ -6,7 +6,7 @@ use plomb_settings::{Finding, Part, Survey};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Batch, Bus, Clock, Config, Control, Gateway, Hub, Journal, KNOWN, Meter, Vitals,
+    Batch, Bus, Clock, Config, Control, Gateway, Hub, Journal, KNOWN, Meter, Orders, Vitals,
     finding::{Table, Wrong},
 };
 
@@ -53,6 +53,7 @@ struct Parts {
     clock: Option<Part<Clock>>,
     control: Option<Part<Control>>,
     vitals: Option<Part<Vitals>>,
+    orders: Option<Part<Orders>>,
     bus: Vec<Part<Bus>>,
     meter: Vec<Part<Meter>>,
 }
@@ -71,6 +72,7 @@ impl Parts {
             clock: survey.table("clock", &[]),
             control: survey.table("control", &[]),
             vitals: survey.table("vitals", &[]),
+            orders: survey.table("orders", &[]),
             bus: survey.tables("bus", &[("name", "bus"), ("protocol", "mbus"), ("port", "port")]),
             meter: survey.tables("meter", &[("point", "point"), ("bus", "bus")]),
         }
@@ -100,6 +102,7 @@ impl Parts {
             clock: once(&self.clock),
             control: once(&self.control),
             vitals: once(&self.vitals),
+            orders: once(&self.orders),
             bus: self.bus.iter().map(|part| part.settings.clone()).collect(),
             meter: self.meter.iter().map(|part| part.settings.clone()).collect(),
         }
@@ -141,6 +144,7 @@ impl Parts {
             "clock" => of(&self.clock, key),
             "control" => of(&self.control, key),
             "vitals" => of(&self.vitals, key),
+            "orders" => of(&self.orders, key),
             _ => Some(0),
         }
     }

@@ -23,9 +23,7 @@ impl Served {
         let desk = Desk {
             journal,
             snapshot: Box::new(|| serde_json::from_value(snapshot()).unwrap()),
-            points: Vec::new(),
-            questions: Vec::new(),
-            scanners: Vec::new(),
+            lines: Arc::default(),
             credential: Held::default(),
             administrators: Group::named("nobody-is-in-this-one"),
         };

@@ -31,6 +31,7 @@
 //! points    point's name                 (next seq u64, hash of the last entry, 32 bytes), of this epoch
 //! cursors   reader's name                (epoch u32, seq u64): the next entry that it wants
 //! counters  meter and key                u64: the last message counter that was accepted
+//! orders    name                         what the desk of orders keeps: `crate::orders::store`
 //! orphans   epoch u32                    (first u64, end u64, next u64): entries first..end of that epoch
 //!                                        never got a receipt; those below next are re-entered
 //! ```
@@ -101,7 +102,7 @@ use std::{
     time::Duration,
 };
 
-use plomb_seal::{Anchor, Hash, Name, Policy, Receipt, Signed, Stamp, attest::attest, entry::Occurrence};
+use plomb_seal::{Anchor, Event, Hash, Name, Policy, Receipt, Signed, Stamp, attest::attest, entry::Occurrence};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backend::Traffic;
@@ -170,6 +171,16 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether a journal can be kept so.
+    ///
+    /// # Errors
+    /// An option is out of its bounds.
+    pub fn check(&self) -> Result<(), JournalError> {
+        open::check_options(self)
+    }
+}
+
 /// The durable end of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
@@ -229,6 +240,9 @@ impl Default for Limits {
         Self { entries_max: 1024, bytes_max: 256 * 1024, checkpoint: None }
     }
 }
+
+/// Rows for the desk of orders, by name; one without a value goes.
+pub type Rows = BTreeMap<String, Option<Vec<u8>>>;
 
 /// What a receipt did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -367,6 +381,30 @@ impl Journal {
         let request = Request::Append { occurrence, raw_frames, stamp: None, urgent: false, reply };
         self.requests()?.blocking_send(request).map_err(|_| self.why_stopped())?;
         Ok(Ticket(ticket))
+    }
+
+    /// Enters an event and commits it at once, together with rows that are made from its place: both or neither.
+    pub async fn conclude(
+        &self,
+        event: Event,
+        along: impl FnOnce(Durable) -> Rows + Send + 'static,
+    ) -> Result<Durable, JournalError> {
+        let (event, along) = (Occurrence::Event(event), Box::new(along));
+        self.ask(|reply| Request::Conclude { event, along, reply }).await
+    }
+
+    /// Keeps rows for the desk of orders. They are durable when this returns.
+    pub async fn keep(&self, rows: Rows) -> Result<(), JournalError> {
+        self.ask(|reply| Request::Keep { rows, reply }).await
+    }
+
+    /// Window, quota and the keeping of raw frames from now on. What is fixed when a file is opened stays as it is.
+    ///
+    /// # Errors
+    /// An option is out of its bounds; or the journal failed.
+    pub async fn change(&self, options: Options) -> Result<(), JournalError> {
+        options.check()?;
+        self.ask(|reply| Request::Change { options, reply }).await
     }
 
     /// Commits what waits. Gives the durable end of the chain.

@@ -445,7 +445,7 @@ fn open_error(error: DatabaseError) -> JournalError {
     }
 }
 
-fn check_options(options: &Options) -> Result<(), JournalError> {
+pub(super) fn check_options(options: &Options) -> Result<(), JournalError> {
     if !(1..=COMMIT_ENTRIES_MAX).contains(&options.window_entries_max) {
         let problem = format!("{} is not in 1..={COMMIT_ENTRIES_MAX}", options.window_entries_max);
         return Err(JournalError::Option { name: "window_entries_max", problem });

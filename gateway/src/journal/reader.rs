@@ -6,14 +6,16 @@ use std::{
 };
 
 use plomb_seal::{Anchor, Batch, Body, Entry, Hash, Name, Receipt, Record, Unverified};
-use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{
+    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError,
+};
 
 use super::{
     Head, JournalError, Position,
     error::Fault,
     tables::{
-        ANCHORS, COUNTERS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORPHANS, OrphanRange,
-        POINTS, RECEIPTS, State, parse_format,
+        ANCHORS, COUNTERS, CURSORS, ENTRIES, FORMAT, FRAMES, META, META_FORMAT, META_STATE, ORDERS, ORPHANS,
+        OrphanRange, POINTS, RECEIPTS, State, parse_format,
     },
 };
 
@@ -161,6 +163,24 @@ impl Snapshot {
                 Some(next) => from = next,
                 None => break,
             }
+        }
+        Ok(found)
+    }
+
+    /// The rows of the desk of orders whose names begin so.
+    pub fn orders(&self, prefix: &str) -> Result<BTreeMap<String, Vec<u8>>, JournalError> {
+        let table = match self.transaction.open_table(ORDERS) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = BTreeMap::new();
+        for row in table.range(prefix..)? {
+            let (name, value) = row?;
+            if !name.value().starts_with(prefix) {
+                break;
+            }
+            found.insert(name.value().to_string(), value.value().to_vec());
         }
         Ok(found)
     }

@@ -25,6 +25,8 @@ pub(super) const POINTS: TableDefinition<'static, &str, (u64, [u8; 32])> = Table
 pub(super) const CURSORS: TableDefinition<'static, &str, (u32, u64)> = TableDefinition::new("cursors");
 /// By meter and key: the last message counter.
 pub(super) const COUNTERS: TableDefinition<'static, &str, u64> = TableDefinition::new("counters");
+/// What the desk of orders keeps: see [`crate::orders`]. It is made when the first row is.
+pub(super) const ORDERS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("orders");
 pub(super) const ORPHANS: TableDefinition<'static, u32, OrphanRange> = TableDefinition::new("orphans");
 
 /// A range of orphans: first, end, and the next to be re-entered.

@@ -18,12 +18,12 @@ use tokio::{
 
 use super::{
     Acknowledged, COMMIT_BYTES_MAX, COMMIT_ENTRIES_MAX, Durable, FRAME_BYTES_MAX, Head, JournalError, Limits, Noticed,
-    Options, POINTS_MAX, POINTS_REPLAY_ENTRIES, Position, Shared,
+    Options, POINTS_MAX, POINTS_REPLAY_ENTRIES, Position, Rows, Shared,
     error::Fault,
     keyring::Keyring,
     mark::Mark,
     quota,
-    tables::{COUNTERS, CURSORS, ENTRIES, FRAMES, META, META_STATE, POINTS, State, row_bytes},
+    tables::{COUNTERS, CURSORS, ENTRIES, FRAMES, META, META_STATE, ORDERS, POINTS, State, row_bytes},
 };
 
 /// How much of a refusal an absence quotes, in characters.
@@ -33,6 +33,9 @@ const ENVELOPE_BYTES_MAX: usize = 256;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 
+/// What is to be kept beside an entry, once its place is known.
+pub(super) type Along = Box<dyn FnOnce(Durable) -> Rows + Send>;
+
 /// What the writer is asked.
 pub(super) enum Request {
     Append {
@@ -41,6 +44,20 @@ pub(super) enum Request {
         stamp: Option<Stamp>,
         urgent: bool,
         reply: Reply<Durable>,
+    },
+    /// An event that is committed at once, together with rows that know its place.
+    Conclude {
+        event: Occurrence,
+        along: Along,
+        reply: Reply<Durable>,
+    },
+    Keep {
+        rows: Rows,
+        reply: Reply<()>,
+    },
+    Change {
+        options: Options,
+        reply: Reply<()>,
     },
     Flush {
         reply: Reply<Head>,
@@ -73,6 +90,7 @@ pub(super) struct Pending {
     pub(super) durable: Durable,
     bytes: Vec<u8>,
     frames: Vec<Vec<u8>>,
+    rows: Rows,
     reply: Option<Reply<Durable>>,
 }
 
@@ -197,6 +215,21 @@ impl Writer {
                     Err(error) => drop(reply.send(Err(error))),
                 }
             }
+            Request::Conclude { event, along, reply } => match self.admit_or_tell(event, Vec::new(), None) {
+                Ok(pending) => {
+                    self.take(Pending { rows: along(pending.durable), reply: Some(reply), ..pending });
+                    self.commit_due = true;
+                }
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Request::Keep { rows, reply } => drop(reply.send(self.commit(|transaction, _| keep(transaction, &rows)))),
+            Request::Change { options, reply } => {
+                // What is fixed when the file is opened stays.
+                let Options { cache_bytes, first_epoch, check_on_open, two_phase_commit, .. } = self.options;
+                self.options = Options { cache_bytes, first_epoch, check_on_open, two_phase_commit, ..options };
+                let told = self.tell_of_space();
+                drop(reply.send(told));
+            }
             Request::Flush { reply } => drop(reply.send(self.flush())),
             Request::CloseBatch { limits, reply } => drop(reply.send(self.close_batch(limits))),
             Request::Acknowledge { anchor, proof, witnessed_s, reply } => {
@@ -270,7 +303,7 @@ impl Writer {
             self.stale_points.insert(link.point.clone());
         }
         let durable = Durable { epoch: entry.epoch, seq: entry.seq, hash: signed.hash() };
-        Pending { durable, bytes: signed.into_bytes(), frames, reply: None }
+        Pending { durable, bytes: signed.into_bytes(), frames, rows: Rows::new(), reply: None }
     }
 
     /// Puts a sealed entry into the group.
@@ -404,6 +437,7 @@ impl Writer {
                 next.add(frame.len());
                 next.frame_bytes = next.frame_bytes.saturating_add(row_bytes(frame.len()));
             }
+            keep(transaction, &pending.rows)?;
         }
         Ok(())
     }
@@ -434,6 +468,21 @@ impl Writer {
     fn durable_head(&self) -> Head {
         Head { epoch: self.state.epoch, next_seq: self.state.next_seq, hash: self.state.head }
     }
+}
+
+/// Writes rows for the desk of orders; a row without a value goes.
+fn keep(transaction: &WriteTransaction, rows: &Rows) -> Result<(), Fault> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut table = transaction.open_table(ORDERS)?;
+    for (name, value) in rows {
+        match value {
+            Some(value) => drop(table.insert(name.as_str(), value.as_slice())?),
+            None => drop(table.remove(name.as_str())?),
+        }
+    }
+    Ok(())
 }
 
 /// Frames that come with a record must be those that it names; others can't be checked by anyone later.

@@ -6,6 +6,7 @@
 //!   knows a batch by gateway, epoch, number and anchor, so sending twice does no harm.
 //! - A connection without its subscriptions is none: it would bring no receipt, and look well. It ends.
 //! - What stays without a receipt though it was sent twice ends the connection: a new one subscribes anew.
+//! - Orders are handed to their desk, and what it has to say goes before all else.
 //! - Live readings for subscribers go first; what an outage left behind follows at a set rate.
 
 mod explain;
@@ -22,7 +23,7 @@ use rumqttc::tokio_rustls::rustls::ClientConfig;
 use tokio::{sync::watch, time::sleep};
 use tracing::{info, warn};
 
-use crate::{batcher::Anchoring, config, journal::Journal, status::Board};
+use crate::{batcher::Anchoring, config, journal::Journal, orders::Post, status::Board};
 
 use explain::{CONTESTED, Trouble};
 use pace::Pace;
@@ -71,6 +72,8 @@ pub struct Uplink {
     pub anchoring: Arc<Anchoring>,
     /// Where the state is written down.
     pub board: Arc<Board>,
+    /// What goes to the desk of orders, and comes from it.
+    pub post: Arc<Post>,
 }
 
 impl Uplink {

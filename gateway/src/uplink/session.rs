@@ -28,6 +28,7 @@ use super::{
 use crate::{
     clock::unix_ms,
     journal::{Checkpoint, JournalError, Noticed},
+    orders::Mail,
     view::rfc3339,
 };
 
@@ -152,11 +153,14 @@ async fn welcome(uplink: &Uplink, incoming: &mut Incoming) -> Result<(), Trouble
 impl Session<'_> {
     async fn converse(&mut self, incoming: &mut Incoming, mut stop: watch::Receiver<bool>) -> Result<(), Trouble> {
         let gateway = &self.uplink.gateway;
-        for filter in [topic::receipt(gateway), topic::refusal(gateway), topic::CHECKPOINT.to_string()] {
+        let own = [topic::receipt, topic::refusal, topic::config, topic::command, topic::answer];
+        let own = own.into_iter().map(|topic| topic(gateway));
+        for filter in own.chain([topic::CHECKPOINT.to_string()]) {
             self.client.try_subscribe(filter, QoS::AtLeastOnce).map_err(|error| error.to_string())?;
         }
         let mut head = self.uplink.journal.head();
-        let anchoring = self.uplink.anchoring.clone();
+        let (anchoring, post) = (self.uplink.anchoring.clone(), self.uplink.post.clone());
+        post.connected();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -165,14 +169,20 @@ impl Session<'_> {
                 event = incoming.recv() => self.take(event.unwrap_or_else(|| Err("the connection ended".into()))?).await?,
                 changed = head.changed() => if changed.is_err() { return Err("the journal has stopped".into()) },
                 () = anchoring.closed.notified() => {}
+                () = post.written() => {}
                 _ = tick.tick() => self.look_at_time()?,
                 _ = stop.changed() => return self.leave(incoming).await,
             }
         }
     }
 
-    /// Sends as much as the windows allow: live readings, then batches, then what an outage left behind.
+    /// Sends as much as the windows allow: what the desk of orders has to say, live readings, then batches, then what
+    /// an outage left behind.
     fn send_what_fits(&mut self) -> Result<(), Trouble> {
+        while self.room() {
+            let Some(statement) = self.uplink.post.due(Instant::now()) else { break };
+            self.publish(topic::outcome(&self.uplink.gateway), statement, false, Sent::Other);
+        }
         while self.room() {
             let Some((sent, topic, document, retain)) = self.readings.next_live(&self.uplink.journal)? else { break };
             self.publish(topic, document.into_bytes(), retain, Sent::Reading(sent));
@@ -264,8 +274,18 @@ impl Session<'_> {
             self.receipt(&publish.payload).await?;
         } else if publish.topic == topic::refusal(gateway) {
             self.refusal(&publish.payload);
+        } else if publish.topic == topic::answer(gateway) {
+            self.hand_over(Mail::Answer(publish.payload.to_vec()));
+        } else if publish.topic == topic::config(gateway) || publish.topic == topic::command(gateway) {
+            self.hand_over(Mail::Order(publish.payload.to_vec()));
         }
         Ok(())
+    }
+
+    fn hand_over(&self, mail: Mail) {
+        if !self.uplink.post.deliver(mail) {
+            warn!("orders come faster than they are followed; one is let go, the hub sends it again");
+        }
     }
 
     async fn receipt(&mut self, payload: &[u8]) -> Result<(), Trouble> {
@@ -279,6 +299,7 @@ impl Session<'_> {
         match self.uplink.journal.notice_ledger(&receipt, &self.uplink.policy).await {
             Ok(Noticed::Known(known)) => {
                 self.receipt_seen = true;
+                self.uplink.post.compared(false);
                 self.batches.receipted((known.epoch, known.batch));
                 if known.new {
                     let mut board = self.uplink.board.update();
@@ -290,6 +311,7 @@ impl Session<'_> {
             }
             Ok(Noticed::Behind { ledger_epoch, ledger_batch, ledger_seq, epoch, orphans, .. }) => {
                 self.receipt_seen = true;
+                self.uplink.post.compared(true);
                 self.batches.clear();
                 self.uplink.board.update().unanswered = None;
                 error!(
@@ -339,6 +361,7 @@ impl Session<'_> {
                 self.uplink.board.update().hub.ledger_size = Some(size);
                 // Whether its date can be is decided when an anchor is to name it: by the clock then.
                 let witnessed_s = trusted.witnessed_s;
+                self.uplink.post.spoke(size, witnessed_s);
                 let known = self.uplink.policy.known_lines(note).ok();
                 *self.uplink.anchoring.checkpoint.lock().await = known.map(|note| Checkpoint { note, witnessed_s });
             }
@@ -348,11 +371,20 @@ impl Session<'_> {
 
     fn look_at_time(&mut self) -> Result<(), Trouble> {
         self.readings.refill();
+        // A gateway of which nothing was ever anchored has no receipt to be held against.
+        if !self.receipt_seen && self.begun.elapsed() >= RECEIPT_GRACE && self.is_new()? {
+            self.uplink.post.compared(false);
+        }
         let waiting = !(self.submitted.is_empty() && self.in_flight.is_empty());
         if waiting && self.progress.elapsed() >= STALL_TIMEOUT {
             return Err(format!("no acknowledgement from the broker for {} s", STALL_TIMEOUT.as_secs()).into());
         }
         Ok(())
+    }
+
+    fn is_new(&self) -> Result<bool, Trouble> {
+        let stats = self.uplink.journal.stats()?;
+        Ok(stats.epoch == 0 && stats.acked_batch == 0)
     }
 
     /// Says offline, and waits briefly for the last acknowledgements.
@@ -421,7 +453,7 @@ mod tests {
     fn a_connection_without_its_subscriptions_ends() {
         let ack = |return_codes| SubAck { pkid: 1, return_codes };
         let yes = SubscribeReasonCode::Success(QoS::AtLeastOnce);
-        assert_eq!(granted(&ack(vec![yes; 3])), Ok(()));
+        assert_eq!(granted(&ack(vec![yes; 6])), Ok(()));
         let trouble = granted(&ack(vec![yes, SubscribeReasonCode::Failure])).unwrap_err();
         assert!(trouble.text.contains("receipts") && !trouble.by_the_hub, "{trouble:?}");
     }

@@ -127,6 +127,22 @@ async fn a_token_is_taken_once_and_a_calendar_waits_for_its_time() {
     assert_eq!((name(2).octets().unwrap(), name(10).octets().unwrap()), (&b"SPRING27"[..], &[0xFF; 12][..]));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_wants_a_hand_is_made_ready_and_one_that_is_none_refuses() {
+    let mut config = MeterConfig::new(5, calendar(), Mechanism::Gmac, 0);
+    config.control_mode = 3;
+    let by_hand = Site::new(config.clone(), Way::Tcp).await;
+    carry_out(&by_hand, "disconnect", "").await.unwrap();
+    let effect = carry_out(&by_hand, "reconnect", "").await.unwrap();
+    assert!(effect.detail.contains("ready for reconnection"), "{}", effect.detail);
+    assert_eq!((effect.connected, connected(&by_hand)), (Some(false), false));
+    config.control_mode = 0;
+    let never = Site::new(config, Way::Tcp).await;
+    let undone = carry_out(&never, "disconnect", "").await.unwrap_err();
+    assert_eq!((undone.rule, undone.certainty), (deed::REFUSED, Certainty::NotDone), "{undone}");
+    assert!(connected(&never));
+}
+
 /// A meter that does it and is not heard, one that does not hear it, one that is never heard again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_is_looked_for_and_never_asked_for_again() {

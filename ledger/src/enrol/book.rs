@@ -357,3 +357,7 @@ fn unknown() -> Denied {
 fn out_of_step(step: &Step) -> Denied {
     Denied::new("enrolment-step", format!("this enrolment is {}", step.name()))
 }
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

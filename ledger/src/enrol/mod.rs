@@ -129,7 +129,7 @@ impl Enrolments {
         let news = self.change(|book, now_ms| {
             let begun = book.find(ticket)?.step == Step::Begun;
             book.reveal(ticket, nonce, now_ms)?;
-            Ok(begun.then(|| book.find(ticket).map(|one| one.asked.gateway.clone())).transpose()?)
+            begun.then(|| book.find(ticket).map(|one| one.asked.gateway.clone())).transpose()
         })?;
         if let Some(gateway) = news {
             info!(%gateway, "a gateway asks to be taken on: `plomb-hub enrol list`");
@@ -141,7 +141,7 @@ impl Enrolments {
     pub(crate) fn told(&self, ticket: &Hash) -> Result<Value, Denied> {
         self.change(|book, now_ms| {
             book.tidy(now_ms);
-            book.find(ticket).map(|one| told(one))
+            book.find(ticket).map(told)
         })
     }
 

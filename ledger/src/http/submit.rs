@@ -70,7 +70,7 @@ pub(super) async fn submit(
     }
     let leaf = tree::leaf_hash(&body);
     let answered = shared.node.submit(body.to_vec(), None).await;
-    let (index, known) = match answered.map_err(unavailable)? {
+    let (index, known) = match answered.map_err(|error| unavailable(&error))? {
         Answer::Refused(why) => return Ok(refused(why.rule, &why.detail)),
         Answer::Admitted { index } => (index, false),
         Answer::Known { index } => (index, true),
@@ -89,7 +89,7 @@ pub(super) async fn submit(
     Ok(answer::json(StatusCode::OK, &told))
 }
 
-fn unavailable(error: NodeError) -> Objection {
+fn unavailable(error: &NodeError) -> Objection {
     Problem::new("unavailable", error.to_string()).into()
 }
 

@@ -1,5 +1,7 @@
 //! Gateways are taken on and renewed, by hand against the real hub.
 
+use rcgen::Issuer;
+
 use plomb_seal::{
     Signed, SigningKey,
     enrol::{self, Confirmation, Grant, Opening, RenewalRequest, Request, Transcript, spaced},
@@ -100,7 +102,7 @@ impl Site {
         std::fs::write(dir.join("ca.crt"), &grant.authorities).unwrap();
         let head = hex::decode("302e020100300506032b657004220420").unwrap();
         let der = [head.as_slice(), &[seed; 32]].concat();
-        let pem = rcgen::KeyPair::try_from(der.as_slice()).unwrap().serialize_pem();
+        let pem = KeyPair::try_from(der.as_slice()).unwrap().serialize_pem();
         std::fs::write(dir.join("client.key"), pem).unwrap();
     }
 }
@@ -288,7 +290,7 @@ fn certify(site: &Site, id: &str, seed: u8, days_left: i64, days: u32) {
     let member = plomb_ledger::files::read_seed(&config.file("member.key")).unwrap();
     let authority = std::fs::read_to_string(config.file("ca.crt")).unwrap();
     let pair = plomb_ledger::files::read_pair(&config.file("ca.key")).unwrap();
-    let issuer = rcgen::Issuer::from_ca_cert_pem(&authority, pair).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&authority, pair).unwrap();
     let wish = plomb_ledger::pki::Wish {
         origin: ORIGIN.into(),
         subject: name(id),

@@ -1,5 +1,7 @@
 //! HTTPS by hand: a client that knows nothing of the server's library; and what the hub serves to whom.
 
+#![allow(unreachable_pub)] // as in site.rs: one test binary, several files
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -313,12 +315,34 @@ fn tiles_rebuild_the_tree_that_the_checkpoint_speaks_of() {
     let head = monitor.ask("HEAD", "/tile/0/000", &[]).unwrap();
     assert!(head.status == 200 && head.head.contains("content-length: 8192"), "{head:?}");
     assert_eq!(get(&mut monitor, "/ledger/history").status, 403, "the register is not the log");
+    // Somebody else's reading of the specifications.
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/monitor_tiles.py");
+    let python = std::env::var("PLOMB_PYTHON").unwrap_or_else(|_| "python3".into());
+    let hub = format!("https://localhost:{}", site.https_port());
+    let file = |name: &str| site.path("hub").join(name);
+    let monitored = Command::new(&python)
+        .arg(script)
+        .arg(&hub)
+        .arg("--ca")
+        .arg(file("ca.crt"))
+        .arg("--policy")
+        .arg(file("policy.txt"))
+        .output();
+    let Ok(monitored) = monitored else { return absent("python3") };
+    let errors = String::from_utf8_lossy(&monitored.stderr);
+    if errors.contains("No module named 'cryptography'") {
+        return absent("python3 with cryptography");
+    }
+    assert!(monitored.status.success(), "{errors}");
+    let told: Value = serde_json::from_slice(&monitored.stdout).unwrap();
+    assert_eq!((told["size"].as_u64(), &told["agrees"], &told["levels"]), (Some(size), &true.into(), &2.into()));
+    assert_eq!(told["root"], checkpoint.root.to_string());
 }
 
 /// Certificates by the member's own key, straight into the file.
 fn fill(site: &Site, gateways: usize) {
-    let config = plomb_ledger::config::HubConfig::load(&site.config()).unwrap();
-    let ledger = plomb_ledger::hub::open_ledger(&config).unwrap();
+    let config = HubConfig::load(&site.config()).unwrap();
+    let ledger = open_ledger(&config).unwrap();
     let file = |name: &str| config.file(name);
     let member = plomb_ledger::files::read_seed(&file("member.key")).unwrap();
     let authority = std::fs::read_to_string(file("ca.crt")).unwrap();

@@ -129,6 +129,12 @@ impl Site {
         (status["schema"] == "plomb.status/1").then_some(status)
     }
 
+    /// What `plomb status` prints, whatever its verdict.
+    pub fn good_or_bad_status(&self) -> String {
+        let output = self.run("plomb", &["status", "--config", &self.gateway_config()]);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Waits until the gateway's state satisfies a condition.
     pub fn wait_status(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();

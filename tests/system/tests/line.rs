@@ -1,6 +1,9 @@
 //! The main job, end to end: from a meter on a wire to a receipt that anyone can check.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "line/enrolment.rs"]
+mod enrolment;
+
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use plomb_sim::{

@@ -47,17 +47,20 @@ pub fn attribute_name(class: u16, attribute: i8) -> Option<&'static str> {
     find(names(class)?.attributes, attribute)
 }
 
-/// Whether an attribute's value is a secret, never to be shown: the password of an association.
+/// Whether an attribute's value is a secret, never to be shown: the password of an association, and the last token.
 #[must_use]
 pub const fn is_secret_attribute(class: u16, attribute: i8) -> bool {
-    matches!((class, attribute), (class::ASSOCIATION, 7))
+    matches!((class, attribute), (class::ASSOCIATION, 7) | (class::TOKEN_GATEWAY, 2))
 }
 
 /// Whether a method's parameters are a secret or come close to one, never to be shown: the proof of an association, its
-/// new secret, keys that are transferred, and the key of an M-Bus meter.
+/// new secret, keys that are transferred, the key of an M-Bus meter, and a token, which whoever has it can enter.
 #[must_use]
 pub const fn is_secret_method(class: u16, method: i8) -> bool {
-    matches!((class, method), (class::ASSOCIATION, 1 | 2) | (class::SECURITY_SETUP, 2) | (class::MBUS_CLIENT, 7))
+    matches!(
+        (class, method),
+        (class::ASSOCIATION, 1 | 2) | (class::SECURITY_SETUP, 2) | (class::MBUS_CLIENT, 7) | (class::TOKEN_GATEWAY, 1)
+    )
 }
 
 /// The name of a method.

@@ -157,6 +157,7 @@ pub(super) fn from_journal(
         Failure::Config("[gateway] credential is not set: without it an export proves nothing".into())
     })?;
     let bytes = fs::read(path).map_err(|error| Failure::file(path, error))?;
+    let path = &plomb_gateway::renewal::credential_file(path, &config.gateway.state_dir);
     let credential =
         Credential::parse(&bytes).map_err(|error| Failure::Config(format!("{}: {error}", path.display())))?;
     let reader = open(config)?;

@@ -44,11 +44,11 @@ pub(crate) fn run(verb: Verb, show: &Show) -> Result<u8, Failure> {
         Verb::Operate(args) => dlms::operate(&args, show),
         Verb::Keys(args) => keys::keys(&args, show),
         Verb::Scan(args) => scan::scan(&args, show),
+        Verb::Enrol(args) => enrol::enrol(args, show),
         Verb::Config(args) => config::config(&args, show),
         Verb::Command(args) => command::command(&args, show),
         Verb::Approve(args) => approve::approve(&args, show),
         Verb::Ledger(args) => ledger::ledger(&args, show),
-        Verb::Enrol(args) => enrol::enrol(args, show),
         Verb::Demo(args) => demo::demo(&args, show),
     }
 }

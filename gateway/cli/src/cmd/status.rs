@@ -7,7 +7,7 @@ use plomb_gateway::{
     config::Config,
     control::Request,
     journal::Stats,
-    status::{Journal, SCHEMA, Snapshot, rfc3339},
+    status::{Journal, OrderedCommand, OrderedConfig, Orders, SCHEMA, Snapshot, rfc3339},
     vitals::measure::Vitals,
 };
 use serde_json::json;
@@ -134,6 +134,7 @@ fn lines(snapshot: &Snapshot, show: &Show) -> Vec<String> {
     let doubt = snapshot.clock_doubt.as_ref().map(|doubt| format!(": {doubt}")).unwrap_or_default();
     lines.push(one_line(&format!("clock      {}, {}{doubt}", snapshot.clock, show.zone.text(&snapshot.time))));
     lines.extend(snapshot.vitals.as_ref().and_then(vitals_line));
+    lines.extend(order_lines(&snapshot.orders, show));
     for bus in &snapshot.buses {
         let state = match (&bus.last_error, bus.open) {
             (_, true) => "open".into(),
@@ -182,6 +183,32 @@ fn hub_lines(snapshot: &Snapshot, now_ms: i64) -> Vec<String> {
             last => format!("receipts   {}, the last {} ago{size}", hub.receipts, rounded(last.as_deref(), now_ms)),
         },
     ]
+}
+
+/// What came from the ledger: nothing is said where there was nothing.
+fn order_lines(orders: &Orders, show: &Show) -> Vec<String> {
+    let config = |label: &str, config: &OrderedConfig, what: &str| {
+        let OrderedConfig { version, author, reason, priority, time, .. } = config;
+        let time = show.zone.text(time);
+        one_line(&format!("{label:<11}version {version} by {author}, {priority}, {what} {time}: {reason}"))
+    };
+    let mut lines = Vec::new();
+    lines.extend(orders.in_force.as_ref().map(|applied| config("config", applied, "applied")));
+    lines.extend(orders.on_trial.as_ref().map(|trial| config("on trial", trial, "begun")));
+    lines.extend(orders.pending.iter().map(|pending| config("pending", pending, "came")));
+    if let Some(last) = &orders.last_command {
+        let OrderedCommand { point, verb, counter, author, outcome, time } = last;
+        let time = show.zone.text(time);
+        lines.push(one_line(&format!("command    {counter}: {verb} at {point} by {author}, {time}: {outcome}")));
+    }
+    if orders.executing > 0 || orders.unanswered > 0 {
+        let executing = count(orders.executing as u64, "command", "commands");
+        let waiting = count(orders.unanswered as u64, "statement", "statements");
+        lines.push(format!("orders     {executing} under way, {waiting} not answered by the ledger yet"));
+    }
+    lines.extend(orders.refused.as_ref().map(|refused| one_line(&format!("not taken  {refused}"))));
+    lines.extend(orders.sealing_key.as_ref().map(|key| one_line(&format!("sealed to  key {key}"))));
+    lines
 }
 
 /// The box, as far as it tells anything.
@@ -284,6 +311,11 @@ mod tests {
             vitals: None,
             hub: Default::default(),
             journal: Journal { entries: 2, anchored: 2, ..Journal::default() },
+            orders: Orders {
+                in_force: Some(OrderedConfig { version: 3, author: "alice".into(), ..OrderedConfig::default() }),
+                refused: Some("configuration 4: config-syntax".into()),
+                ..Orders::default()
+            },
             buses: Vec::new(),
             points: vec![Point {
                 point: "flat".into(),
@@ -295,6 +327,10 @@ mod tests {
         let text = lines(&snapshot, &Show::new(&args)).join("\n");
         assert!(text.contains("2026-11-23 ") && text.contains("`plomb read --point NAME` asks it now"), "{text}");
         assert!(text.contains("clock      unset, ") && text.contains(": no time service found"), "{text}");
+        assert!(
+            text.contains("config     version 3 by alice") && text.contains("not taken  configuration 4"),
+            "{text}"
+        );
         assert!(text.contains("2 in closed batches, 0 receipted") && !text.contains("2 anchored"), "{text}");
     }
 }

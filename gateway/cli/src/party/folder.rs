@@ -59,8 +59,8 @@ impl Party {
     /// What TLS needs of the folder.
     pub(crate) fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
         let [ca, certificate, key] = ["ca.crt", "client.crt", "client.key"].map(|file| self.folder.join(file));
-        let files = ClientFiles { ca: &ca, certificate: &certificate, key: &key, state_dir: None };
-        client_config(files).map_err(Failure::Config)
+        client_config(ClientFiles { ca: &ca, certificate: &certificate, key: &key, state_dir: None })
+            .map_err(Failure::Config)
     }
 }
 

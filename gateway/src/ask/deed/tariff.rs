@@ -370,6 +370,14 @@ switch = [{ at = "00:00", tariff = 2 }]
     }
 
     #[test]
+    fn the_documented_calendar_is_taken() {
+        let page = include_str!("../../../../docs/operations.md");
+        let example = page.split("**Tariff calendar.**").nth(1).and_then(|rest| rest.split("```").nth(1)).unwrap();
+        let tariff = Tariff::parse(example.strip_prefix("toml").unwrap()).unwrap();
+        assert_eq!((tariff.name.as_str(), tariff.seasons.len(), tariff.days.len()), ("WINTER26", 1, 2));
+    }
+
+    #[test]
     fn what_is_wrong_names_line_column_and_what_would_be_right() {
         for (from, to, told) in [
             ("format = 1", "format = 2", "line 1, column 10: format 1 is the only one known"),

@@ -209,6 +209,9 @@ pub struct MeterConfig {
     pub drift_ppm: i32,
     /// How far ahead its clock is.
     pub clock_offset_s: i64,
+    /// The mode of its disconnect control: in 2 and 4 a remote reconnection closes the switch, in 1, 3, 5 and 6 a
+    /// hand does, in 0 it is always closed.
+    pub control_mode: u8,
     /// The load profile.
     pub profile: ProfileForm,
     /// The last invocation counter that it has accepted, of any client.
@@ -267,6 +270,7 @@ impl MeterConfig {
             inverted_deviation: false,
             drift_ppm: 0,
             clock_offset_s: 0,
+            control_mode: 4,
             profile: ProfileForm::default(),
             client_counter: 0,
             faults: Faults::default(),

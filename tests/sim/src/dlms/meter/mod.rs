@@ -78,7 +78,7 @@ impl Meter {
         let mut objects = metering::objects(&config);
         objects.extend(profile::objects(&config.profile));
         objects.extend(access::objects(&config));
-        objects.extend(control::objects());
+        objects.extend(control::objects(&config));
         objects.push(control::mbus_reading());
         objects.extend(prepayment::objects());
         objects.extend(push::objects());

@@ -1,6 +1,7 @@
 //! Disconnect control, limiter, time of use, image transfer, M-Bus client.
 
 use super::{Name, Object, name, octets, refusal};
+use crate::dlms::config::MeterConfig;
 use crate::dlms::meter::Meter;
 use crate::dlms::value::Value;
 use std::time::Duration;
@@ -9,14 +10,20 @@ pub(in crate::dlms) const DISCONNECT: Name = [0, 0, 96, 3, 10, 255];
 pub(in crate::dlms) const IMAGE: Name = [0, 0, 44, 0, 0, 255];
 
 /// Objects that act on the supply, and on the meter itself.
-pub(in crate::dlms) fn objects() -> Vec<Object> {
-    vec![disconnect(), limiter(), activity_calendar(), special_days(), image_transfer(), mbus_client()]
+pub(in crate::dlms) fn objects(config: &MeterConfig) -> Vec<Object> {
+    vec![
+        disconnect(config.control_mode),
+        limiter(),
+        activity_calendar(),
+        special_days(),
+        image_transfer(),
+        mbus_client(),
+    ]
 }
 
-/// Attributes: output state, control state, control mode (IEC 62056-6-2, 4.5.8). Mode 4: remote
-/// disconnection and reconnection, no button, no local disconnection.
-fn disconnect() -> Object {
-    Object::new(70, 0, DISCONNECT).fixed(Value::Bool(true)).fixed(Value::Enum(1)).writable(Value::Enum(4)).methods(2)
+/// Attributes: output state, control state, control mode (IEC 62056-6-2, 4.5.8).
+fn disconnect(mode: u8) -> Object {
+    Object::new(70, 0, DISCONNECT).fixed(Value::Bool(true)).fixed(Value::Enum(1)).writable(Value::Enum(mode)).methods(2)
 }
 
 fn limiter() -> Object {
