@@ -123,10 +123,10 @@ pub(crate) enum Auth {
 Examples:
   plomb operate disconnect tcp://192.0.2.8:4059 --auth hls-gmac --secrets secrets
   plomb operate set-clock /dev/ttyUSB0 --auth lls --secrets secrets
-  plomb operate set-tariff tcp://192.0.2.8:4059 --auth hls-gmac --secrets secrets --file winter.toml
+  plomb operate set-tariff tcp://192.0.2.8:4059 --auth lls --secrets s --file winter.toml
 
-Each change is asked for once. Where the answer to it is lost, the meter is looked at; what it does not
-show stays unknown, and is told so.
+Each change is asked for once. Where the answer to it is lost, the meter is looked at; what
+it does not show stays unknown, and is told so.
 
 Exit codes: 0 done, 64 wrong usage, 66 a key or a password is wrong, 69 the meter did not do
 it, 78 wrong secrets, or some are missing.")]

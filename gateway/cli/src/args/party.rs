@@ -251,3 +251,17 @@ pub(crate) struct ApproveArgs {
     /// The command: its leaf hash, or its index in the log.
     pub(crate) command: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_two_moments_in_their_order() {
+        assert_eq!(window("1970-01-01T00:00:01Z/1970-01-01T02:00:00+01:00"), Ok((1000, 3_600_000)));
+        for wrong in ["", "1970-01-01/1970-01-02", "1970-01-01T00:00:01Z", "1970-01-01T00:00:01Z/1970-01-01T00:00:01Z"]
+        {
+            assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
+}

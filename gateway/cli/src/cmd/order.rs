@@ -53,11 +53,16 @@ pub(super) fn number(register: &Value, key: &str) -> Result<u64, Failure> {
     number.ok_or_else(|| Failure::Unavailable(format!("the hub's answer has no {key}")))
 }
 
-/// Warns of what looks as if nobody should read it.
+/// Whether a text looks as if nobody should read it.
+fn looks_secret(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let long = text.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= SECRET_DIGITS);
+    long || SECRET_WORDS.iter().any(|word| lower.contains(word))
+}
+
+/// Warns of a reason that nobody should read.
 pub(super) fn warn_of_secrets(reason: &str) {
-    let lower = reason.to_lowercase();
-    let long = reason.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= SECRET_DIGITS);
-    if long || SECRET_WORDS.iter().any(|word| lower.contains(word)) {
+    if looks_secret(reason) {
         tell("Warning: the reason looks as if a secret were in it. Everybody with the ledger can read it, for ever.");
     }
 }
@@ -188,4 +193,19 @@ pub(super) fn unanswered(submitted: &Submitted) -> String {
 
 fn still_open(submitted: &Submitted) -> bool {
     matches!(submitted.status.as_deref(), Some("pending" | "awaits-approval" | "released") | None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_reasons_are_noticed_and_dates_are_not() {
+        for secret in ["token 1234", "key=00", "1234567890123456", "Password: x"] {
+            assert!(looks_secret(secret), "{secret}");
+        }
+        for open in ["two heat meters", "as of 2026-12-01T01:00:00Z", "ticket 20261125"] {
+            assert!(!looks_secret(open), "{open}");
+        }
+    }
 }

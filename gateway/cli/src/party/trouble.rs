@@ -91,8 +91,8 @@ pub(super) fn told(trouble: &Trouble, address: &Address) -> Failure {
             _ => format!("connection to {address}: {error}"),
         }),
         Trouble::Closed => unavailable(format!(
-            "{address} closed the connection without an answer: the hub stops, or this certificate was revoked; the \
-             hub's log says why"
+            "{address} closed the connection without an answer: the hub stops, this certificate was revoked, or --hub is \
+             not the hub's HTTPS port; the hub's log says why"
         )),
         Trouble::Silent => unavailable(format!("{address} did not answer in time: check network, firewall and --hub")),
         Trouble::TooLarge(max) => unavailable(format!("{address} answered with more than {max} bytes: that is no hub")),
