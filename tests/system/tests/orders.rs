@@ -1,6 +1,12 @@
 //! Orders of the ledger, end to end: a configuration that is applied while everything else runs on, one that is taken
 //! back, a command, a restart.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::{
     fs,
