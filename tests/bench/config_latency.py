@@ -133,3 +133,120 @@ def percentiles(seconds):
     ordered = sorted(seconds)
     at = lambda share: ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
     return at(0.50), at(0.99)
+
+
+CONFIGURATION = """[gateway]
+id = "gw-1"
+state_dir = "{folder}/state"
+key = "{folder}/gw-1/client.key"
+certificate = "{folder}/gw-1/client.crt"
+credential = "{folder}/gw-1/credential.cbor"
+
+[hub]
+address = "127.0.0.1:{mqtt}"
+ca = "{folder}/gw-1/ca.crt"
+
+[control]
+socket = "{folder}/ctl.sock"
+
+[[bus]]
+name = "cellar"
+protocol = "mbus"
+port = "{folder}/meters"
+"""
+METER = """
+[[meter]]
+point = "flat-{n}-heat"
+bus = "cellar"
+address = {n}
+interval_s = {interval_s}
+"""
+
+
+class Town:
+    """A hub, a gateway with five meters on a line, and an admin."""
+
+    def __init__(self, place, programs):
+        self.folder, self.programs, self.rounds = place.folder, Path(programs), 0
+        self.mqtt, https = free_port(), free_port()
+        hub = self.folder / "hub"
+        self.run("plomb-hub", "init", hub, "--origin", "ledger.example/bench", "--listen", f"127.0.0.1:{self.mqtt}",
+                 "--http", f"127.0.0.1:{https}")
+        for role, name in (("gateway", "gw-1"), ("admin", "alice")):
+            self.run("plomb-hub", "certify", "--config", hub / "hub.toml", "--role", role, "--id", name,
+                     "--out", self.folder / name)
+        place.start([self.programs / "plomb-sim", "--street", "5", "--link", self.folder / "meters"], "sim.log")
+        until(lambda: (self.folder / "meters").exists(), "the meters")
+        place.start([self.programs / "plomb-hub", "--config", hub / "hub.toml"], "hub.log")
+        until(lambda: listens(https), "the hub")
+        self.write(900)
+        place.start([self.programs / "plombd", "--config", self.folder / "plombd.toml"], "plombd.log")
+        self.proposal = [
+            self.programs / "plomb", "config", "propose", self.folder / "plombd.toml", "--gateway", "gw-1", "--yes",
+            "--priority", "immediate", "--reason", "bench", "--as", self.folder / "alice",
+            "--hub", f"https://localhost:{https}", "--wait", "30s", "--json",
+        ]
+        until(self.reads, "the first readings", 60)
+
+    def run(self, program, *arguments):
+        subprocess.run([self.programs / program, *arguments], check=True, **QUIET)
+
+    def reads(self):
+        status = subprocess.run([self.programs / "plomb", "status", "--json", "--socket", self.folder / "ctl.sock"],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            points = json.loads(status.stdout)["points"]
+        except (ValueError, KeyError):
+            return False
+        return len(points) == 5 and all(point["answered"] for point in points)
+
+    def write(self, interval_s):
+        text = CONFIGURATION.format(folder=self.folder, mqtt=self.mqtt)
+        meters = (METER.format(n=n, interval_s=interval_s if n == 1 else 900) for n in range(1, 6))
+        (self.folder / "plombd.toml").write_text(text + "".join(meters))
+
+    def prepare(self):
+        """The next configuration is another one: the same twice would be no change."""
+        self.rounds += 1
+        self.write(900 + self.rounds)
+
+
+def once(arguments):
+    began = time.perf_counter()
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    took = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(f"config_latency: {arguments[0]}: {done.stderr.decode()[-500:]}{done.stdout.decode()[-500:]}")
+    return took
+
+
+def main():
+    programs, rounds = Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    with tempfile.TemporaryDirectory(prefix="plomb-latency-") as folder:
+        place = Place(folder)
+        try:
+            town = Town(place, programs)
+            ways = {"plomb": town.proposal}
+            for peer in (ssh, ftp, tftp):
+                found = peer(place)
+                ways.update(found)
+                if not found:
+                    print(f"{peer.__name__}: not installed, left out")
+            nothing = [programs / "plomb", "--version"]
+            ways["(starting plomb, nothing else)"] = nothing
+            times = {name: [] for name in ways}
+            for _ in range(rounds):
+                town.prepare()
+                for name, arguments in ways.items():
+                    times[name].append(once(arguments))
+            size = (place.folder / "plombd.toml").stat().st_size
+            print(f"{rounds} configurations of {size} bytes each way, a process of the client for each:")
+            for name, seconds in times.items():
+                p50, p99 = percentiles(seconds)
+                print(f"{name:32} p50 {p50:7.1f} ms   p99 {p99:7.1f} ms   mean {statistics.mean(seconds) * 1000:7.1f} ms")
+        finally:
+            place.end()
+
+
+if __name__ == "__main__":
+    main()
