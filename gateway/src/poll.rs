@@ -229,13 +229,17 @@ impl BusTask {
     ) -> Result<(), JournalError> {
         let Some(meter) = self.meters.get_mut(index) else { return Ok(()) };
         let (point, begun) = (meter.point.clone(), Instant::now());
-        let outcome = tokio::select! {
+        let mut outcome = tokio::select! {
             outcome = meter.ask(&mut self.port, silent) => outcome,
             _ = self.stop.changed() => Err((Reason::Busy, "stopped".into())),
         };
         if *self.stop.borrow() && outcome.is_err() {
             // Broken off by us: the meter is not to blame, and the stop is an entry of its own.
             return Ok(());
+        }
+        if let Ok(answer) = &mut outcome {
+            let records = answer.earlier.iter_mut().chain([&mut answer.record]);
+            records.for_each(|record| self.exchanges.complete(&point, record));
         }
         match &outcome {
             Ok(_) => self.schedule.answered(index),

@@ -6,7 +6,7 @@ pub mod dlms;
 pub mod mbus;
 pub mod modbus;
 pub mod pushed;
-mod records;
+pub(crate) mod records;
 pub mod wmbus;
 
 pub(crate) use records::cut;

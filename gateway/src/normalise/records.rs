@@ -235,7 +235,7 @@ pub(super) fn words(status: Option<Status>) -> Vec<String> {
     }
 }
 
-pub(super) fn add(words: &mut Vec<String>, word: String) {
+pub(crate) fn add(words: &mut Vec<String>, word: String) {
     if words.len() < plomb_seal::reading::STATUS_WORDS_MAX && !words.contains(&word) {
         words.push(cut(word));
     }

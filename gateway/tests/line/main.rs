@@ -12,6 +12,8 @@
 mod deeds;
 mod dlms;
 mod modbus;
+mod modbus_lies;
+mod push;
 mod scan;
 #[path = "../../../drivers/mbus/tests/search/sets.rs"]
 mod sets;

@@ -59,6 +59,10 @@ pub enum Trouble {
     Silent,
     /// Something came, and no whole frame with a right check sum.
     Garbled,
+    /// Over TCP: what came is no answer of Modbus TCP, with how it is none.
+    Broken(String),
+    /// Over TCP: the connection ended after the question, and nothing of an answer had come.
+    HungUp,
     /// The unit, or a gateway on its behalf, says no.
     Exception(ExceptionCode),
     /// An answer to something else, of another unit perhaps. It is not taken.
@@ -245,9 +249,14 @@ impl ModbusLine {
                 }
                 answer.map_err(Trouble::Exception)
             }
-            Ok(Err(Error::Transport(error))) if is_tcp || error.kind() != io::ErrorKind::InvalidData => {
-                Err(Trouble::Port(error))
+            // Who hangs up is named by the system (or by what it said last), what does not fit by the codec.
+            Ok(Err(Error::Transport(error))) if is_tcp && error.raw_os_error().is_some() => {
+                self.after(wire, patience, Trouble::HungUp).await
             }
+            Ok(Err(Error::Transport(error))) if is_tcp => {
+                self.after(wire, patience, Trouble::Broken(how_broken(&error))).await
+            }
+            Ok(Err(Error::Transport(error))) if error.kind() != io::ErrorKind::InvalidData => Err(Trouble::Port(error)),
             Ok(Err(Error::Transport(_))) => self.after(wire, patience, Trouble::Garbled).await,
             Ok(Err(Error::Protocol(error))) => {
                 let what = match error {
@@ -298,6 +307,15 @@ impl ModbusLine {
     /// Three and a half characters.
     fn frame_gap(&self) -> Duration {
         (self.on_the_line(7) / 2).max(FRAME_GAP_MIN)
+    }
+}
+
+/// In which way bytes of a TCP connection are no answer.
+fn how_broken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "an answer announces more bytes than it has".into(),
+        io::ErrorKind::InvalidData => format!("what came is no answer of Modbus TCP ({error})"),
+        _ => "the other end closed the connection in the middle of its answer".into(),
     }
 }
 
