@@ -11,10 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::broker::Inside;
+use crate::inside;
 use crate::limits::{Limits, as_usize};
 use crate::mqtt::{self, ConnectCode, Packet};
 
@@ -167,7 +169,8 @@ pub(crate) struct Embedded {
     door: Door,
     inside: Inside,
     died: watch::Receiver<bool>,
-    probe: tokio::task::JoinHandle<()>,
+    probe: JoinHandle<()>,
+    relay: JoinHandle<()>,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -187,8 +190,10 @@ impl Embedded {
             let door = Door { addr, secret: guard_secret.as_str().into() };
             match first_answer(&door, &mut ended, limits).await {
                 Ok(()) => {
-                    let inside = Inside { addr, username: INSIDE_USER.to_owned(), password: inside_secret };
-                    return Ok(Self::watch_over(door, inside, stop, ended, limits));
+                    let (listener, relayed) = inside::listen().await?;
+                    let relay = tokio::spawn(inside::relay(listener, addr, limits.inside_connections_max));
+                    let inside = Inside { addr: relayed, username: INSIDE_USER.to_owned(), password: inside_secret };
+                    return Ok(Self::watch_over(door, inside, (stop, relay), ended, limits));
                 }
                 Err(reason) => {
                     warn!(%addr, %reason, "embedded broker: another port is tried");
@@ -202,7 +207,7 @@ impl Embedded {
     fn watch_over(
         door: Door,
         inside: Inside,
-        stop: oneshot::Sender<()>,
+        (stop, relay): (oneshot::Sender<()>, JoinHandle<()>),
         ended: oneshot::Receiver<String>,
         limits: &Limits,
     ) -> Self {
@@ -217,7 +222,7 @@ impl Embedded {
             // The channel stays open, so that late askers still hear of the death.
             death.closed().await;
         });
-        Self { door, inside, died, probe, stop: Some(stop) }
+        Self { door, inside, died, probe, relay, stop: Some(stop) }
     }
 
     pub(crate) fn door(&self) -> Door {
@@ -243,6 +248,7 @@ impl Embedded {
 
     fn halt(&mut self) {
         self.probe.abort();
+        self.relay.abort();
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }

@@ -32,6 +32,7 @@
 //! | an acknowledgement out of order disconnects | the guard passes acknowledgements on in order |
 //! | an empty payload without the retain flag deletes the retained message | refused |
 //! | UNSUBSCRIBE of an unknown filter is never answered | the guard answers |
+//! | it leaves Nagle's algorithm on: what it says waits up to 40 ms for an acknowledgement of what it said before | guard and inside relay acknowledge at once |
 //! | its router can die while its accept loop lives | a probe goes through the router; [`Broker::died`] resolves |
 //!
 //! A release build aborts on panic, so that a dead router thread ends the
@@ -81,6 +82,7 @@ mod admission;
 mod broker;
 mod embedded;
 mod guard;
+mod inside;
 mod limits;
 pub mod mqtt;
 pub mod rights;

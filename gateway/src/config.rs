@@ -96,6 +96,8 @@ pub struct Hub {
     pub address: String,
     /// The authorities that the hub's certificate must come from, PEM.
     pub ca: PathBuf,
+    /// Where it serves HTTPS, `https://host:port`: there the certificate is renewed in time. Not renewed if absent.
+    pub https: Option<String>,
     /// How many unreceipted batches may be under way.
     #[serde(default = "default::window_batches")]
     pub window_batches: usize,

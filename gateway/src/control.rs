@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use plomb_seal::{Credential, Entry, Name, Unverified, export::Scope};
+use plomb_seal::{Entry, Name, Unverified, export::Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
@@ -29,6 +29,7 @@ use crate::{
     config,
     export::{self, ExportError, Selection},
     groups::Group,
+    identity::Held,
     journal::{Journal, JournalError, Position},
     poll::Question,
     scan::{LINES_MAX, ScanOptions, ScanOrder},
@@ -155,7 +156,7 @@ pub struct Desk {
     /// The ports, and who scans them.
     pub scanners: Vec<(config::Bus, mpsc::Sender<ScanOrder>)>,
     /// For exports; without it there are none.
-    pub credential: Option<Credential>,
+    pub credential: Held,
     /// Who may have meters read, beside root and the daemon's own user.
     pub administrators: Group,
 }
@@ -388,7 +389,7 @@ async fn send_export(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk, requ
         Ok(selection) => selection,
         Err(error) => return refuse(write, Refusal::Usage, &error).await,
     };
-    let Some(credential) = desk.credential.clone() else {
+    let Some(credential) = desk.credential.get() else {
         return refuse(
             write,
             Refusal::Unavailable,

@@ -37,13 +37,15 @@ use crate::{
     config::{Config, Protocol},
     control::{Desk, Socket},
     groups::Group,
-    identity::{self, Trust},
+    https::Place,
+    identity::{self, Held, Trust},
     journal::{Journal, JournalError, Keyring, Options, Recovered},
     keys::Keys,
     models,
     poll::{Asked, BusTask, QUESTIONS_MAX, Question},
     push::PushTask,
     radio::RadioTask,
+    renewal::{self, Renewer},
     scan::ScanOrder,
     secrets::Secrets,
     snapshot::Snapshots,
@@ -147,6 +149,7 @@ struct Daemon {
     gateway: Name,
     key: SigningKey,
     trust: Option<Trust>,
+    held: Held,
     meter_keys: Arc<Keys>,
     clock: Arc<SystemClock>,
 }
@@ -156,15 +159,19 @@ impl Daemon {
         let gateway = config.gateway_name().map_err(Fatal::Config)?;
         let key = identity::signing_key(&config.gateway.key).map_err(Fatal::Config)?;
         let trust = match &config.gateway.credential {
-            Some(path) => Some(identity::credential(path, &gateway, &key).map_err(Fatal::Config)?),
+            Some(path) => {
+                let path = renewal::credential_file(path, &config.gateway.state_dir);
+                Some(identity::credential(&path, &gateway, &key).map_err(Fatal::Config)?)
+            }
             None => None,
         };
+        let held = Held::new(trust.as_ref().map(|trust| trust.credential.clone()));
         let meter_keys = match &config.gateway.meter_keys {
             Some(path) => Keys::load(path).map_err(Fatal::Config)?,
             None => Keys::default(),
         };
         let clock = Arc::new(SystemClock::new(&config.clock));
-        Ok(Self { config, applied, gateway, key, trust, meter_keys: Arc::new(meter_keys), clock })
+        Ok(Self { config, applied, gateway, key, trust, held, meter_keys: Arc::new(meter_keys), clock })
     }
 
     async fn run(self) -> Result<(), Fatal> {
@@ -186,6 +193,7 @@ impl Daemon {
         let (vitals, state_dir) = (self.config.vitals.clone(), self.config.gateway.state_dir.clone());
         tasks.spawn(crate::vitals::run(vitals, state_dir, journal.clone(), board.clone(), rest_stopped.clone()));
         tasks.spawn(watch_clock(journal.clone(), self.clock.clone(), rest_stopped.clone()));
+        let renewer = self.start_renewer(&rest_stopped)?;
         let uplink = self.start_uplink(&journal, &board, &anchoring, &rest_stopped)?;
         let control = Some(self.start_control(socket, &journal, &board, (questions, scanners), &rest_stopped));
         notify(&[sd_notify::NotifyState::Ready]);
@@ -212,7 +220,7 @@ impl Daemon {
         };
         stop_rest.send_replace(true);
         watchdog.abort();
-        for task in [uplink, control].into_iter().flatten() {
+        for task in [uplink, renewer, control].into_iter().flatten() {
             // A task that hangs must not keep the daemon; the journal is closed below either way.
             let _ = timeout(Duration::from_secs(4), task).await;
         }
@@ -383,7 +391,12 @@ impl Daemon {
             warn!("no [hub] is configured: entries are recorded and not anchored");
             return Ok(None);
         };
-        let files = ClientFiles { ca: &hub.ca, certificate, key: &self.config.gateway.key };
+        let files = ClientFiles {
+            ca: &hub.ca,
+            certificate,
+            key: &self.config.gateway.key,
+            state_dir: Some(&self.config.gateway.state_dir),
+        };
         let uplink = Uplink {
             gateway: self.gateway.clone(),
             config: hub.clone(),
@@ -395,6 +408,29 @@ impl Daemon {
         };
         board.update().hub.address.clone_from(&hub.address);
         Ok(Some(tokio::spawn(uplink.run(stop.clone()))))
+    }
+
+    /// Renews the certificate in time, where there is one and the hub is known to serve HTTPS.
+    fn start_renewer(&self, stop: &watch::Receiver<bool>) -> Result<Option<JoinHandle<()>>, Fatal> {
+        let (Some(hub), Some(certificate), Some(trust)) =
+            (&self.config.hub, &self.config.gateway.certificate, &self.trust)
+        else {
+            return Ok(None);
+        };
+        let Some(https) = &hub.https else { return Ok(None) };
+        let renewer = Renewer {
+            gateway: self.gateway.clone(),
+            key: self.key.clone(),
+            key_file: self.config.gateway.key.clone(),
+            certificate: certificate.clone(),
+            state_dir: self.config.gateway.state_dir.clone(),
+            ca: hub.ca.clone(),
+            place: Place::parse(https).map_err(|what| Fatal::Config(format!("[hub] https: {what}")))?,
+            trust: trust.clone(),
+            held: self.held.clone(),
+            now_ms: crate::clock::unix_ms,
+        };
+        Ok(Some(tokio::spawn(renewer.run(stop.clone()))))
     }
 
     fn start_control(
@@ -420,7 +456,7 @@ impl Daemon {
             points: self.config.meter.iter().filter_map(|meter| meter.point.parse().ok()).collect(),
             questions,
             scanners,
-            credential: self.trust.as_ref().map(|trust| trust.credential.clone()),
+            credential: self.held.clone(),
             administrators: Group::named(&self.config.control.admin_group),
         };
         tokio::spawn(socket.serve(desk, stop.clone()))

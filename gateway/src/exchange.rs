@@ -7,13 +7,11 @@ use plomb_seal::{Event, Function, Meter, Name, Record, Value};
 
 use crate::{
     journal::{Journal, JournalError},
-    normalise::{modbus::is_address_alone, records::add},
+    normalise::{NOT_TOLD, add, modbus::is_address_alone},
 };
 
 /// How many registers of each meter are entered.
 pub const REGISTERS_MAX: usize = 8;
-/// The status word of a record whose meter did not say who it is, though it had before.
-pub const NOT_TOLD: &str = "identity not told";
 /// How far back the last record of a point is looked for at a start, in entries.
 pub const LOOK_BACK_ENTRIES_MAX: usize = 20_000;
 

@@ -1,6 +1,11 @@
 //! The gateway's key and credential, from their files.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use ed25519_dalek::pkcs8::DecodePrivateKey;
 use plomb_seal::{Credential, Name, Policy, SigningKey, transaction::Issue};
@@ -36,6 +41,27 @@ pub struct Trust {
     pub policy: Policy,
     /// All certificates in it: of the key at hand, and of those before it.
     pub certificates: Vec<Issue>,
+}
+
+/// The credential that exports carry: a renewed certificate brings another.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Arc<Mutex<Option<Credential>>>);
+
+impl Held {
+    /// With this one, or none yet.
+    pub fn new(credential: Option<Credential>) -> Self {
+        Self(Arc::new(Mutex::new(credential)))
+    }
+
+    /// The present one.
+    pub fn get(&self) -> Option<Credential> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on this one.
+    pub fn put(&self, credential: Credential) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(credential);
+    }
 }
 
 /// Reads a credential and checks that it is this gateway's, with this key.

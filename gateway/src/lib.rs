@@ -15,6 +15,7 @@
 //! | [`batcher`] | closes batches with an anchor |
 //! | [`uplink`] | sends batches until the ledger's receipt is verified; publishes readings |
 //! | [`control`], [`groups`], [`status`], [`snapshot`], [`plain`], [`export`], and [`view`](plomb_view) | what people ask the daemon |
+//! | [`enrolment`], [`renewal`], [`https`] | how it is taken on by a hub, and stays so |
 //! | [`vitals`] | how the box itself fares |
 //! | [`daemon`], [`config`], [`identity`], [`clock`] | puts it together |
 
@@ -24,9 +25,11 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod enrolment;
 pub mod exchange;
 pub mod export;
 pub mod groups;
+pub mod https;
 pub mod identity;
 pub mod journal;
 pub mod keys;
@@ -38,6 +41,7 @@ pub mod plain;
 pub mod poll;
 pub mod push;
 pub mod radio;
+pub mod renewal;
 pub mod scan;
 pub mod schedule;
 pub mod secrets;

@@ -33,6 +33,9 @@ use crate::{
 /// The most questions of people that wait for one line.
 pub const QUESTIONS_MAX: usize = 16;
 
+/// The most absences of one line that are entered at a stop.
+const MISSED_AT_STOP_MAX: usize = 4096;
+
 /// A person's question to a meter, outside its turn.
 pub struct Question {
     /// The measuring point.
@@ -151,8 +154,21 @@ impl BusTask {
             // Whoever asked may be gone.
             let _ = deed.answer.send(Err(Undone::surely(LINE_STOPPED, "the line was stopped before its turn came")));
         }
+        self.tell_missed().await?;
         for index in 0..self.meters.len() {
             self.tell_held(index).await?;
+        }
+        Ok(())
+    }
+
+    /// What fell due while a meter held the line, and was not told until the stop: each due time is a record or an
+    /// absence. What falls due at the stop itself is not told; its entry says enough.
+    async fn tell_missed(&mut self) -> Result<(), JournalError> {
+        let now = self.started.elapsed();
+        for _ in 0..MISSED_AT_STOP_MAX {
+            let Some((index, due)) = self.schedule.missed(now) else { break };
+            let missed = "not asked: the line was busy with another meter until plombd stopped";
+            self.absent(index, due, Reason::Busy, missed.into()).await?;
         }
         Ok(())
     }
@@ -234,8 +250,9 @@ impl BusTask {
             _ = self.stop.changed() => Err((Reason::Busy, "stopped".into())),
         };
         if *self.stop.borrow() && outcome.is_err() {
-            // Broken off by us: the meter is not to blame, and the stop is an entry of its own.
-            return Ok(());
+            // Broken off by us: the meter is not to blame.
+            let detail = format!("plombd stopped while it was asked, for {} s", begun.elapsed().as_secs());
+            return self.absent(index, due, Reason::Busy, detail).await;
         }
         if let Ok(answer) = &mut outcome {
             let records = answer.earlier.iter_mut().chain([&mut answer.record]);

@@ -125,6 +125,15 @@ impl Schedule {
         }
     }
 
+    /// A due time that passed without a turn, told once: for the end, when nobody is asked any more.
+    pub fn missed(&mut self, now: Elapsed) -> Option<(usize, Elapsed)> {
+        let (meter, slot) = self.slots.iter_mut().enumerate().find(|(_, slot)| slot.due < now)?;
+        let due = slot.due;
+        slot.due += slot.interval;
+        (slot.fresh, slot.urgent) = (false, false);
+        Some((meter, due))
+    }
+
     /// The meter answered.
     pub fn answered(&mut self, meter: usize) {
         if let Some(slot) = self.slots.get_mut(meter) {

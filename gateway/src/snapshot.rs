@@ -98,6 +98,8 @@ impl Snapshots {
                 written_bytes: stats.written_bytes,
                 commits: stats.commits,
                 refused_receipt: stats.refused_receipt,
+                not_taken: stats.not_taken.count,
+                last_not_taken: stats.not_taken.last,
                 failed: stats.latched,
             },
             Err(error) => Journal { failed: Some(error.to_string()), ..Journal::default() },
@@ -109,6 +111,11 @@ impl Snapshots {
         let journal = &snapshot.journal;
         if let Some(failed) = &journal.failed {
             troubles.push(format!("journal: {failed}"));
+        }
+        if let Some(last) = &journal.last_not_taken {
+            let count = journal.not_taken;
+            let entries = if count == 1 { "entry is" } else { "entries are" };
+            troubles.push(format!("{count} {entries} lost since the start, the last of {last}"));
         }
         if let Some(refusal) = &snapshot.hub.refusal {
             troubles.push(format!("the ledger refuses {refusal}"));

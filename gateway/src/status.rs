@@ -94,6 +94,12 @@ pub struct Journal {
     /// The last receipt that was refused, and why, if no good one came since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_receipt: Option<String>,
+    /// How many readings, absences and events could not become entries since the start.
+    #[serde(default)]
+    pub not_taken: u64,
+    /// The last of them, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_not_taken: Option<String>,
     /// Why the journal takes nothing more.
     pub failed: Option<String>,
 }

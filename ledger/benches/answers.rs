@@ -17,7 +17,10 @@ use std::{
 };
 
 use common::{Gateway, name, seed_of};
-use plomb_seal::{Signed, SigningKey, topic, transaction::SealingKey};
+use plomb_seal::{
+    Answer, Dossier, Hash, Signed, SigningKey, topic,
+    transaction::{Config, Effect, Outcome, Priority, SealingKey, sealing_key_id},
+};
 use rcgen::KeyPair;
 use rumqttc::QoS;
 use site::{Peer, Site, listen};
@@ -39,6 +42,7 @@ async fn measure() {
     let mut gateway = site.gateway("gw-1");
     let crowd: Vec<Gateway> = (0..CROWD).map(|n| site.gateway(&format!("crowd-{n}"))).collect();
     tell("two fdatasync of 4 KiB, the disk alone", &mut disk(&site));
+    site.certify("admin", "boss");
     let (_running, at) = site.start();
 
     tell("submitted through the control socket", &mut control(&site));
@@ -52,6 +56,41 @@ async fn measure() {
         took.push(began.elapsed());
     }
     tell("batch of one entry to receipt, MQTT over TLS", &mut took);
+
+    peer.subscribe(topic::answer(&name("gw-1"))).await;
+    let key = client_key(&site, "gw-1");
+    let mut took = Vec::new();
+    for serial in 1..=ROUNDS as u64 {
+        let transaction = sealing(ROUNDS as u64 + serial, &key);
+        let began = Instant::now();
+        peer.client
+            .publish(topic::outcome(&name("gw-1")), QoS::AtLeastOnce, false, transaction.as_slice())
+            .await
+            .unwrap();
+        let answer = Answer::parse(&peer.on(&topic::answer(&name("gw-1"))).await.payload).unwrap();
+        took.push(began.elapsed());
+        assert!(answer.logged.is_some(), "{answer:?}");
+    }
+    tell("transaction on up/outcome to its proof on down/answer", &mut took);
+
+    peer.subscribe(topic::config(&name("gw-1"))).await;
+    let (boss, mut took, mut whole) = (client_key(&site, "boss"), Vec::new(), Vec::new());
+    let mut desk = Desk::open(&site);
+    for base in 0..ROUNDS as u64 {
+        let signed = Signed::sign(config(base), &boss);
+        let began = Instant::now();
+        desk.submit(signed.bytes());
+        let dossier = peer.on(&topic::config(&name("gw-1"))).await;
+        took.push(began.elapsed());
+        let warrant = Dossier::parse(&dossier.payload).unwrap().verify(site::ORIGIN, &name("gw-1"), &site.policy());
+        assert_eq!(warrant.unwrap().order, plomb_seal::Ordered::Config(signed.clone()));
+        let outcome = Signed::sign(applied(signed.hash()), &key).into_bytes();
+        peer.client.publish(topic::outcome(&name("gw-1")), QoS::AtLeastOnce, false, outcome).await.unwrap();
+        peer.on(&topic::answer(&name("gw-1"))).await;
+        whole.push(began.elapsed());
+    }
+    tell("configuration submitted to dossier at the gateway", &mut took);
+    tell("the same, verified there, to the proof of its outcome", &mut whole);
 
     let began = Instant::now();
     let mut all = Vec::new();
@@ -85,20 +124,65 @@ async fn pour(mut peer: Peer, mut gateway: Gateway) -> Vec<Duration> {
 
 /// Sealing keys through the control socket, one after the other.
 fn control(site: &Site) -> Vec<Duration> {
-    let key = client_key(site, "gw-1");
-    let stream = UnixStream::connect(site.path("hub/control.sock")).unwrap();
-    let (mut write, mut read) = (stream.try_clone().unwrap(), BufReader::new(stream));
+    let (key, mut desk) = (client_key(site, "gw-1"), Desk::open(site));
     (1..=ROUNDS as u64)
         .map(|serial| {
-            let request = serde_json::json!({ "op": "submit", "transaction": hex::encode(sealing(serial, &key)) });
+            let transaction = sealing(serial, &key);
             let began = Instant::now();
-            writeln!(write, "{request}").unwrap();
-            let mut answer = String::new();
-            read.read_line(&mut answer).unwrap();
-            assert!(answer.contains("index"), "{answer}");
+            desk.submit(&transaction);
             began.elapsed()
         })
         .collect()
+}
+
+/// The hub's control socket.
+struct Desk {
+    write: UnixStream,
+    read: BufReader<UnixStream>,
+}
+
+impl Desk {
+    fn open(site: &Site) -> Self {
+        let stream = UnixStream::connect(site.path("hub/control.sock")).unwrap();
+        Self { write: stream.try_clone().unwrap(), read: BufReader::new(stream) }
+    }
+
+    fn submit(&mut self, transaction: &[u8]) {
+        let request = serde_json::json!({ "op": "submit", "transaction": hex::encode(transaction) });
+        writeln!(self.write, "{request}").unwrap();
+        let mut answer = String::new();
+        self.read.read_line(&mut answer).unwrap();
+        assert!(answer.contains("index"), "{answer}");
+    }
+}
+
+/// A configuration of 4 KiB. What is sealed makes no difference to the hub.
+fn config(base: u64) -> Config {
+    Config {
+        origin: site::ORIGIN.into(),
+        gateway: name("gw-1"),
+        base,
+        priority: Priority::Immediate,
+        window: None,
+        commitment: Hash([1; 32]),
+        recipient: sealing_key_id(&[(ROUNDS * 2) as u8; 32]),
+        sealed: vec![7; 4096],
+        reason: "measured".into(),
+    }
+}
+
+fn applied(of: Hash) -> Outcome {
+    Outcome {
+        origin: site::ORIGIN.into(),
+        gateway: name("gw-1"),
+        of,
+        effect: Effect::Applied,
+        rule: String::new(),
+        detail: String::new(),
+        epoch: 0,
+        seq: 1,
+        time_ms: plomb_ledger::hub::unix_ms(),
+    }
 }
 
 fn client_key(site: &Site, id: &str) -> SigningKey {

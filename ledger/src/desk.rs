@@ -6,7 +6,7 @@ pub(crate) mod register;
 use std::{net::SocketAddr, sync::Arc};
 
 use plomb_broker::Broker;
-use plomb_seal::{Name, transaction, transaction::Kind, transaction::Role};
+use plomb_seal::{Hash, Name, transaction, transaction::Kind, transaction::Role};
 use plomb_view::rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::{
     LedgerError,
     block::Block,
     engine::Solo,
+    enrol::{Denied, Enrolments},
     hub::{Counters, Opinion, clock_doubt, judge_clock, unix_ms},
     ledger::{Answer, Ledger},
     node::Node,
@@ -60,6 +61,29 @@ pub enum Request {
     },
     /// Members, quorum, undecided votes.
     Members {},
+    /// Who asks to be taken on.
+    Enrolments {},
+    /// One of them, by its claim code.
+    EnrolClaim {
+        /// The gateway.
+        gateway: String,
+        /// The code, or the whole line of the QR code.
+        claim: String,
+    },
+    /// It is approved.
+    EnrolApprove {
+        /// Its ticket, hexadecimal.
+        ticket: String,
+        /// The certificate transaction, hexadecimal.
+        transaction: String,
+    },
+    /// It is refused.
+    EnrolRefuse {
+        /// The gateway.
+        gateway: String,
+        /// Why.
+        reason: String,
+    },
     /// A gateway's first archived batch at or after a place.
     Batch {
         /// The gateway.
@@ -101,6 +125,17 @@ impl From<LedgerError> for Problem {
     }
 }
 
+impl From<Denied> for Problem {
+    fn from(Denied { rule, detail }: Denied) -> Self {
+        let kind = match rule {
+            "enrolment-io" => "io",
+            "unavailable" => "unavailable",
+            _ => "refused",
+        };
+        Self::new(kind, format!("{rule}: {detail}"))
+    }
+}
+
 /// Answers questions about one ledger.
 #[derive(Debug)]
 pub struct Desk {
@@ -108,25 +143,22 @@ pub struct Desk {
     running: Option<Running>,
 }
 
+/// What a running hub's desk has, beside the ledger.
 #[derive(Debug)]
-struct Running {
-    node: Arc<Node<Solo>>,
-    broker: Arc<Broker>,
-    counters: Arc<Counters>,
-    clock_doubt: Option<String>,
-    https: Option<SocketAddr>,
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node<Solo>>,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) counters: Arc<Counters>,
+    /// What its start had to say of the clock.
+    pub(crate) clock_doubt: Option<String>,
+    pub(crate) https: Option<SocketAddr>,
+    pub(crate) enrolments: Option<Arc<Enrolments>>,
 }
 
 impl Desk {
-    /// The desk of a running hub. `clock_doubt`: what its start had to say of the clock.
-    pub(crate) fn running(
-        node: Arc<Node<Solo>>,
-        broker: Arc<Broker>,
-        counters: Arc<Counters>,
-        clock_doubt: Option<String>,
-        https: Option<SocketAddr>,
-    ) -> Self {
-        Self { ledger: node.ledger().clone(), running: Some(Running { node, broker, counters, clock_doubt, https }) }
+    /// The desk of a running hub.
+    pub(crate) fn running(running: Running) -> Self {
+        Self { ledger: running.node.ledger().clone(), running: Some(running) }
     }
 
     /// The desk of a ledger that no hub holds open.
@@ -145,8 +177,26 @@ impl Desk {
             Request::Show { transaction } => register::show(&self.ledger, &transaction),
             Request::Due { gateway } => Ok(register::due(&self.ledger, &name(&gateway)?)),
             Request::Members {} => Ok(register::members(&self.ledger)),
+            Request::Enrolments {} => Ok(self.enrolments()?.list()),
+            Request::EnrolClaim { gateway, claim } => Ok(self.enrolments()?.claim(&name(&gateway)?, &claim)?),
+            Request::EnrolApprove { ticket, transaction } => {
+                let wrong = || Problem::usage("ticket and transaction are hexadecimal");
+                let ticket = hex::decode(ticket).ok().and_then(|bytes| Hash::from_slice(&bytes)).ok_or_else(wrong)?;
+                let transaction = hex::decode(transaction).map_err(|_| wrong())?;
+                Ok(self.enrolments()?.approve(&ticket, &transaction)?)
+            }
+            Request::EnrolRefuse { gateway, reason } => Ok(self.enrolments()?.refuse(&name(&gateway)?, &reason)?),
             Request::Batch { gateway, epoch, batch } => self.batch(&name(&gateway)?, (epoch, batch)),
         }
+    }
+
+    fn enrolments(&self) -> Result<&Arc<Enrolments>, Problem> {
+        let running = self.running.as_ref().and_then(|running| running.enrolments.as_ref());
+        running.ok_or_else(|| {
+            let what = "no hub runs that takes gateways on over HTTPS: start it, with [http] in hub.toml; \
+                        or give --file for a request that came as a file";
+            Problem::new("unavailable", what)
+        })
     }
 
     fn status(&self) -> Result<Value, Problem> {

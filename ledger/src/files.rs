@@ -63,6 +63,26 @@ fn write_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     write().map_err(|source| FileError::Io { path: path.into(), source })
 }
 
+/// Puts a file that only its owner may read in the place of another, whole or not at all.
+pub fn replace_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let fresh = path.with_extension("new");
+    let io = |source| FileError::Io { path: path.into(), source };
+    match std::fs::remove_file(&fresh) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io(source)),
+        _ => write_secret(&fresh, bytes)?,
+    }
+    std::fs::rename(&fresh, path).map_err(io)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+/// A certificate as PEM.
+pub(crate) fn certificate_pem(der: &[u8]) -> String {
+    let base64 = base64ct::Base64::encode_string(der);
+    let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
 /// Reads a file of bounded size.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let io = |source| FileError::Io { path: path.into(), source };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use plomb_seal::{
     Credential, Dossier, Hash, KeyId, Logged, Name, Recipient, Unverified,
     credential::CERTIFICATES_MAX,
-    transaction::{Approval, Kind, Role, Vote},
+    transaction::{Approval, Kind, MemberChange, Role, Vote},
 };
 
 use crate::{
@@ -41,19 +41,17 @@ impl Ledger {
     /// The genesis; and the certificates of a gateway, of one of its keys if one is named, after the votes that they
     /// need.
     fn vouchers(&self, gateway: &Name, key: Option<KeyId>) -> Result<Option<(Logged, Vec<Logged>)>, LedgerError> {
-        let (genesis, mut issues, founders_alone) = {
+        let (genesis, mut issues, issuers) = {
             let state = self.state();
-            let founders: Vec<&Name> =
-                state.founding().iter().flat_map(|founding| &founding.members).map(|member| &member.name).collect();
             let fits =
                 |record: &CertificateRecord| record.subject == *gateway && key.is_none_or(|key| record.key.id() == key);
             let own = || state.certificates().filter(|(_, record)| fits(record));
             let issues: Vec<(i64, Hash)> = own().map(|(_, record)| (record.not_before_s, record.transaction)).collect();
-            let founders_alone = own().all(|(_, record)| founders.contains(&&record.author));
-            (state.founding().map(|founding| founding.transaction), issues, founders_alone)
+            let issuers: BTreeSet<Name> = own().map(|(_, record)| record.author.clone()).collect();
+            (state.founding().map(|founding| founding.transaction), issues, issuers)
         };
         issues.sort_unstable();
-        let votes = if founders_alone { Vec::new() } else { self.votes_that_counted()? };
+        let votes = self.votes_for(&issuers)?;
         let room = CERTIFICATES_MAX.saturating_sub(votes.len());
         let skipped = issues.len().saturating_sub(room);
         let Some(genesis) = genesis.map(|leaf| self.logged(&leaf)).transpose()?.flatten() else {
@@ -79,7 +77,7 @@ impl Ledger {
         };
         let approval = approval.map(|approval| self.logged(&approval.transaction)).transpose()?.flatten();
         let mut parties: BTreeSet<Hash> = BTreeSet::new();
-        let (genesis, founders_alone) = {
+        let (genesis, issuers) = {
             let state = self.state();
             let approver = approval.as_ref().map(|logged| Unverified::<Approval>::parse(&logged.transaction));
             let approver = approver.transpose()?.map(|parsed| parsed.key_id());
@@ -96,12 +94,11 @@ impl Ledger {
             let signed: Vec<_> = signed.chain(of_approver.into_iter().take(APPROVER_CERTIFICATES_MAX)).collect();
             parties.extend(signed.iter().map(|record| record.transaction));
             let founding = state.founding().ok_or_else(|| LedgerError::Damaged("the genesis is missing".into()))?;
-            let founder =
-                |record: &&CertificateRecord| founding.members.iter().any(|member| member.name == record.author);
-            (founding.transaction, signed.iter().all(founder))
+            let issuers: BTreeSet<Name> = signed.iter().map(|record| record.author.clone()).collect();
+            (founding.transaction, issuers)
         };
         let Some(genesis) = self.logged(&genesis)? else { return Ok(None) };
-        let votes = if founders_alone { Vec::new() } else { self.votes_that_counted()? };
+        let votes = self.votes_for(&issuers)?;
         let mut proved = Vec::new();
         for leaf in votes.into_iter().chain(parties) {
             proved.extend(self.logged(&leaf)?);
@@ -109,26 +106,53 @@ impl Ledger {
         Ok(Some(Dossier { genesis, parties: proved, order: logged, approval }))
     }
 
-    /// The votes that took effect, in the order of the log. Of the votes for one state of the members the last is
-    /// the one that made the quorum; those for the same were counted with it.
-    fn votes_that_counted(&self) -> Result<Vec<Hash>, LedgerError> {
-        let changes = self.state().consortium().map_or(0, |consortium| consortium.changes);
-        let mut of_base: Vec<(u64, Hash, Hash)> = Vec::new();
+    /// The votes that show how these issuers became members, in the order of the log; none if they founded the ledger.
+    /// All that took effect until the last of them had joined: each vote is for the members as those before it left
+    /// them. What came later changes nothing about what they issued, as the log took it.
+    fn votes_for(&self, issuers: &BTreeSet<Name>) -> Result<Vec<Hash>, LedgerError> {
+        let (mut later, changes) = {
+            let state = self.state();
+            let founders = state.founding().into_iter().flat_map(|founding| &founding.members);
+            let founders: BTreeSet<&Name> = founders.map(|member| &member.name).collect();
+            let later: BTreeSet<Name> = issuers.iter().filter(|issuer| !founders.contains(issuer)).cloned().collect();
+            (later, state.consortium().map_or(0, |consortium| consortium.changes))
+        };
+        if later.is_empty() {
+            return Ok(Vec::new());
+        }
+        let votes = self.votes()?;
+        let mut counted = Vec::new();
+        for base in 0..changes {
+            // Of the votes for one state of the members the last is the one that made the quorum; those for the same
+            // were counted with it.
+            let of_base = || votes.iter().filter(|(_, vote)| vote.base == base);
+            let Some((_, deciding)) = of_base().next_back() else { continue };
+            let ballot = deciding.ballot();
+            counted.extend(of_base().filter(|(_, vote)| vote.ballot() == ballot).map(|(leaf, _)| *leaf));
+            if let MemberChange::Add(member) = &deciding.change {
+                later.remove(&member.name);
+            }
+            if later.is_empty() {
+                break;
+            }
+        }
+        Ok(counted)
+    }
+
+    /// All votes with their leaf hashes, in the order of the log.
+    fn votes(&self) -> Result<Vec<(Hash, Vote)>, LedgerError> {
+        let mut votes = Vec::new();
         let mut filter = Filter { kind: Some(Kind::Member), lines_max: LINES_MAX, ..Filter::default() };
         loop {
             let page = self.history(&filter, 0)?;
             for line in page.lines {
                 let Some(Logged { transaction, .. }) = self.logged(&line.transaction)? else { continue };
-                let vote = Unverified::<Vote>::parse(&transaction)?;
-                of_base.push((vote.claims().base, vote.claims().ballot(), line.transaction));
+                votes.push((line.transaction, Unverified::<Vote>::parse(&transaction)?.claims().clone()));
             }
             match page.next {
                 Some(next) => filter.from = next,
-                None => break,
+                None => return Ok(votes),
             }
         }
-        let deciding = |base: u64| of_base.iter().rev().find(|(of, ..)| *of == base).map(|(_, ballot, _)| *ballot);
-        let counted = of_base.iter().filter(|(base, ballot, _)| *base < changes && deciding(*base) == Some(*ballot));
-        Ok(counted.map(|(.., leaf)| *leaf).collect())
     }
 }

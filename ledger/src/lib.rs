@@ -75,6 +75,7 @@ pub mod cli;
 pub mod config;
 pub mod desk;
 pub mod engine;
+mod enrol;
 mod error;
 pub mod files;
 mod handed;

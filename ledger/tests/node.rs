@@ -16,7 +16,7 @@ use plomb_seal::Batch;
 use redb::{Database, backends::InMemoryBackend};
 
 fn solo() -> Solo {
-    Solo::new(SoloConfig { window_ms: 1, now_ms: || NOW_MS })
+    Solo::new(SoloConfig { window_ms: 0, now_ms: || NOW_MS })
 }
 
 fn ledger(world: &World) -> Arc<Ledger> {

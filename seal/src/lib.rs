@@ -28,6 +28,7 @@ pub mod cose;
 pub mod credential;
 mod decimal;
 pub mod dossier;
+pub mod enrol;
 pub mod entry;
 pub mod export;
 mod hash;

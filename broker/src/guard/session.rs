@@ -17,6 +17,7 @@ use super::connection::{READ_CHUNK_BYTES, Warrant};
 use super::desk::{Desk, InFlight, KeptWill, Next, Objection};
 use super::{Shared, raised};
 use crate::embedded::leave;
+use crate::inside::prompt;
 use crate::mqtt::{self, Fault, Packet, PublishQoS};
 use crate::stats::Reason;
 
@@ -245,7 +246,10 @@ impl Downwards<'_> {
                 Some(reply) = self.replies.recv() => due.extend_from_slice(&reply),
                 taken = down.read_buf(&mut read) => match taken {
                     Ok(0) => return Err(unavailable("it closed the connection")),
-                    Ok(_) => self.sort(&mut read, &mut due)?,
+                    Ok(_) => {
+                        prompt(down.as_ref());
+                        self.sort(&mut read, &mut due)?;
+                    }
                     Err(e) => return Err(unavailable(e.to_string())),
                 }
             }

@@ -1,6 +1,7 @@
 //! What the command line takes.
 
 mod dlms;
+mod enrol;
 mod modbus;
 mod scan;
 
@@ -11,6 +12,7 @@ use plomb_dlms::security::SystemTitle;
 use plomb_gateway::config::bounds::TIMEOUT_MS_MAX;
 
 pub(crate) use dlms::{Auth, DlmsMeterArgs, Framing, OperateArgs, Operation, ReadDlmsArgs};
+pub(crate) use enrol::EnrolArgs;
 pub(crate) use modbus::ReadModbusArgs;
 pub(crate) use scan::ScanArgs;
 
@@ -77,6 +79,8 @@ pub(crate) enum Verb {
     Scan(ScanArgs),
     /// Check a file of meter keys, or make one from a vendor's list.
     Keys(KeysArgs),
+    /// Have this gateway taken on by a hub: its key is made here.
+    Enrol(EnrolArgs),
     /// Bring up a whole street, show what arrives, and check what was proved.
     Demo(DemoArgs),
 }

@@ -16,7 +16,7 @@ pub(crate) const INCOMPLETE: u8 = 3;
 pub(crate) const NONE_FOUND: u8 = 4;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;
-/// `decode`: no line could be decoded.
+/// `decode`: no line could be decoded. `enrol`: refused by a rule.
 pub(crate) const MALFORMED: u8 = 65;
 /// `decode`, `read`, `operate`: a key is missing or wrong.
 pub(crate) const KEY: u8 = 66;
@@ -60,6 +60,14 @@ pub(crate) enum Failure {
     /// A configuration or a policy is wrong.
     #[error("{0}")]
     Config(String),
+    /// A gateway is not taken on, or gets no new certificate.
+    #[error("{rule}: {detail}")]
+    NotEnrolled {
+        /// The rule.
+        rule: String,
+        /// Why.
+        detail: String,
+    },
     /// Whoever read standard output has had enough: no mistake.
     #[error("standard output was closed")]
     Closed,
@@ -105,6 +113,7 @@ impl Failure {
             Self::Io { .. } => "io",
             Self::Permission(_) => "permission",
             Self::Config(_) => "configuration",
+            Self::NotEnrolled { .. } => "not-enrolled",
             Self::Closed => "closed",
         }
     }
@@ -117,6 +126,7 @@ impl Failure {
             Self::Io { .. } => IO,
             Self::Permission(_) => PERMISSION,
             Self::Config(_) => CONFIG,
+            Self::NotEnrolled { .. } => MALFORMED,
             Self::Closed => OK,
         }
     }

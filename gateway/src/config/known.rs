@@ -19,7 +19,16 @@ pub(super) const KNOWN: &[(&str, Known)] = &[
             ("profiles", VALUE),
         ]),
     ),
-    ("hub", Known::Table(&[("address", VALUE), ("ca", VALUE), ("window_batches", VALUE), ("drain_per_s", VALUE)])),
+    (
+        "hub",
+        Known::Table(&[
+            ("address", VALUE),
+            ("ca", VALUE),
+            ("https", VALUE),
+            ("window_batches", VALUE),
+            ("drain_per_s", VALUE),
+        ]),
+    ),
     (
         "journal",
         Known::Table(&[("window_s", VALUE), ("window_entries", VALUE), ("quota_mib", VALUE), ("raw_frames", VALUE)]),

@@ -26,7 +26,7 @@ impl Served {
             points: Vec::new(),
             questions: Vec::new(),
             scanners: Vec::new(),
-            credential: None,
+            credential: Held::default(),
             administrators: Group::named("nobody-is-in-this-one"),
         };
         let (stop, stopped) = watch::channel(false);

@@ -310,6 +310,29 @@ struct Shared {
     traffic: Arc<Traffic>,
     /// The last receipt that was refused, until a good one comes.
     refused_receipt: Mutex<Option<String>>,
+    not_taken: Mutex<NotTaken>,
+}
+
+/// What could not become an entry, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NotTaken {
+    /// How many occurrences.
+    pub count: u64,
+    /// The last: of which point, and why.
+    pub last: Option<String>,
+}
+
+impl Shared {
+    fn note_not_taken(&self, point: Option<&Name>, error: &JournalError) {
+        let mut not_taken = self.not_taken.lock().unwrap_or_else(PoisonError::into_inner);
+        not_taken.count = not_taken.count.saturating_add(1);
+        let of = point.map(|point| format!("{point}: ")).unwrap_or_default();
+        // The first of a kind is news; a full journal would fill the log, too.
+        if not_taken.count.is_power_of_two() {
+            tracing::error!(count = not_taken.count, "an entry is lost: {of}{error}");
+        }
+        not_taken.last = Some(format!("{of}{error}"));
+    }
 }
 
 impl Journal {
@@ -439,6 +462,8 @@ impl Journal {
         stats.syncs = self.inner.shared.traffic.syncs();
         let refused = self.inner.shared.refused_receipt.lock();
         stats.refused_receipt = refused.unwrap_or_else(PoisonError::into_inner).clone();
+        let not_taken = self.inner.shared.not_taken.lock();
+        stats.not_taken = not_taken.unwrap_or_else(PoisonError::into_inner).clone();
         stats.latched = self.inner.shared.latched.get().cloned();
         Ok(stats)
     }

@@ -276,6 +276,7 @@ fn writer(
         commits: AtomicU64::new(0),
         traffic,
         refused_receipt: Mutex::new(None),
+        not_taken: Mutex::default(),
     });
     let writer = Writer {
         chain: Chain::resume(state.gateway.clone(), state.epoch, state.next_seq, state.head, tail.points),

@@ -115,6 +115,8 @@ pub struct Stats {
     pub syncs: u64,
     /// The last receipt that was refused, and why, if no good one came since.
     pub refused_receipt: Option<String>,
+    /// What could not become an entry.
+    pub not_taken: super::NotTaken,
     /// Why the journal stopped, if it did.
     pub latched: Option<String>,
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use plomb_seal::{
-    Anchor, Body, Chain, Hash, Malformed, Name, SIGNED_BYTES_MAX, Signed, Stamp,
+    Absent, Anchor, Body, Chain, Hash, Malformed, Name, Reason, SIGNED_BYTES_MAX, Signed, Stamp,
     entry::{Draft, Link, Occurrence},
     reading::FRAMES_MAX,
 };
@@ -26,6 +26,8 @@ use super::{
     tables::{COUNTERS, CURSORS, ENTRIES, FRAMES, META, META_STATE, POINTS, State, row_bytes},
 };
 
+/// How much of a refusal an absence quotes, in characters.
+const ABSENT_DETAIL_CHARS_MAX: usize = 200;
 /// What header and signature add to a payload at most, in bytes.
 const ENVELOPE_BYTES_MAX: usize = 256;
 
@@ -185,7 +187,7 @@ impl Writer {
     fn handle(&mut self, request: Request) {
         match request {
             Request::Append { occurrence, raw_frames, stamp, urgent, reply } => {
-                match self.admit(occurrence, raw_frames, stamp) {
+                match self.admit_or_tell(occurrence, raw_frames, stamp) {
                     Ok(pending) => {
                         self.take(Pending { reply: Some(reply), ..pending });
                         self.commit_due |= urgent
@@ -207,20 +209,47 @@ impl Writer {
         }
     }
 
+    /// As [`admit`](Self::admit). What can't become an entry is told: a record gives way to an absence that says why, and
+    /// each refusal is counted, as those who append may not wait for the answer.
+    fn admit_or_tell(
+        &mut self,
+        occurrence: Occurrence,
+        raw_frames: Vec<Vec<u8>>,
+        stamp: Option<Stamp>,
+    ) -> Result<Pending, JournalError> {
+        let point = match &occurrence {
+            Occurrence::Record(point, _) => Some(point.clone()),
+            Occurrence::Absent(..) | Occurrence::Event(_) => None,
+        };
+        let stamp = stamp.unwrap_or_else(|| (self.clock)());
+        let error = match self.admit(occurrence, raw_frames, stamp) {
+            Err(error) if self.latched().is_none() => error,
+            other => return other,
+        };
+        self.shared.note_not_taken(point.as_ref(), &error);
+        if let (Some(point), JournalError::Frames(_) | JournalError::Unfit(_)) = (point, &error) {
+            let detail: String = format!("it was read, and {error}").chars().take(ABSENT_DETAIL_CHARS_MAX).collect();
+            let absent = Absent { due_ms: stamp.unix_ms, reason: Reason::Malformed, detail };
+            if let Ok(told) = self.admit(Occurrence::Absent(point, absent), Vec::new(), stamp) {
+                self.take(told);
+            }
+        }
+        Err(error)
+    }
+
     /// Checks all that could be wrong with an occurrence, then seals it: the chain moves only for what a
     /// verifier will read and the quota holds.
     fn admit(
         &mut self,
         occurrence: Occurrence,
         raw_frames: Vec<Vec<u8>>,
-        stamp: Option<Stamp>,
+        stamp: Stamp,
     ) -> Result<Pending, JournalError> {
         if let Some(error) = self.latched() {
             return Err(error);
         }
         check_frames(&occurrence, &raw_frames)?;
         let raw_frames = if self.options.raw_frames { raw_frames } else { Vec::new() };
-        let stamp = stamp.unwrap_or_else(|| (self.clock)());
         let draft = self.check_fit(occurrence, stamp)?;
         let frames: u64 = raw_frames.iter().map(|frame| row_bytes(frame.len())).sum();
         let need_bytes = row_bytes(draft.payload_bytes().saturating_add(ENVELOPE_BYTES_MAX)).saturating_add(frames);

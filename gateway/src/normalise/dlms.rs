@@ -10,7 +10,7 @@ use plomb_seal::{
     reading::{FLAGS_MAX, FRAMES_MAX, READINGS_MAX, TEXT_BYTES_MAX},
 };
 
-use super::records::{add, cut};
+use super::{NOT_TOLD, add, cut};
 
 /// The driver's name and version, as records state it.
 pub const DRIVER: &str = concat!("dlms ", env!("CARGO_PKG_VERSION"));
@@ -49,6 +49,13 @@ pub fn record(report: &RoundReport, frames: &[Vec<u8>], asked_ms: i64) -> Result
     }
     if report.odd_rows > 0 {
         add(&mut status, format!("load profile: {} rows can't be read", report.odd_rows));
+    }
+    if report.refused_rows > 0 {
+        let why = "without a time, from the future, or told twice";
+        add(&mut status, format!("load profile: {} rows are not taken: {why}", report.refused_rows));
+    }
+    if report.identity_kept {
+        add(&mut status, NOT_TOLD.into());
     }
     if let Some(clock) = report.clock {
         clock.status.words().for_each(|word| add(&mut status, word.into()));
@@ -123,17 +130,20 @@ pub(super) fn reading(obis: Obis, measured: &Measured) -> Reading {
     let number = measured.value.as_decimal();
     let scaled = match measured.scaler {
         Some(scaler) => scaler.apply(&measured.value).filter(|_| scaler.scaler.unsigned_abs() <= SCALER_ABS_MAX),
-        None => number,
+        // A register's number means nothing without its scaler, which may be any power of ten.
+        None => number.filter(|_| !is_register(measured.class)),
     };
+    match measured.scaler {
+        Some(scaler) if scaled.is_none() => flags.push(format!("the scaler {} can't be applied", scaler.scaler)),
+        None if scaled.is_none() && number.is_some() => flags.push("scaler unknown".into()),
+        _ => {}
+    }
     let value = match scaled {
         Some(number) => Value::Number(Decimal { mantissa: number.mantissa, exponent: number.exponent }),
         // A number that is not multiplied is another one.
         None if number.is_some() => invalid(&measured.value, &mut flags),
         None => other_value(&measured.value, &mut flags),
     };
-    if let (Some(scaler), None) = (measured.scaler, scaled) {
-        flags.push(format!("the scaler {} can't be applied", scaler.scaler));
-    }
     let (unit, quantity) = match measured.scaler {
         Some(ScalerUnit { unit, .. }) if unit.is_known() => (unit.symbol().to_string(), unit.quantity()),
         Some(ScalerUnit { unit, .. }) => (unit.to_string(), "unknown"),
@@ -168,7 +178,10 @@ fn other_value(value: &Said, flags: &mut Vec<String>) -> Value {
                 (Said::Boolean(_) | Said::BitString(_) | Said::Date(_) | Said::Time(_), _) => {
                     Value::Text(cut(value.to_string()))
                 }
-                _ => invalid(value, flags),
+                _ => {
+                    flags.push("no value that a register has".into());
+                    invalid(value, flags)
+                }
             },
         },
     }
@@ -181,13 +194,17 @@ fn invalid(value: &Said, flags: &mut Vec<String>) -> Value {
         flags.push(format!("the first {TEXT_BYTES_MAX} of {} bytes", bytes.len()));
         bytes.truncate(TEXT_BYTES_MAX);
     }
-    flags.push("no value that a register has".into());
     Value::Invalid(bytes)
 }
 
 /// Value groups of OBIS for electricity, whose group E is the tariff (IEC 62056-6-1 §6.6).
 fn is_energy(Obis([a, _, _, d, ..]): Obis) -> bool {
     a == 1 && d == 8
+}
+
+/// Classes whose values have a scaler and a unit.
+pub(super) const fn is_register(class: u16) -> bool {
+    matches!(class, class::REGISTER | class::EXTENDED_REGISTER | class::DEMAND_REGISTER)
 }
 
 /// Group D: 6 is a maximum, 3 a minimum.

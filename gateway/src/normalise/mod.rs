@@ -6,7 +6,10 @@ pub mod dlms;
 pub mod mbus;
 pub mod modbus;
 pub mod pushed;
-pub(crate) mod records;
+mod records;
 pub mod wmbus;
 
-pub(crate) use records::cut;
+pub(crate) use records::{add, cut};
+
+/// The status word of a record whose meter did not say who it is, though it had before.
+pub const NOT_TOLD: &str = "identity not told";

@@ -80,12 +80,21 @@ fn sent_at(push: &DataNotification) -> Option<DateTime> {
 
 fn reading(one: &Pushed, nth: u32) -> Reading {
     let measured = Measured {
-        class: one.class.unwrap_or(class::REGISTER),
+        // A push that brings no scaler leaves the number as the meter sent it, and says so: its maker's papers tell.
+        class: match (one.class, one.scaler) {
+            (Some(class), None) if dlms::is_register(class) => class::DATA,
+            (Some(class), _) => class,
+            (None, Some(_)) => class::REGISTER,
+            (None, None) => class::DATA,
+        },
         value: one.value.clone(),
         scaler: one.scaler,
         time: None,
     };
     let mut reading = dlms::reading(Obis(one.obis.map_or([0; 6], |code| code.0)), &measured);
+    if one.scaler.is_none() && one.class.is_some_and(dlms::is_register) {
+        reading.flags.push("scaler unknown".into());
+    }
     if one.obis.is_none() {
         // The layout is the maker's: which register it is, only its papers tell.
         (reading.obis, reading.quantity) = (None, format!("element {nth}"));

@@ -235,6 +235,7 @@ pub(super) fn words(status: Option<Status>) -> Vec<String> {
     }
 }
 
+/// Adds a status word to a record's, once, and as long as there is room.
 pub(crate) fn add(words: &mut Vec<String>, word: String) {
     if words.len() < plomb_seal::reading::STATUS_WORDS_MAX && !words.contains(&word) {
         words.push(cut(word));

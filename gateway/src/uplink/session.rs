@@ -116,6 +116,8 @@ fn open(uplink: &Uplink) -> Result<(AsyncClient, EventLoop), String> {
     options.set_last_will(LastWill::new(topic::status(&uplink.gateway), offline, QoS::AtLeastOnce, true));
     let (client, mut event_loop) = AsyncClient::new(options, IN_FLIGHT_MAX * 2);
     event_loop.network_options.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
+    // What is to be said next must not wait for the acknowledgement of what was said last, up to 40 ms.
+    event_loop.network_options.set_tcp_nodelay(true);
     Ok((client, event_loop))
 }
 

@@ -109,7 +109,7 @@ impl Site {
     }
 
     /// Every register that was asked for, exactly as the simulator holds it.
-    fn check_registers(&self, answer: &Answer, what: &str) {
+    pub(crate) fn check_registers(&self, answer: &Answer, what: &str) {
         let held = self.server.with_meter(|meter, at| meter.held(at));
         let mut compared = 0;
         for one in &held {

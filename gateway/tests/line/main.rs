@@ -11,6 +11,7 @@
 
 mod deeds;
 mod dlms;
+mod liars;
 mod modbus;
 mod modbus_lies;
 mod push;

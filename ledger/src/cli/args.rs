@@ -4,8 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+mod enrol;
 mod register;
 
+pub(crate) use enrol::*;
 pub(crate) use register::*;
 
 /// The hub: guarded MQTT broker, ledger node, archive of batches.
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Certify(CertifyArgs),
     /// Revoke a certificate; its connections are closed at once.
     Revoke(RevokeArgs),
+    /// Take on gateways that made their keys themselves.
+    Enrol(EnrolArgs),
     /// Show height, checkpoint, gateways, certificates, counters.
     Status(StatusArgs),
     /// Look into the archive of batches.

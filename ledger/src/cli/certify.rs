@@ -11,12 +11,13 @@ use plomb_seal::{
     transaction::{Certificate, Issue, Role, ScopedPoint},
 };
 use plomb_view::rfc3339;
-use rcgen::{Issuer, KeyPair};
+use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use crate::{
     config::HubConfig,
     desk::Request,
+    enrol::Authority,
     files,
     hub::{self, unix_ms},
     pki::{self, SubjectKey, Wish},
@@ -132,7 +133,7 @@ fn key(args: &CertifyArgs, door: &mut Door, wish: &Wish) -> Result<Key, Failure>
 }
 
 /// The distinct keys in those certificates of a name that are not revoked.
-fn recorded_keys(door: &mut Door, id: &Name) -> Result<Vec<PublicKey>, Failure> {
+pub(super) fn recorded_keys(door: &mut Door, id: &Name) -> Result<Vec<PublicKey>, Failure> {
     let mut keys = Vec::new();
     for one in unrevoked(door, id.as_str())? {
         let bytes = one.get("public_key").and_then(Value::as_str).and_then(|text| hex::decode(text).ok());
@@ -181,11 +182,7 @@ fn issue(
 ) -> Result<(Issue, Vec<u8>), Failure> {
     let file = |name: &str| args.out.join(name);
     let wrong = |error: pki::PkiError| Failure::new(exit::USAGE, error.to_string());
-    let of_member = |name: &str| file_of(config, args.member.as_deref(), name);
-    let member = files::read_seed(&of_member(hub::MEMBER_KEY))?;
-    let authority = files::read_text(&of_member(hub::AUTHORITY))?;
-    let issuer = Issuer::from_ca_cert_pem(&authority, files::read_pair(&of_member(hub::AUTHORITY_KEY))?)
-        .map_err(|error| wrong(error.into()))?;
+    let authority = Authority::load(args.member.as_deref().unwrap_or(&config.state))?;
     let now_s = unix_ms().div_euclid(1000);
     let made;
     let subject = match key {
@@ -197,23 +194,26 @@ fn issue(
             SubjectKey::Pair(&made)
         }
     };
-    let (issue, certificate) = pki::issue(wish, &subject, &issuer, now_s).map_err(wrong)?;
-    let chain = format!("{}{authority}", certificate.pem());
-    written.add(file("client.crt"), |path| files::write_new(path, chain.as_bytes()))?;
+    let issued = authority.issue(wish, &subject, now_s).map_err(wrong)?;
+    written.add(file("client.crt"), |path| files::write_new(path, issued.chain.as_bytes()))?;
     // Whoever certified, the hub shows a certificate of its own member's authority.
     let roots = files::read(&config.file(hub::AUTHORITY))?;
     written.add(file("ca.crt"), |path| files::write_new(path, &roots))?;
     let policy = files::read(&config.file(hub::POLICY))?;
     written.add(file("policy.txt"), |path| files::write_new(path, &policy))?;
-    let bytes = Signed::sign(Certificate::Issue(Box::new(issue.clone())), &member).into_bytes();
-    Ok((issue, bytes))
+    Ok((issued.issue, issued.transaction))
 }
 
 fn write_credential(args: &CertifyArgs, door: &mut Door, gateway: &Name) -> Result<(), Failure> {
+    let bytes = credential(door, gateway)?;
+    Ok(files::write_new(&args.out.join("credential.cbor"), &bytes)?)
+}
+
+/// A gateway's credential file.
+pub(super) fn credential(door: &mut Door, gateway: &Name) -> Result<Vec<u8>, Failure> {
     let answer = door.ask(Request::Credential { gateway: gateway.to_string() })?;
     let bytes = answer.get("credential").and_then(Value::as_str).and_then(|text| hex::decode(text).ok());
-    let bytes = bytes.ok_or_else(|| Failure::new(exit::IO, "the hub's answer has no credential"))?;
-    Ok(files::write_new(&args.out.join("credential.cbor"), &bytes)?)
+    bytes.ok_or_else(|| Failure::new(exit::IO, "the hub's answer has no credential"))
 }
 
 fn report(args: &CertifyArgs, issue: &Issue, answer: &Value) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ mod archive;
 mod args;
 mod certify;
 mod door;
+mod enrol;
 mod init;
 mod member;
 mod register;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::{
     config::{ConfigError, HubConfig},
     desk::Problem,
+    enrol::IssueError,
     files::FileError,
     hub::HubError,
 };
@@ -96,6 +98,15 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<IssueError> for Failure {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::File(error) => error.into(),
+            IssueError::Pki(error) => Self::new(exit::USAGE, error.to_string()),
+        }
+    }
+}
+
 impl From<HubError> for Failure {
     fn from(error: HubError) -> Self {
         let code = match error {
@@ -152,6 +163,7 @@ fn dispatch(args: Args) -> Result<(), Failure> {
         Some(Command::Init(args)) => init::init(&args),
         Some(Command::Certify(args)) => certify::certify(&args),
         Some(Command::Revoke(args)) => certify::revoke(&args),
+        Some(Command::Enrol(args)) => enrol::enrol(&args.what),
         Some(Command::Status(args)) => status::status(&args),
         Some(Command::Archive(args)) => archive::archive(&args.what),
         Some(Command::Ledger(args)) => register::ledger(&args.what),

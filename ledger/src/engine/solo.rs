@@ -73,9 +73,15 @@ async fn order(mut queue: mpsc::Receiver<Vec<u8>>, blocks: Cutter, from: u64, co
     while blocks.wanted().await {
         let Some(first) = queue.recv().await else { return };
         let mut transactions = vec![first];
+        let room = |transactions: &Vec<Vec<u8>>| transactions.len() < BLOCK_TRANSACTIONS_MAX;
+        while room(&transactions)
+            && let Ok(next) = queue.try_recv()
+        {
+            transactions.push(next);
+        }
+        // A timer rounds up to a millisecond, even one of none.
         let closes = Instant::now() + Duration::from_millis(config.window_ms);
-        while transactions.len() < BLOCK_TRANSACTIONS_MAX {
-            // Takes what is there before it looks at the time.
+        while config.window_ms > 0 && room(&transactions) {
             match timeout_at(closes, queue.recv()).await {
                 Ok(Some(next)) => transactions.push(next),
                 Ok(None) | Err(_) => break,
@@ -86,5 +92,47 @@ async fn order(mut queue: mpsc::Receiver<Vec<u8>>, blocks: Cutter, from: u64, co
             return;
         }
         height += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn offer(solo: &Solo, many: usize) {
+        for n in 0..many {
+            solo.submit(n.to_be_bytes().to_vec()).await.unwrap();
+        }
+    }
+
+    /// Without a window: what came while the follower was busy makes one block, and who comes alone does not wait.
+    #[tokio::test(start_paused = true)]
+    async fn a_block_is_what_came_while_the_one_before_was_committed() {
+        let solo = Solo::new(SoloConfig { window_ms: 0, now_ms: || 7 });
+        let mut blocks = solo.subscribe(1).unwrap();
+        let began = Instant::now();
+        let mut sizes = Vec::new();
+        for many in [10, 1, 5, 1] {
+            offer(&solo, many).await;
+            let block = blocks.next().await.unwrap();
+            assert_eq!(block.height, sizes.len() as u64 + 1);
+            sizes.push(block.transactions.len());
+        }
+        assert_eq!((sizes, began.elapsed()), (vec![10, 1, 5, 1], Duration::ZERO), "no timer ran");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_block_is_bounded_and_a_window_gathers() {
+        let solo = Solo::new(SoloConfig { window_ms: 50, now_ms: || 7 });
+        let mut blocks = solo.subscribe(1).unwrap();
+        offer(&solo, QUEUE_TRANSACTIONS_MAX).await;
+        assert_eq!(blocks.next().await.unwrap().transactions.len(), BLOCK_TRANSACTIONS_MAX);
+        offer(&solo, 1).await;
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            offer(&solo, 1).await;
+        };
+        let (block, ()) = tokio::join!(blocks.next(), late);
+        assert_eq!(block.unwrap().transactions.len(), 2);
     }
 }

@@ -1,6 +1,9 @@
 //! Looking up: one transaction, the history, one gateway.
 
-use plomb_seal::{Name, transaction::sealing_key_id};
+use plomb_seal::{
+    Name,
+    transaction::{Role, sealing_key_id},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -71,7 +74,9 @@ pub(super) fn wanted(query: &str) -> Result<Wanted, Objection> {
 pub(super) fn gateway(ledger: &Ledger, gateway: &Name, now_ms: i64) -> Result<Value, Objection> {
     let state = ledger.state();
     let register = state.register(gateway).cloned();
-    if register.is_none() && !state.certificates().any(|(_, record)| record.subject == *gateway) {
+    if register.is_none()
+        && !state.certificates().any(|(_, record)| record.subject == *gateway && record.role == Role::Gateway)
+    {
         return Err(Objection::not_found(format!("no gateway \"{gateway}\" was ever certified here")));
     }
     let register = register.unwrap_or_default();

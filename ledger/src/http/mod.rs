@@ -9,6 +9,7 @@
 mod answer;
 mod checkpoint;
 mod connection;
+mod enrol;
 mod lookup;
 mod rate;
 mod respond;
@@ -30,12 +31,12 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{config::HttpConfig, engine::Solo, hub::LedgerAdmission, ledger::Ledger, node::Node};
+use crate::{config::HttpConfig, engine::Solo, enrol::Enrolments, hub::LedgerAdmission, ledger::Ledger, node::Node};
 
 use checkpoint::Newest;
 use rate::{Rates, peer_key};
 
-pub(crate) use tls::{HttpTlsError, ServerKeys};
+pub(crate) use tls::{HttpTlsError, ServerKeys, spki_hash};
 
 /// Open connections.
 const CONNECTIONS_MAX: usize = 512;
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     strangers: Rates,
     working: Semaphore,
     waiting: Semaphore,
+    enrolments: Arc<Enrolments>,
     now_ms: fn() -> i64,
 }
 
@@ -81,6 +83,7 @@ impl Shared {
     pub(crate) fn new(
         node: Arc<Node<Solo>>,
         keys: ServerKeys,
+        enrolments: Arc<Enrolments>,
         settings: HttpConfig,
         checkpoint_interval: Duration,
         now_ms: fn() -> i64,
@@ -95,6 +98,7 @@ impl Shared {
             strangers: Rates::new(STRANGER_PER_SECOND_MAX, STRANGER_BURST_MAX),
             working: Semaphore::new(REQUESTS_AT_ONCE_MAX),
             waiting: Semaphore::new(WAITING_MAX),
+            enrolments,
             now_ms,
         }
     }

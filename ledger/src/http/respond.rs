@@ -13,7 +13,7 @@ use plomb_broker::Identity;
 use super::{
     Caller, Shared,
     answer::{self, Objection, Reply},
-    lookup,
+    enrol, lookup,
     route::{Access, Route},
     submit,
     tile::Tile,
@@ -42,6 +42,7 @@ async fn judged(shared: &Arc<Shared>, caller: &Caller, request: Request<Incoming
         }
     };
     match route.access() {
+        Access::Anybody => {}
         Access::Log if shared.settings.open_log => {}
         Access::Log | Access::Holders => drop(holder.as_ref().map_err(Objection::again)?),
     }
@@ -49,7 +50,7 @@ async fn judged(shared: &Arc<Shared>, caller: &Caller, request: Request<Incoming
     if request.method() == Method::GET && request.uri().path().len() + query.len() > PATH_BYTES_MAX {
         return Err(Objection::new(StatusCode::URI_TOO_LONG, "path", "the path is too long"));
     }
-    work(shared, route, holder, query, request).await
+    work(shared, caller, (route, holder), query, request).await
 }
 
 /// Bytes of path and query together.
@@ -57,12 +58,17 @@ const PATH_BYTES_MAX: usize = 2 * 1024;
 
 async fn work(
     shared: &Arc<Shared>,
-    route: Route,
-    _holder: Result<Identity, Objection>,
+    caller: &Caller,
+    (route, holder): (Route, Result<Identity, Objection>),
     query: String,
     request: Request<Incoming>,
 ) -> Result<Reply, Objection> {
     let full = |_| Objection::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; try again");
+    if let Route::Enrol(step) = route {
+        // These mostly wait for people: they have places of their own.
+        let _place = shared.waiting.try_acquire().map_err(full)?;
+        return enrol::step(shared, caller, (step, holder), &query, request).await;
+    }
     let place = shared.working.try_acquire().map_err(full)?;
     let ledger = shared.ledger().clone();
     match route {
@@ -97,6 +103,7 @@ async fn work(
             let bytes = blocking(move || lookup::recipient(&ledger, &gateway)).await?;
             Ok(answer::of(StatusCode::OK, answer::OCTETS, answer::NOT_KEPT, bytes))
         }
+        Route::Enrol(_) => Err(Objection::not_found("there is nothing at this path")),
     }
 }
 

@@ -3,7 +3,7 @@
 use hyper::{Method, StatusCode};
 use plomb_seal::Name;
 
-use super::{answer::Objection, tile::Tile};
+use super::{answer::Objection, enrol, tile::Tile};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum Route {
     Gateway(Name),
     /// The gateway's sealing key with all that vouches for it.
     Recipient(Name),
+    /// A step of an enrolment, or a renewal.
+    Enrol(enrol::Step),
 }
 
 /// In what form a transaction is wanted.
@@ -42,6 +44,8 @@ pub(super) enum Access {
     Holders,
     /// As the configuration says of the log.
     Log,
+    /// Anybody, within bounds.
+    Anybody,
 }
 
 impl Route {
@@ -56,6 +60,9 @@ impl Route {
     }
 
     fn at(path: &str) -> Option<(Self, Method)> {
+        if let Some(rest) = path.strip_prefix("/enrol") {
+            return enrol::Step::at(rest).map(|(step, method)| (Self::Enrol(step), method));
+        }
         let route = match path.strip_prefix('/')? {
             "checkpoint" => Self::Checkpoint,
             "ledger/transactions" => return Some((Self::Submit, Method::POST)),
@@ -88,6 +95,7 @@ impl Route {
     pub(super) fn access(&self) -> Access {
         match self {
             Self::Checkpoint | Self::Tile(_) => Access::Log,
+            Self::Enrol(step) if *step != enrol::Step::Renew => Access::Anybody,
             _ => Access::Holders,
         }
     }

@@ -26,8 +26,9 @@ use tracing::{error, info, warn};
 use crate::{
     LedgerError,
     config::HubConfig,
-    desk::Desk,
+    desk::{Desk, Running},
     engine::{EngineError, Solo, SoloConfig},
+    enrol::Enrolments,
     files::{self, FileError},
     http::{self, HttpTlsError, ServerKeys},
     ledger::{Ledger, Signers},
@@ -179,7 +180,17 @@ impl Hub {
         let orders = Orders { link: link() };
         let hear = [&bridge.link, &orders.link].map(|link| link.hears.subscribe());
         let http_addr = web.as_ref().and_then(|listener| listener.local_addr().ok());
-        let desk = Desk::running(node.clone(), broker.clone(), counters.clone(), clock_doubt, http_addr);
+        let enrolments = https
+            .as_ref()
+            .map(|keys| Arc::new(Enrolments::open(node.clone(), config.state.clone(), keys.spki(), unix_ms)));
+        let desk = Desk::running(Running {
+            node: node.clone(),
+            broker: broker.clone(),
+            counters: counters.clone(),
+            clock_doubt,
+            https: http_addr,
+            enrolments: enrolments.clone(),
+        });
         let mut tasks = vec![tokio::spawn(bridge.run(stopping.clone())), tokio::spawn(orders.run(stopping.clone()))];
         for mut hears in hear {
             tokio::select! {
@@ -189,8 +200,8 @@ impl Hub {
         }
         let desk = control::serve(control, config.control.clone(), Arc::new(desk), stopping.clone());
         tasks.push(tokio::spawn(desk));
-        if let (Some(web), Some(keys), Some(http)) = (web, https, config.http.clone()) {
-            let shared = http::Shared::new(node.clone(), keys, http, checkpoint_interval, unix_ms);
+        if let (Some(web), Some(keys), Some(enrolments), Some(http)) = (web, https, enrolments, config.http.clone()) {
+            let shared = http::Shared::new(node.clone(), keys, enrolments, http, checkpoint_interval, unix_ms);
             tasks.push(tokio::spawn(http::serve(web, Arc::new(shared), stopping)));
         }
         let head = node.ledger().head().borrow().clone();

@@ -3,11 +3,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod enrolment;
 mod operating;
 mod orders;
 mod parties;
 mod register;
 mod site;
+mod web;
 
 use std::{
     process::{Command, Output, Stdio},

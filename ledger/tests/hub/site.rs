@@ -156,7 +156,8 @@ impl Peer {
         let mut options = MqttOptions::new(client_id, "localhost", at.port());
         options.set_transport(Transport::Tls(TlsConfiguration::Rustls(Arc::new(tls))));
         options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
-        let (client, events) = AsyncClient::new(options, 64);
+        let (client, mut events) = AsyncClient::new(options, 64);
+        events.network_options.set_tcp_nodelay(true); // as a gateway's uplink does
         Self { client, events }
     }
 

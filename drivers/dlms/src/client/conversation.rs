@@ -44,6 +44,12 @@ pub trait Conversation {
     /// The answer to the question before.
     fn answer(&mut self, answer: Answer);
 
+    /// An association stands: the first, or another after one that was broken off. Unless `proven`, with keys of its own,
+    /// whoever answers now may be another meter.
+    fn associated(&mut self, proven: bool) {
+        let _ = proven;
+    }
+
     /// How many questions were answered. A conversation that was broken off goes on in another association, with the
     /// question that has no answer yet.
     fn answered(&self) -> usize;

@@ -109,7 +109,6 @@ impl Errand {
     }
 
     /// What was found before.
-    #[must_use]
     pub fn found(&self) -> &[Looked] {
         &self.found
     }
@@ -127,7 +126,6 @@ impl Errand {
     }
 
     /// What the meter showed afterwards; less than was to be looked at where it did not get so far.
-    #[must_use]
     pub fn shown(&self) -> &[Looked] {
         &self.shown
     }

@@ -2,11 +2,13 @@
 
 use super::conversation::{Answer, LIST_COUNT_MAX, Request};
 use super::failure::ClientFailure;
+use super::machine::EMPTY_BLOCK_COUNT_MAX;
 use crate::apdu::{
     ActionRequest, ActionResponse, Apdu, DataBlock, ExceptionResponse, GetRequest, GetResponse, InvokeId,
     ServiceException, SetRequest, SetResponse, read_answer,
 };
 use crate::axdr::Value;
+use crate::object::class;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,6 +32,7 @@ pub(super) struct Exchange {
     /// Bytes of the answer so far, and the last block's number.
     incoming: Vec<u8>,
     received: u32,
+    empty_blocks: u8,
 }
 
 /// What is to be done next.
@@ -57,6 +60,7 @@ impl Exchange {
             number: 1,
             incoming: Vec::new(),
             received: 0,
+            empty_blocks: 0,
         };
         let apdu = exchange.first()?;
         Ok((exchange, apdu))
@@ -207,6 +211,10 @@ impl Exchange {
         if self.incoming.len().saturating_add(block.bytes.len()) > ANSWER_BYTES_MAX {
             return Err(ClientFailure::TooLong { bytes_max: ANSWER_BYTES_MAX });
         }
+        self.empty_blocks = self.empty_blocks.saturating_add(u8::from(block.bytes.is_empty()));
+        if self.empty_blocks > EMPTY_BLOCK_COUNT_MAX {
+            return Err(ClientFailure::Unexpected { got: "blocks without a byte", expected: self.request.expected() });
+        }
         self.received = block.number;
         self.incoming.extend(&block.bytes);
         Ok(true)
@@ -219,6 +227,18 @@ impl Exchange {
                 Err(ClientFailure::Unexpected { got: "a wish for another block", expected: "the result" })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the same can be asked in another way: values of a list one by one, rows of a profile by number. An
+    /// answer that is no answer changes no value then.
+    pub(super) fn is_one_of_several_ways(&self) -> bool {
+        match &self.request {
+            Request::GetList(_) => true,
+            Request::Get(attribute, access) => {
+                access.is_some() || attribute.class == class::PROFILE && attribute.attribute == 7
+            }
+            Request::Set(..) | Request::Action(..) => false,
         }
     }
 

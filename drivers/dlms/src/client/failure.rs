@@ -31,7 +31,7 @@ pub enum ClientFailure {
     #[error("the meter refuses the association: {0}")]
     Initiation(ConfirmedServiceError),
     /// The invocation counter is behind the meter's.
-    #[error("the meter does not take the invocation counter{}: it is read from the meter and the association tried once more", expects(*expected))]
+    #[error("the meter does not take the invocation counter{}: the keys are used by another program, or somebody answers in its place", expects(*expected))]
     CounterOutOfStep {
         /// What the meter expects, if it says so.
         expected: Option<u32>,
@@ -39,6 +39,9 @@ pub enum ClientFailure {
     /// The meter can't serve.
     #[error("the meter answers with an exception: {0}")]
     Exception(ExceptionResponse),
+    /// The meter says in clear, in an association that is ciphered, that it can't serve. Nothing proves that it said so.
+    #[error("the meter answers with an error in clear: {0}; nothing of this round is taken")]
+    ErrorInClear(ConfirmedServiceError),
     /// The cipher.
     #[error("{0}")]
     Security(#[from] SecurityError),
@@ -120,7 +123,7 @@ impl ClientFailure {
             Self::Dropped => "dropped",
             Self::Refused { .. } | Self::Initiation(_) => "association refused",
             Self::CounterOutOfStep { .. } => "counter out of step",
-            Self::Exception(_) => "exception",
+            Self::Exception(_) | Self::ErrorInClear(_) => "exception",
             Self::Security(error) => error.kind(),
             Self::MeterNotProven => "meter not proven",
             Self::KeysRefused => "key wrong",
@@ -139,6 +142,8 @@ impl ClientFailure {
     pub const fn may_be_passing(&self, associated: bool) -> bool {
         match self {
             Self::Dropped | Self::Block { .. } => true,
+            // In an association, it may be another's word.
+            Self::Exception(_) | Self::ErrorInClear(_) => associated,
             Self::Link(failure) => !matches!(
                 failure,
                 LinkFailure::WrongAddress { .. }

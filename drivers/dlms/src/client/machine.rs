@@ -22,6 +22,13 @@ use plomb_session::{Instant, Session, Transmit};
 pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest APDU in general blocks, in bytes.
 const GENERAL_BLOCKS_BYTES_MAX: usize = super::exchange::ANSWER_BYTES_MAX;
+/// The most APDUs that answer no question and are waited past, for one question: late and repeated answers, and what
+/// the meter tells unasked. Without an end a meter could hold its line.
+const STRAY_APDU_COUNT_MAX: u8 = 16;
+/// The most blocks without a byte, for one question.
+pub(super) const EMPTY_BLOCK_COUNT_MAX: u8 = 3;
+/// The tag of general-block-transfer.
+const GENERAL_BLOCK: u8 = 0xE0;
 /// The class of association objects, and their method that takes a proof.
 const ASSOCIATION_CLASS: u16 = 15;
 const REPLY_TO_HLS: i8 = 1;
@@ -36,6 +43,9 @@ pub struct Client<C> {
     exchange: Option<Exchange>,
     /// Blocks of an APDU in general block transfer, and the last block's number.
     blocks: Option<(Vec<u8>, u16)>,
+    /// APDUs that were waited past, and blocks without a byte, since the last question.
+    strays: u8,
+    empty_blocks: u8,
     invocations: u8,
     events: VecDeque<ClientEvent>,
     release_by: Option<Instant>,
@@ -82,6 +92,8 @@ impl<C: Conversation> Client<C> {
             state: State::Idle,
             exchange: None,
             blocks: None,
+            strays: 0,
+            empty_blocks: 0,
             invocations: 0,
             events: VecDeque::new(),
             release_by: None,
@@ -334,6 +346,7 @@ impl<C: Conversation> Client<C> {
 
     fn associated(&mut self) -> Result<(), ClientFailure> {
         self.events.push_back(ClientEvent::Associated(self.association));
+        self.conversation.associated(self.config.ciphered);
         self.ask_next()
     }
 
@@ -350,6 +363,7 @@ impl<C: Conversation> Client<C> {
     }
 
     fn begin(&mut self, request: super::Request) -> Result<(), ClientFailure> {
+        (self.strays, self.empty_blocks) = (0, 0);
         self.invocations = self.invocations.wrapping_add(1);
         let id = InvokeId::new(self.invocations);
         let (exchange, apdu) = Exchange::begin(id, request, self.association.max_pdu_bytes)?;
@@ -367,18 +381,27 @@ impl<C: Conversation> Client<C> {
     }
 
     fn take_apdu(&mut self, bytes: &[u8]) -> Result<(), ClientFailure> {
-        if bytes.first() == Some(&0xE0) {
+        if bytes.first() == Some(&GENERAL_BLOCK) {
             let Apdu::GeneralBlock(block) = Apdu::parse(bytes)? else { return Ok(()) };
             return match self.take_block(&block)? {
-                Some(whole) => self.take_apdu(&whole),
+                // Blocks hold one APDU, never blocks: who packs blocks into blocks wants the stack.
+                Some(whole) if whole.first() == Some(&GENERAL_BLOCK) => {
+                    Err(ClientFailure::Unexpected { got: "a general block in general blocks", expected: "an APDU" })
+                }
+                Some(whole) => self.take_whole(&whole),
                 None => Ok(()),
             };
         }
+        self.take_whole(bytes)
+    }
+
+    fn take_whole(&mut self, bytes: &[u8]) -> Result<(), ClientFailure> {
+        let was_clear = !bytes.first().is_some_and(|tag| Ciphered::is_ciphered(*tag));
         let apdu = self.in_clear(bytes)?;
         match (self.state, apdu) {
             (_, apdu @ (Apdu::DataNotification(_) | Apdu::EventNotification(_))) => {
                 self.events.push_back(ClientEvent::Notified(apdu.emit()));
-                Ok(self.link.receive_more(self.now)?)
+                self.wait_past()
             }
             (State::Aare, Apdu::Aare(aare)) => self.take_aare(&aare),
             (State::Aare, Apdu::ExceptionResponse(exception)) => Err(match exception.service {
@@ -396,8 +419,32 @@ impl<C: Conversation> Client<C> {
                 self.hang_up();
                 Ok(())
             }
+            // Nothing proves an exception in clear: it ends the association and answers no question, but for those that
+            // can be asked in another way, whatever is at stake then.
+            (State::Answer, Apdu::ExceptionResponse(exception))
+                if self.is_unproven(was_clear) && matches!(exception.service, ServiceException::Reason(1..=4)) =>
+            {
+                Err(ClientFailure::Exception(exception))
+            }
+            (State::Answer, Apdu::ConfirmedServiceError(error)) if self.is_unproven(was_clear) => {
+                Err(ClientFailure::ErrorInClear(error))
+            }
             (state, apdu) => self.take_answer(state, apdu),
         }
+    }
+
+    fn is_unproven(&self, was_clear: bool) -> bool {
+        let optional = self.exchange.as_ref().is_some_and(Exchange::is_one_of_several_ways);
+        was_clear && self.config.ciphered && !optional
+    }
+
+    /// Waits for another APDU instead of this one, so many times.
+    fn wait_past(&mut self) -> Result<(), ClientFailure> {
+        self.strays = self.strays.saturating_add(1);
+        if self.strays > STRAY_APDU_COUNT_MAX {
+            return Err(ClientFailure::Unexpected { got: "one APDU after the other", expected: "the answer" });
+        }
+        Ok(self.link.receive_more(self.now)?)
     }
 
     fn take_answer(&mut self, state: State, apdu: Apdu) -> Result<(), ClientFailure> {
@@ -406,7 +453,7 @@ impl<C: Conversation> Client<C> {
             self.events.push_back(ClientEvent::Answered(apdu.emit()));
         }
         match exchange.take(apdu)? {
-            None => Ok(self.link.receive_more(self.now)?),
+            None => self.wait_past(),
             Some(Step::Send(apdu)) => self.send(&apdu),
             Some(Step::Done(answer)) => {
                 self.exchange = None;
@@ -450,6 +497,10 @@ impl<C: Conversation> Client<C> {
         bytes.extend(&block.bytes);
         if block.last {
             return Ok(Some(bytes));
+        }
+        self.empty_blocks = self.empty_blocks.saturating_add(u8::from(block.bytes.is_empty()));
+        if self.empty_blocks > EMPTY_BLOCK_COUNT_MAX {
+            return Err(ClientFailure::Unexpected { got: "blocks without a byte", expected: "the answer" });
         }
         self.blocks = Some((bytes, block.number));
         if block.streaming {

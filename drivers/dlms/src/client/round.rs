@@ -55,7 +55,10 @@ pub struct ProfileWish {
 /// What stays the same with a meter as long as its firmware does.
 #[derive(Clone, Debug, Default)]
 pub struct MeterModel {
-    firmware: Option<Vec<u8>>,
+    firmware: Option<Value>,
+    /// The serial number and the logical device name, as they were told last.
+    serial: Option<Value>,
+    device_name: Option<Value>,
     classes: BTreeMap<Obis, u16>,
     listed: bool,
     scalers: BTreeMap<(u16, Obis), Option<ScalerUnit>>,
@@ -119,8 +122,15 @@ pub struct RoundReport {
     pub odd_rows: usize,
     /// Up to when all rows that the meter has were fetched, Unix seconds.
     pub complete_until_unix_s: Option<i64>,
+    /// Rows that lie after the end of the question, or have no time, or came twice: not taken.
+    pub refused_rows: usize,
     /// Why the profile was not read.
     pub profile_error: Option<DataAccessResult>,
+    /// Whether the serial number or the device name is the last one told, as it could not be read this time.
+    pub identity_kept: bool,
+    /// The conversation went on in another association, and who answered there is not who did before, or would not say.
+    /// Nothing of the report may be used.
+    pub is_mixed: bool,
 }
 
 /// The conversation.
@@ -141,7 +151,11 @@ pub struct Round {
     entries: u32,
     by: By,
     ended: bool,
+    /// Where in the report the rows of a time are.
+    seen: BTreeMap<i64, Vec<usize>>,
     answered: usize,
+    /// In another association than the first: who answers is to be asked before anything else.
+    confirms: Option<AttributeDescriptor>,
 }
 
 /// How rows are asked for: by time, else by number, else all that the meter has.
@@ -185,7 +199,9 @@ impl Round {
             entries: 0,
             by: By::Time,
             ended: false,
+            seen: BTreeMap::new(),
             answered: 0,
+            confirms: None,
         }
     }
 
@@ -280,10 +296,14 @@ impl Round {
             Step::Columns => self.conclude_columns(&got),
             Step::Entries => {
                 // By number from the end: as many rows as the time since then has periods.
-                if let Some(Ok(entries)) = got.into_values().next() {
-                    self.entries = entries.as_unsigned().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
-                    self.by = By::Number;
-                    self.steps.push_front(Step::Rows);
+                match got.into_values().next() {
+                    Some(Ok(entries)) => {
+                        self.entries = entries.as_unsigned().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+                        self.by = By::Number;
+                        self.steps.push_front(Step::Rows);
+                    }
+                    Some(Err(error)) => self.report.profile_error = Some(error),
+                    None => {}
                 }
             }
             Step::Rows => {}
@@ -292,15 +312,26 @@ impl Round {
 
     fn conclude_identity(&mut self, got: &BTreeMap<(u16, Obis, i8), Result<Value, DataAccessResult>>) {
         let find = |class, instance| got.get(&(class, instance, 2)).and_then(|result| result.as_ref().ok()).cloned();
-        self.report.device_name = find(class::DATA, DEVICE_NAME);
-        self.report.serial = find(class::DATA, SERIAL_NUMBER);
-        self.report.firmware = find(class::DATA, FIRMWARE);
-        self.report.clock = find(class::CLOCK, CLOCK).and_then(|value| value.as_date_time());
-        let firmware = self.report.firmware.as_ref().map(Value::to_bytes);
-        if firmware.is_some() && self.model.firmware.is_some() && firmware != self.model.firmware {
+        let told = [find(class::DATA, DEVICE_NAME), find(class::DATA, SERIAL_NUMBER)];
+        let firmware = find(class::DATA, FIRMWARE);
+        let differs =
+            |known: &Option<Value>, told: &Option<Value>| matches!((known, told), (Some(a), Some(b)) if a != b);
+        let other_firmware = differs(&self.model.firmware, &firmware);
+        let known = [&self.model.device_name, &self.model.serial];
+        if other_firmware || known.into_iter().zip(&told).any(|(known, told)| differs(known, told)) {
+            // Another meter, or another program in it: what its numbers mean is asked anew.
             self.model = MeterModel::default();
         }
-        self.model.firmware = firmware.or(self.model.firmware.take());
+        let [device_name, serial] = told;
+        self.report.identity_kept = device_name.is_none() && self.model.device_name.is_some()
+            || serial.is_none() && self.model.serial.is_some();
+        self.model.device_name = device_name.or(self.model.device_name.take());
+        self.model.serial = serial.or(self.model.serial.take());
+        self.model.firmware = firmware.clone().or(self.model.firmware.take());
+        self.report.device_name.clone_from(&self.model.device_name);
+        self.report.serial.clone_from(&self.model.serial);
+        self.report.firmware = firmware;
+        self.report.clock = find(class::CLOCK, CLOCK).and_then(|value| value.as_date_time());
     }
 
     fn conclude_scalers(&mut self, step: Step, got: BTreeMap<(u16, Obis, i8), Result<Value, DataAccessResult>>) {
@@ -311,15 +342,16 @@ impl Round {
                     self.model.scalers.insert((class, instance), ScalerUnit::from_value(&value));
                 }
                 // It may be of another class.
-                Err(
-                    DataAccessResult::CLASS_INCONSISTENT
-                    | DataAccessResult::OBJECT_UNDEFINED
-                    | DataAccessResult::OBJECT_UNAVAILABLE
-                    | DataAccessResult::READ_WRITE_DENIED,
-                ) if step == Step::Scalers && !self.model.classes.contains_key(&instance) => strange = true,
-                Err(_) => {
+                Err(error)
+                    if is_final(error) && step == Step::Scalers && !self.model.classes.contains_key(&instance) =>
+                {
+                    strange = true;
+                }
+                Err(error) if is_final(error) => {
                     self.model.scalers.insert((class, instance), None);
                 }
+                // Refused for now: the next round asks again.
+                Err(_) => {}
             }
         }
         if strange && !self.model.listed {
@@ -346,7 +378,10 @@ impl Round {
         let find = |attribute| got.get(&(class::PROFILE, profile.instance, attribute));
         match find(3) {
             Some(Ok(value)) => {
-                let columns = capture_objects(value).unwrap_or_default();
+                let columns = capture_objects(value).filter(|columns| !columns.is_empty()).unwrap_or_default();
+                if columns.is_empty() {
+                    self.report.profile_error = Some(DataAccessResult::TYPE_UNMATCHED);
+                }
                 let columns = columns.into_iter().take(PROFILE_COLUMN_COUNT_MAX);
                 self.model.columns = columns.map(|object| ColumnMeaning { object, scaler: None }).collect();
                 // Where all are known already, nothing more is asked.
@@ -373,6 +408,17 @@ impl Round {
     }
 }
 
+/// Whether the meter would say the same tomorrow: there is no such attribute, or this client may not see it.
+fn is_final(error: DataAccessResult) -> bool {
+    matches!(
+        error,
+        DataAccessResult::CLASS_INCONSISTENT
+            | DataAccessResult::OBJECT_UNDEFINED
+            | DataAccessResult::OBJECT_UNAVAILABLE
+            | DataAccessResult::READ_WRITE_DENIED
+    )
+}
+
 /// The attributes of a class's value: the value, then its time if it has one.
 const fn value_attributes(class: u16) -> &'static [i8] {
     match class {
@@ -393,6 +439,12 @@ const fn scaler_attribute(class: u16) -> Option<i8> {
 
 impl Conversation for Round {
     fn next(&mut self, association: &Association) -> Option<Request> {
+        if self.report.is_mixed {
+            return None;
+        }
+        if let Some(attribute) = self.confirms {
+            return Some(Request::Get(attribute, None));
+        }
         loop {
             let step = *self.steps.front()?;
             if step == Step::Rows {
@@ -426,7 +478,27 @@ impl Conversation for Round {
         self.answered
     }
 
+    fn associated(&mut self, proven: bool) {
+        let known = |value: &Option<Value>, instance| {
+            value.is_some().then(|| AttributeDescriptor::new(class::DATA, instance, 2))
+        };
+        // Before the first answer there is nothing that another meter's could be mixed with.
+        let of_before = (self.answered > 0 && !proven).then_some(&self.report);
+        self.confirms = of_before.and_then(|report| {
+            known(&report.serial, SERIAL_NUMBER).or_else(|| known(&report.device_name, DEVICE_NAME))
+        });
+    }
+
     fn answer(&mut self, answer: Answer) {
+        if let Some(asked) = self.confirms.take() {
+            let before = if asked.instance == SERIAL_NUMBER { &self.report.serial } else { &self.report.device_name };
+            let Answer::Values(values) = answer else {
+                self.report.is_mixed = true;
+                return;
+            };
+            self.report.is_mixed = values.first().and_then(|result| result.as_ref().ok()) != before.as_ref();
+            return;
+        }
         self.answered = self.answered.saturating_add(1);
         if self.steps.front() == Some(&Step::Rows) {
             self.steps.pop_front();

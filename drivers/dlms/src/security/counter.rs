@@ -12,7 +12,11 @@
 /// How many counters are reserved at once: some rounds, and few writes to flash.
 pub const COUNTER_BLOCK: u32 = 256;
 
-/// How far the meter's word moves a known count. Nothing proves that word: without a bound, one lie would burn the
+/// The highest count that is taken of a meter whose count was never seen: half of all there are. A lie at the first
+/// contact leaves the other half.
+pub const FIRST_COUNT_MAX: u32 = 1 << 31;
+
+/// How far the meter's word moves a known count, all its words together. Nothing proves that word: without a bound, one lie would burn the
 /// key's counters here and, once used, in the meter. Enough for half a year of a head end that counts seconds.
 pub const RESYNC_STEP_MAX: u32 = 1 << 24;
 
@@ -34,6 +38,8 @@ pub struct InvocationCounter {
     reserved: u32,
     /// Whether a meter's word was taken since the last success.
     resynced: bool,
+    /// How far all words together have moved the count, since the start.
+    moved: u32,
 }
 
 /// What came of comparing with the meter's count.
@@ -75,7 +81,14 @@ impl InvocationCounter {
                 None => 0,
             },
             resynced: false,
+            moved: 0,
         }
+    }
+
+    /// How far the meter's words have moved the count, since the start.
+    #[must_use]
+    pub const fn moved(&self) -> u32 {
+        self.moved
     }
 
     /// Whether any count is known.
@@ -123,15 +136,17 @@ impl InvocationCounter {
     }
 
     /// Takes the meter's word for the last counter that it accepted. The count never goes back, and the word is taken
-    /// once until an association succeeds: whoever lies here costs one association and a step of counters, no more.
-    /// Only where no count is known yet is any word taken.
+    /// once until an association succeeds. All words together move it by [`RESYNC_STEP_MAX`] until the next start, so that
+    /// lies told again and again do not use the key up. Where no count is known yet, any word up to
+    /// [`FIRST_COUNT_MAX`] is taken.
     pub const fn resync(&mut self, meter: u32) -> Resync {
         let Some(least) = meter.checked_add(1) else { return Resync::Exhausted };
         match self.next {
             Some(next) if next >= least => return Resync::NotBehind,
             Some(_) if self.resynced => return Resync::Again,
-            Some(next) if least - next > RESYNC_STEP_MAX => return Resync::TooFar,
-            Some(_) => self.resynced = true,
+            Some(next) if (least - next).saturating_add(self.moved) > RESYNC_STEP_MAX => return Resync::TooFar,
+            Some(next) => (self.resynced, self.moved) = (true, self.moved.saturating_add(least - next)),
+            None if least > FIRST_COUNT_MAX => return Resync::TooFar,
             None => {}
         }
         self.next = Some(least);
@@ -167,6 +182,13 @@ mod tests {
         assert_eq!(counter.range(), CounterRange { next: 100, end: 100 });
         assert_eq!(counter.resync(99 + RESYNC_STEP_MAX), Resync::Moved, "a refused word is no try");
         assert_eq!(counter.range().next, 100 + RESYNC_STEP_MAX);
+        // Each association succeeds in between: the lies add up all the same.
+        counter.give_back(counter.range(), true);
+        assert_eq!(counter.resync(200 + RESYNC_STEP_MAX), Resync::TooFar);
+        assert_eq!(counter.moved(), RESYNC_STEP_MAX);
+        let mut first = InvocationCounter::stored(None);
+        assert_eq!(first.resync(u32::MAX - 300), Resync::TooFar);
+        assert_eq!(first.resync(FIRST_COUNT_MAX - 1), Resync::Moved);
     }
 
     #[test]

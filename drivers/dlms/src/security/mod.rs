@@ -31,7 +31,7 @@ pub mod transfer;
 
 pub use context::{Form, Keys, Opened, OpenedBy, SecurityContext, open_push};
 pub use control::{Protection, SecurityControl};
-pub use counter::{COUNTER_BLOCK, CounterRange, InvocationCounter, RESYNC_STEP_MAX, Resync};
+pub use counter::{COUNTER_BLOCK, CounterRange, FIRST_COUNT_MAX, InvocationCounter, RESYNC_STEP_MAX, Resync};
 pub use key::{Key, KeyError, Suite, SystemTitle};
 pub use sealed::{GeneralKeys, decipher_unchecked};
 

@@ -3,6 +3,7 @@
 mod decode;
 mod demo;
 mod dlms;
+mod enrol;
 mod export;
 mod keys;
 mod modbus;
@@ -32,6 +33,7 @@ pub(crate) fn run(verb: Verb, show: &Show) -> Result<u8, Failure> {
         Verb::Operate(args) => dlms::operate(&args, show),
         Verb::Keys(args) => keys::keys(&args, show),
         Verb::Scan(args) => scan::scan(&args, show),
+        Verb::Enrol(args) => enrol::enrol(args, show),
         Verb::Demo(args) => demo::demo(&args, show),
     }
 }

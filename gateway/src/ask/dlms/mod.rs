@@ -24,9 +24,9 @@ use plomb_dlms::{
     },
 };
 use plomb_iec62056::{Opening, OpeningEvent, ReadConfig};
-use plomb_seal::Reason;
+use plomb_seal::{Reason, reading::FRAMES_MAX};
 use plomb_session::Obis;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use place::Place;
@@ -41,9 +41,12 @@ use super::{
 use crate::{
     clock::{SystemClock, unix_ms},
     config::{self, Authentication, Framing},
-    journal::Journal,
+    journal::{FRAME_BYTES_MAX, Journal},
     link::{Link, drive},
-    normalise::dlms::{profile_records, record},
+    normalise::{
+        add,
+        dlms::{profile_records, record},
+    },
     secrets::{Purpose, Secrets},
 };
 
@@ -71,6 +74,12 @@ const FRAMES_BYTES_MAX: usize = 64 * 1024;
 const RETRIES_DEFAULT: u8 = 2;
 /// Between two associations: the meter must have let go of the last one.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+/// A count that is not taken. Nothing proves what a meter says of it, and each lie would use up counters of its key.
+const TOO_FAR: &str = "the meter claims an invocation counter far beyond ours, or has moved it often since the start: not \
+                       taken; if it is true, start plombd anew, or give the meter a new key";
+/// How long a meter may hold its line in one round: on a network, and on a serial line.
+const ROUND_NETWORK_MAX: Duration = Duration::from_secs(300);
+const ROUND_SERIAL_MAX: Duration = Duration::from_secs(1800);
 /// Bytes of a challenge.
 const CHALLENGE_BYTES: usize = 16;
 
@@ -100,6 +109,7 @@ pub struct DlmsMeter {
     rows_until_s: Option<i64>,
     model: MeterModel,
     journal: Option<Journal>,
+    is_networked: bool,
 }
 
 /// The objects that commands act on.
@@ -193,6 +203,7 @@ impl DlmsMeter {
             rows_until_s: None,
             model: MeterModel::default(),
             journal: knowledge.journal.clone(),
+            is_networked: bus.port.contains("://"),
         };
         let stored = |name: &str| knowledge.counters.get(name).copied();
         let count = |name: &str| stored(name).and_then(|value| u32::try_from(value).ok());
@@ -211,11 +222,29 @@ impl DlmsMeter {
         let profile = self.load_profile.map(|instance| ProfileWish { instance, after_unix_s, until_unix_s: now_s });
         let wish = RoundWish { registers: self.registers.clone(), profile };
         let round = Round::new(wish, self.model.clone());
-        let Held { conversation, frames, asked_ms, outcome } = self.have(port, silent, round).await;
+        let moved = self.counter.moved();
+        let limit = if self.is_networked { ROUND_NETWORK_MAX } else { ROUND_SERIAL_MAX };
+        let Ok(held) = timeout(limit, self.have(port, silent, round)).await else {
+            port.hang_up();
+            let minutes = limit.as_secs() / 60;
+            return Err((Reason::Endless, format!("the meter did not come to an end within {minutes} minutes")));
+        };
+        let Held { conversation, frames, asked_ms, outcome } = held;
         outcome?;
         let (report, model) = conversation.into_parts();
+        if report.is_mixed {
+            let what = "the connection broke, and another meter than before, or one that does not tell which it is, \
+                        answered then: nothing of both is taken";
+            return Err((Reason::OtherMeter, what.into()));
+        }
         self.model = model;
-        let record = record(&report, &frames, asked_ms).map_err(|what| (Reason::Refused, what))?;
+        let mut record = record(&report, &frames, asked_ms).map_err(|what| (Reason::Refused, what))?;
+        if self.counter.moved() > moved {
+            let by = self.counter.moved() - moved;
+            add(&mut record.status, format!("invocation counter moved by {by} at the meter's word"));
+        }
+        // The record names each; kept are those that fit.
+        let frames = frames.into_iter().take(FRAMES_MAX).filter(|frame| frame.len() <= FRAME_BYTES_MAX).collect();
         let mut answer = Answer::new(record, frames);
         if let Some(instance) = self.load_profile {
             answer.earlier = profile_records(&report, instance);
@@ -242,10 +271,10 @@ impl DlmsMeter {
         if self.is_ciphered() && !self.counter.is_known() {
             tried_counter = true;
             held.outcome = match self.read_counter(port, silent).await {
-                Ok(Some(count)) => {
-                    self.counter.resync(count);
-                    Ok(())
-                }
+                Ok(Some(count)) => match self.counter.resync(count) {
+                    Resync::TooFar => Err((Reason::Refused, TOO_FAR.into())),
+                    _ => Ok(()),
+                },
                 // A meter without such an object counts from where we begin.
                 Ok(None) => Ok(()),
                 Err(Trouble::Client(failure @ (ClientFailure::Link(_) | ClientFailure::NoAnswer))) => {
@@ -307,9 +336,7 @@ impl DlmsMeter {
         let what = match count.map(|count| self.counter.resync(count)) {
             Some(Resync::Moved) => return Ok(()),
             Some(Resync::Exhausted) => "the meter's invocation counter is at its end: its keys must be changed",
-            Some(Resync::TooFar) => {
-                "the meter claims an invocation counter far beyond ours: not taken; if it is true, give it a new key"
-            }
+            Some(Resync::TooFar) => TOO_FAR,
             _ => return Err(told),
         };
         Err((Reason::Refused, what.into()))

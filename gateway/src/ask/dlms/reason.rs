@@ -58,7 +58,8 @@ pub(super) fn reason_of(failure: &ClientFailure) -> Reason {
         ClientFailure::Refused { .. }
         | ClientFailure::Initiation(_)
         | ClientFailure::CounterOutOfStep { .. }
-        | ClientFailure::Exception(_) => Reason::Refused,
+        | ClientFailure::Exception(_)
+        | ClientFailure::ErrorInClear(_) => Reason::Refused,
         _ => Reason::Malformed,
     }
 }

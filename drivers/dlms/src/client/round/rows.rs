@@ -64,11 +64,7 @@ impl Round {
                     _ => rows.sort_by_key(row_time_ms),
                 }
                 self.report.odd_rows = self.report.odd_rows.saturating_add(odd);
-                // A meter may give more than was asked for; what is known already is not told twice.
-                let after = self.wish.profile.map_or(i64::MIN, |profile| profile.after_unix_s);
-                let after_ms = after.saturating_mul(1000);
-                let new = rows.into_iter().filter(|row| row_time_ms(row).is_none_or(|time| time > after_ms));
-                self.report.rows.extend(new);
+                self.keep_new(rows);
                 let until = self.wish.profile.map_or(self.to_unix_s, |profile| profile.until_unix_s);
                 let reached = if self.by == By::Time { self.to_unix_s } else { until };
                 self.report.complete_until_unix_s = Some(reached);
@@ -84,6 +80,30 @@ impl Round {
                 self.steps.push_front(Step::Rows);
             }
             Err(error) => self.report.profile_error = Some(error),
+        }
+    }
+
+    /// Keeps the rows that were asked for. A meter may give more: what is known already is not told twice, what has no
+    /// time has no place in a profile, and what lies in the future was not asked for, whoever dated it.
+    fn keep_new(&mut self, rows: Vec<Row>) {
+        let wish = self.wish.profile;
+        let after_ms = wish.map_or(i64::MIN, |profile| profile.after_unix_s.saturating_mul(1000));
+        let until_ms = wish.map_or(i64::MAX, |profile| profile.until_unix_s.saturating_mul(1000).saturating_add(999));
+        for row in rows {
+            match row_time_ms(&row) {
+                Some(time) if time <= after_ms => {}
+                Some(time) if time <= until_ms && self.report.rows.len() < ROWS_PER_ROUND_MAX => {
+                    // A time may come twice, at the end of summer; a row may not.
+                    let places = self.seen.entry(time).or_default();
+                    if places.iter().any(|place| self.report.rows.get(*place) == Some(&row)) {
+                        self.report.refused_rows = self.report.refused_rows.saturating_add(1);
+                        continue;
+                    }
+                    places.push(self.report.rows.len());
+                    self.report.rows.push(row);
+                }
+                _ => self.report.refused_rows = self.report.refused_rows.saturating_add(1),
+            }
         }
     }
 

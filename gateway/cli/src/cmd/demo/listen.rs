@@ -65,7 +65,7 @@ impl Listener {
         let gateway = Town::gateway_name()?;
         let file = |name: &str| town.folder.at(&format!("{SUBSCRIBER}/{name}"));
         let (ca, certificate, key) = (file("ca.crt"), file("client.crt"), file("client.key"));
-        let files = ClientFiles { ca: &ca, certificate: &certificate, key: &key };
+        let files = ClientFiles { ca: &ca, certificate: &certificate, key: &key, state_dir: None };
         let tls = client_config(files).map_err(Failure::Config)?;
         let wrong = || Failure::Config(format!("the hub listens at \"{}\", which is no host:port", town.address));
         let (host, port) = town.address.rsplit_once(':').ok_or_else(wrong)?;
