@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use plomb_seal::{Event, Function, Meter, Name, Record, Value};
 
-use crate::journal::{Journal, JournalError};
+use crate::{
+    journal::{Journal, JournalError},
+    normalise::{NOT_TOLD, add, modbus::is_address_alone},
+};
 
 /// How many registers of each meter are entered.
 pub const REGISTERS_MAX: usize = 8;
@@ -21,6 +24,8 @@ pub struct Exchanges {
 #[derive(Debug)]
 struct Seen {
     meter: Meter,
+    /// The map it was read by, where there is one.
+    profile: Option<String>,
     /// Values with their units, by OBIS code.
     registers: Vec<(String, String)>,
 }
@@ -33,7 +38,19 @@ impl Exchanges {
         Ok(Self { last: records.into_iter().map(|(point, record)| (point, Seen::new(&record))).collect() })
     }
 
-    /// Takes what a point's meter said. Gives the event to be entered before it, if it is another meter than the
+    /// Puts the identity that is known into a record of a meter which does not tell it this time (a register refused
+    /// once is no other meter), and says so in its status.
+    pub fn complete(&self, point: &Name, record: &mut Record) {
+        let known = self.last.get(point).filter(|seen| {
+            seen.meter.protocol == record.meter.protocol && seen.profile == record.profile && is_told(&seen.meter)
+        });
+        if let Some(seen) = known.filter(|_| !is_told(&record.meter)) {
+            record.meter = seen.meter.clone();
+            add(&mut record.status, NOT_TOLD.into());
+        }
+    }
+
+    /// Takes what a point's meter said, [completed](Self::complete). Gives the event to be entered before it, if it is another meter than the
     /// last time: by identification and manufacturer, as a version changes with the firmware.
     pub fn take(&mut self, point: &Name, record: &Record) -> Option<Event> {
         let now = Seen::new(record);
@@ -41,7 +58,9 @@ impl Exchanges {
             (&seen.meter.protocol, &seen.meter.id, &seen.meter.manufacturer)
                 == (&now.meter.protocol, &now.meter.id, &now.meter.manufacturer)
         };
-        let event = self.last.get(point).filter(|seen| !same(seen)).map(|seen| {
+        // Who said nothing of itself may have been the same.
+        let told = |seen: &&Seen| !seen.meter.id.is_empty();
+        let event = self.last.get(point).filter(told).filter(|seen| !same(seen)).map(|seen| {
             let mut details = vec![("point".to_string(), point.to_string())];
             for (which, seen) in [("last", seen), ("first", &now)] {
                 let meter = &seen.meter;
@@ -69,8 +88,13 @@ impl Seen {
                 registers.push((obis, format!("{} {}", reading.value, reading.unit).trim_end().to_string()));
             }
         }
-        Self { meter: record.meter.clone(), registers }
+        Self { meter: record.meter.clone(), profile: record.profile.clone(), registers }
     }
+}
+
+/// Whether a meter said who it is.
+fn is_told(meter: &Meter) -> bool {
+    !meter.id.is_empty() && !is_address_alone(meter)
 }
 
 #[cfg(test)]
@@ -112,6 +136,45 @@ mod tests {
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
+    }
+
+    fn modbus(id: &str, profile: &str) -> Record {
+        let meter =
+            Meter { protocol: "modbus".into(), id: id.into(), manufacturer: String::new(), version: 0, medium: 2 };
+        Record { meter, profile: Some(profile.into()), ..record(id, 0, 1) }
+    }
+
+    /// A serial that is refused for once is no other meter, and two meters behind the same address are two.
+    #[test]
+    fn who_does_not_tell_its_identity_for_once_is_not_exchanged() {
+        let (mut exchanges, point) = (Exchanges::default(), name("a"));
+        let mut take = |mut record: Record| {
+            exchanges.complete(&point, &mut record);
+            let event = exchanges.take(&point, &record);
+            (record.meter.id, record.status, event.map(|event| event.details[1].1.clone() + &event.details[3].1))
+        };
+        let said =
+            |id: &str, told: bool| (id.to_string(), if told { vec![] } else { vec![NOT_TOLD.to_string()] }, None);
+        assert_eq!(take(modbus("unit 1", "em 1")), said("unit 1", true), "nothing better was ever known");
+        take(modbus("21000001", "em 1"));
+        for _ in 0..2 {
+            assert_eq!(take(modbus("unit 1", "em 1")), said("21000001", false));
+        }
+        assert_eq!(take(modbus("21000001", "em 1")), said("21000001", true));
+        assert_eq!(take(modbus("unit 1", "em 1")), said("21000001", false));
+        let (id, status, event) = take(modbus("22000002", "em 1"));
+        assert_eq!((id.as_str(), status.len()), ("22000002", 0));
+        assert!(event.is_some(), "another serial is another meter, also behind a refusal");
+        let (id, _, event) = take(modbus("unit 1", "another-model 1"));
+        assert!(id == "unit 1" && event.is_some(), "another model is another meter, with or without a serial");
+    }
+
+    #[test]
+    fn a_first_record_without_any_identity_is_no_meter_that_was_exchanged() {
+        let mut exchanges = Exchanges::default();
+        assert_eq!(exchanges.take(&name("a"), &record("", 1, 1)), None);
+        assert_eq!(exchanges.take(&name("a"), &record("1", 1, 1)), None);
+        assert!(exchanges.take(&name("a"), &record("2", 1, 1)).is_some());
     }
 
     /// The meter is exchanged while the daemon stands still, and again in another epoch of the journal.

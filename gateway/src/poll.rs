@@ -261,7 +261,7 @@ impl BusTask {
         }
         let Some(meter) = self.meters.get_mut(index) else { return Ok(()) };
         let (point, begun) = (meter.point.clone(), Instant::now());
-        let outcome = tokio::select! {
+        let mut outcome = tokio::select! {
             outcome = meter.ask(&mut self.port, silent) => outcome,
             _ = self.stop.changed() => Err((Reason::Busy, "stopped".into())),
         };
@@ -269,6 +269,10 @@ impl BusTask {
             // Broken off by us: the meter is not to blame.
             let detail = format!("plombd stopped while it was asked, for {} s", begun.elapsed().as_secs());
             return self.absent(index, due, Reason::Busy, detail).await;
+        }
+        if let Ok(answer) = &mut outcome {
+            let records = answer.earlier.iter_mut().chain([&mut answer.record]);
+            records.for_each(|record| self.exchanges.complete(&point, record));
         }
         match &outcome {
             Ok(_) => self.schedule.answered(index),

@@ -12,6 +12,8 @@ use plomb_seal::Reason;
 use crate::{
     clock::{SystemClock, state_name, unix_ms},
     journal::{self, JournalError, Reader},
+    normalise::dlms::{CLOCK_AHEAD, CLOCK_BEHIND, CLOCK_DRIFT_MAX_S},
+    push::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX},
     silence::is_silent,
     status::{Board, Bus, Journal, Point, SCHEMA, Snapshot, rfc3339},
     uplink::UNANSWERED_MIN,
@@ -135,9 +137,13 @@ impl Snapshots {
                 troubles.push(format!("bus {}: {error}", bus.name));
             }
         }
+        troubles.extend(snapshot.buses.iter().filter_map(|bus| crowded(bus, Instant::now())));
         troubles.extend(silences(&snapshot.points, &snapshot.buses));
         troubles.extend(held_up(&snapshot.points, &snapshot.buses, Instant::now()));
         troubles.extend(snapshot.orders.edits.iter().cloned());
+        // A clock that was never set tells nothing about another.
+        troubles
+            .extend(clocks_off(&snapshot.points).filter(|_| snapshot.clock != state_name(plomb_seal::Clock::Unset)));
         // A journal that can't be read is told as such.
         troubles.extend(rollback(&self.journal.reader(), unix_ms()).unwrap_or_default());
         troubles
@@ -204,6 +210,25 @@ fn meters(count: usize) -> String {
 fn silence_of_the_hub(unanswered: Option<Duration>) -> Option<String> {
     let seconds = unanswered.filter(|waited| *waited >= UNANSWERED_MIN)?.as_secs();
     Some(format!("connected, and no receipt for {seconds} s of sending: look at the hub's log and status"))
+}
+
+/// A port on which connections are held open that say nothing, so many that some gave way.
+fn crowded(bus: &Bus, now: Instant) -> Option<String> {
+    let from = bus.gave_way_from.as_deref().filter(|_| bus.is_crowded(now))?;
+    Some(format!(
+        "bus {}: {} connections gave way to others, the last one of {from}: at most {CONNECTIONS_MAX} stay, and \
+         {CONNECTIONS_PER_ADDRESS_MAX} of an address; who holds them open and sends nothing?",
+        bus.name, bus.gave_way
+    ))
+}
+
+/// The meters whose clock is far from the gateway's.
+fn clocks_off(points: &[Point]) -> Option<String> {
+    let is_off = |point: &&Point| point.status.iter().any(|word| word == CLOCK_AHEAD || word == CLOCK_BEHIND);
+    let off: Vec<&str> = points.iter().filter(is_off).map(|point| point.point.as_str()).collect();
+    let what = format!("with a clock more than {} min off", CLOCK_DRIFT_MAX_S / 60);
+    (!off.is_empty())
+        .then(|| format!("{} {what}, set it or bill by it with care: {}", meters(off.len()), off.join(", ")))
 }
 
 /// The meters that do not answer. Where the port is gone, that is the trouble, and not its meters.
@@ -317,6 +342,22 @@ mod tests {
         );
         bus.open = false;
         assert_eq!(silences(&points, &[bus]), Vec::<String>::new(), "the port is the trouble");
+    }
+
+    #[test]
+    fn connections_that_gave_way_and_clocks_that_are_off_are_troubles() {
+        let at = Instant::now();
+        let bus = Bus { name: "push".into(), gave_way: 7, gave_way_from: Some("192.0.2.9".into()), ..Bus::default() };
+        assert_eq!(crowded(&bus, at), None);
+        let bus = Bus { gave_way_at: Some(at), ..bus };
+        let told = crowded(&bus, at).unwrap_or_default();
+        assert!(told.starts_with("bus push: 7 connections gave way to others, the last one of 192.0.2.9: "), "{told}");
+        assert_eq!(crowded(&bus, at + crate::status::CROWDED_TOLD), None);
+        let status = |word: &str| vec!["load profile".to_string(), word.into()];
+        let points = [point("right", 1, 0), Point { status: status(CLOCK_AHEAD), ..point("early", 1, 0) }];
+        assert_eq!(clocks_off(&points[..1]), None);
+        let told = clocks_off(&points).unwrap_or_default();
+        assert!(told.starts_with("1 meter with a clock more than 15 min off") && told.ends_with(": early"), "{told}");
     }
 
     /// A meter that takes minutes holds up its line: neither records nor absences come, and that is told.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -190,6 +190,25 @@ pub struct Bus {
     /// Wireless: what was heard and is no telegram.
     #[serde(default)]
     pub noise: u64,
+    /// Pushes: connections that were closed to make room for others, since the start.
+    #[serde(default)]
+    pub gave_way: u64,
+    /// Pushes: whose the last of them was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_way_from: Option<String>,
+    /// When that was. Of this process only.
+    #[serde(skip)]
+    pub gave_way_at: Option<Instant>,
+}
+
+/// How long it is told that connections gave way.
+pub const CROWDED_TOLD: Duration = Duration::from_secs(3600);
+
+impl Bus {
+    /// Whether connections gave way to others lately.
+    pub fn is_crowded(&self, now: Instant) -> bool {
+        self.gave_way_at.is_some_and(|at| now.saturating_duration_since(at) < CROWDED_TOLD)
+    }
 }
 
 /// How a radio meter is received.

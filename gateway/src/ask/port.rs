@@ -130,8 +130,24 @@ impl Port {
 
 /// A port's error in words, with what to do.
 pub fn explain(port: &str, error: &io::Error) -> String {
-    format!("{port}: {error}; {}", advice(error))
+    let what = match error.kind() {
+        _ if !port.contains("://") => advice(error),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            "the other end hung up: does it serve one connection at a time, and another client has it?"
+        }
+        io::ErrorKind::AddrInUse => "another program listens there",
+        io::ErrorKind::AddrNotAvailable => "is it an address of this machine?",
+        io::ErrorKind::NotFound => "is the address right, and can its name be looked up?",
+        _ => match advice(error) {
+            ADVICE_OTHERWISE => "check the address, and the way there",
+            advice => advice,
+        },
+    };
+    format!("{port}: {error}; {what}")
 }
+
+/// What to do where nothing better is known, of a serial port.
+const ADVICE_OTHERWISE: &str = "check the port and its cable";
 
 pub(crate) fn advice(error: &io::Error) -> &'static str {
     // The serial library reports a port that somebody holds as missing.
@@ -141,7 +157,7 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "is the adapter plugged in? Use its name under /dev/serial/by-id",
         io::ErrorKind::PermissionDenied => "add the user to the group that owns the port (often dialout)",
-        io::ErrorKind::UnexpectedEof => "the adapter was unplugged, or the other end hung up",
+        io::ErrorKind::UnexpectedEof => "the adapter was unplugged",
         io::ErrorKind::ResourceBusy => "another program has the port open",
         io::ErrorKind::ConnectionRefused => "does the serial server run, and is the port's number right?",
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
@@ -149,6 +165,6 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
         }
         _ if error.to_string().contains("typewriter") => "this is no serial port",
         io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => "check the port and the options",
-        _ => "check the port and its cable",
+        _ => ADVICE_OTHERWISE,
     }
 }

@@ -10,10 +10,19 @@ use plomb_seal::{
     reading::{FLAGS_MAX, FRAMES_MAX, READINGS_MAX, TEXT_BYTES_MAX},
 };
 
-use super::records::{add, cut};
+use super::{NOT_TOLD, add, cut};
 
 /// The driver's name and version, as records state it.
 pub const DRIVER: &str = concat!("dlms ", env!("CARGO_PKG_VERSION"));
+/// The largest power of ten, up or down, that a scaler of a meter means: with more, no value that 64 bits hold is one
+/// of a supply. The standard's own examples stay within 6; units come with none beyond exa.
+pub const SCALER_ABS_MAX: u8 = 18;
+/// From this difference to the gateway's on, a meter's clock is a status word and a trouble, in seconds.
+pub const CLOCK_DRIFT_MAX_S: i64 = 900;
+/// The status words for it.
+pub const CLOCK_AHEAD: &str = "clock ahead";
+/// See [`CLOCK_AHEAD`].
+pub const CLOCK_BEHIND: &str = "clock behind";
 /// A flag of what the gateway adds.
 const BY_GATEWAY: &str = "by the gateway";
 
@@ -46,11 +55,17 @@ pub fn record(report: &RoundReport, frames: &[Vec<u8>], asked_ms: i64) -> Result
         add(&mut status, format!("load profile: {} rows are not taken: {why}", report.refused_rows));
     }
     if report.identity_kept {
-        add(&mut status, "identity not told".into());
+        add(&mut status, NOT_TOLD.into());
     }
     if let Some(clock) = report.clock {
         clock.status.words().for_each(|word| add(&mut status, word.into()));
-        readings.extend(drift(clock, asked_ms));
+        let ahead_s = drift_s(clock, asked_ms);
+        readings.extend(ahead_s.map(drift));
+        match ahead_s {
+            Some(ahead_s) if ahead_s > CLOCK_DRIFT_MAX_S => add(&mut status, CLOCK_AHEAD.into()),
+            Some(ahead_s) if ahead_s < -CLOCK_DRIFT_MAX_S => add(&mut status, CLOCK_BEHIND.into()),
+            _ => {}
+        }
     }
     readings.truncate(READINGS_MAX);
     Ok(Record {
@@ -112,20 +127,23 @@ fn row_readings(row: &Row, columns: &[ColumnMeaning], flag: &str) -> Vec<Reading
 
 pub(super) fn reading(obis: Obis, measured: &Measured) -> Reading {
     let mut flags = Vec::new();
-    let scaled = measured.scaler.and_then(|scaler| scaler.apply(&measured.value));
-    let is_number = measured.value.as_decimal().is_some();
-    let value = match scaled.or_else(|| measured.value.as_decimal()) {
+    let number = measured.value.as_decimal();
+    let scaled = match measured.scaler {
+        Some(scaler) => scaler.apply(&measured.value).filter(|_| scaler.scaler.unsigned_abs() <= SCALER_ABS_MAX),
         // A register's number means nothing without its scaler, which may be any power of ten.
-        Some(_) if scaled.is_none() && is_number && is_register(measured.class) => {
-            flags.push(if measured.scaler.is_none() { "scaler unknown" } else { "the scaler can't be applied" }.into());
-            Value::Invalid(measured.value.to_bytes())
-        }
+        None => number.filter(|_| !is_register(measured.class)),
+    };
+    match measured.scaler {
+        Some(scaler) if scaled.is_none() => flags.push(format!("the scaler {} can't be applied", scaler.scaler)),
+        None if scaled.is_none() && number.is_some() => flags.push("scaler unknown".into()),
+        _ => {}
+    }
+    let value = match scaled {
         Some(number) => Value::Number(Decimal { mantissa: number.mantissa, exponent: number.exponent }),
+        // A number that is not multiplied is another one.
+        None if number.is_some() => invalid(&measured.value, &mut flags),
         None => other_value(&measured.value, &mut flags),
     };
-    if measured.scaler.is_some() && scaled.is_none() && !is_register(measured.class) {
-        flags.push("the scaler can't be applied".into());
-    }
     let (unit, quantity) = match measured.scaler {
         Some(ScalerUnit { unit, .. }) if unit.is_known() => (unit.symbol().to_string(), unit.quantity()),
         Some(ScalerUnit { unit, .. }) => (unit.to_string(), "unknown"),
@@ -154,12 +172,29 @@ fn other_value(value: &Said, flags: &mut Vec<String>) -> Value {
         value => match (value.as_date_time().filter(|time| time.local_ms().is_some()), value.as_text()) {
             (Some(time), _) => Value::Civil(time.to_string()),
             (None, Some(text)) => Value::Text(cut(text.into())),
-            (None, None) => match value.as_octets() {
-                Some(bytes) if bytes.len() <= TEXT_BYTES_MAX => Value::Bytes(bytes.to_vec()),
-                _ => Value::Text(cut(value.to_string())),
+            (None, None) => match (value, value.as_octets()) {
+                (_, Some(bytes)) if bytes.len() <= TEXT_BYTES_MAX => Value::Bytes(bytes.to_vec()),
+                // What has one text, which says all of it.
+                (Said::Boolean(_) | Said::BitString(_) | Said::Date(_) | Said::Time(_), _) => {
+                    Value::Text(cut(value.to_string()))
+                }
+                _ => {
+                    flags.push("no value that a register has".into());
+                    invalid(value, flags)
+                }
             },
         },
     }
+}
+
+/// What is no value of a register, as it came: its bytes in A-XDR, as many as a record holds.
+fn invalid(value: &Said, flags: &mut Vec<String>) -> Value {
+    let mut bytes = value.to_bytes();
+    if bytes.len() > TEXT_BYTES_MAX {
+        flags.push(format!("the first {TEXT_BYTES_MAX} of {} bytes", bytes.len()));
+        bytes.truncate(TEXT_BYTES_MAX);
+    }
+    Value::Invalid(bytes)
 }
 
 /// Value groups of OBIS for electricity, whose group E is the tariff (IEC 62056-6-1 §6.6).
@@ -192,12 +227,17 @@ fn quantity(class: u16, Obis([a, _, c, d, ..]): Obis) -> &'static str {
     }
 }
 
-/// How far the meter's clock is ahead of the gateway's.
-fn drift(clock: DateTime, asked_ms: i64) -> Option<Reading> {
+/// How far the meter's clock is ahead of the gateway's, in seconds.
+fn drift_s(clock: DateTime, asked_ms: i64) -> Option<i64> {
     let ahead_ms = clock.unix_ms()?.checked_sub(asked_ms)?;
-    Some(Reading {
+    Some(ahead_ms.saturating_add(500).div_euclid(1000))
+}
+
+/// The same as a reading.
+fn drift(ahead_s: i64) -> Reading {
+    Reading {
         obis: None,
-        value: Value::Number(Decimal { mantissa: ahead_ms.saturating_add(500).div_euclid(1000), exponent: 0 }),
+        value: Value::Number(Decimal { mantissa: ahead_s, exponent: 0 }),
         unit: "s".into(),
         quantity: "clock drift".into(),
         function: Function::Instantaneous,
@@ -206,7 +246,7 @@ fn drift(clock: DateTime, asked_ms: i64) -> Option<Reading> {
         subunit: 0,
         time: None,
         flags: vec![BY_GATEWAY.into()],
-    })
+    }
 }
 
 fn medium(report: &RoundReport) -> u8 {
@@ -235,7 +275,7 @@ fn meter(report: &RoundReport) -> Meter {
             .as_text()
             .map(String::from)
             .or_else(|| value.as_octets().map(hex::encode))
-            .or_else(|| Some(value.to_string()))
+            .or_else(|| value.as_decimal().map(|number| number.to_string()))
     };
     let name = text(&report.device_name);
     let manufacturer = name.as_ref().and_then(|name| name.get(..3)).unwrap_or_default();
@@ -246,5 +286,92 @@ fn meter(report: &RoundReport) -> Meter {
         manufacturer: manufacturer.into(),
         version: 0,
         medium: medium(report),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use plomb_dlms::{
+        axdr::{BitString, CompactArray, TypeDescription},
+        object::Unit,
+    };
+
+    use super::*;
+
+    /// 2026-11-25 12:00:00 UTC, and the same in the clock of a meter.
+    const NOON_MS: i64 = 1_795_608_000_000;
+    const NOON: [u8; 12] = [0x07, 0xEA, 11, 25, 3, 12, 0, 0, 0, 0, 0, 0];
+
+    fn read(value: Said, scaler: Option<i8>) -> Reading {
+        let scaler = scaler.map(|scaler| ScalerUnit { scaler, unit: Unit(30) });
+        reading(Obis([1, 0, 1, 8, 0, 255]), &Measured { class: class::REGISTER, value, scaler, time: None })
+    }
+
+    fn report(value: Said) -> RoundReport {
+        let instance = plomb_session::Obis([1, 0, 1, 8, 0, 255]);
+        let measured = Measured { class: class::REGISTER, value, scaler: None, time: None };
+        RoundReport { registers: vec![Asked { instance, result: Ok(measured) }], ..RoundReport::default() }
+    }
+
+    fn compact_array() -> Said {
+        let description = TypeDescription::Simple(6);
+        Said::CompactArray(Box::new(CompactArray { description, content: Vec::new() }))
+    }
+
+    #[test]
+    fn what_a_register_can_t_have_is_invalid_with_its_bytes_and_no_text() {
+        let nested = Said::Structure(vec![Said::Unsigned(1), Said::Array(vec![Said::Null])]);
+        for value in [compact_array(), nested, Said::Float32(f32::NAN.to_bits()), Said::Long64Unsigned(u64::MAX)] {
+            let told = read(value.clone(), None);
+            assert_eq!(told.value, Value::Invalid(value.to_bytes()), "{value}");
+            assert_eq!(told.flags, ["no value that a register has"]);
+        }
+        let long = read(Said::OctetString(vec![0x80; 600]), None);
+        assert!(matches!(&long.value, Value::Invalid(bytes) if bytes.len() == TEXT_BYTES_MAX), "{long:?}");
+        assert!(long.flags.contains(&"the first 512 of 604 bytes".to_string()), "{:?}", long.flags);
+        // What has a text of its own keeps it.
+        assert_eq!(read(Said::Boolean(1), None).value, Value::Text("true".into()));
+        let bits = BitString { bytes: vec![0xA0], bits: 3 };
+        assert_eq!(read(Said::BitString(bits), None).value, Value::Text("101".into()));
+        assert_eq!(read(Said::VisibleString(b"A1".to_vec()), None).value, Value::Text("A1".into()));
+    }
+
+    #[test]
+    fn an_implausible_scaler_makes_no_number() {
+        let (value, mantissa) = (Said::DoubleLongUnsigned(44_127_064), 44_127_064);
+        for scaler in [-18, -3, 0, 18] {
+            let told = read(value.clone(), Some(scaler));
+            assert_eq!(told.value, Value::Number(Decimal { mantissa, exponent: scaler }));
+        }
+        for scaler in [-128, -19, 19, 127] {
+            let told = read(value.clone(), Some(scaler));
+            assert_eq!(told.value, Value::Invalid(value.to_bytes()), "{scaler}");
+            assert!(told.flags.contains(&format!("the scaler {scaler} can't be applied")), "{:?}", told.flags);
+        }
+    }
+
+    #[test]
+    fn a_meter_s_name_is_a_text_or_a_number_and_nothing_else() {
+        let named = |serial: Said| meter(&RoundReport { serial: Some(serial), ..RoundReport::default() }).id;
+        assert_eq!(named(compact_array()), "");
+        assert_eq!(named(Said::Structure(vec![Said::Unsigned(1)])), "");
+        assert_eq!(named(Said::DoubleLongUnsigned(31_000_005)), "31000005");
+        assert_eq!(named(Said::OctetString(b"ACW31000005".to_vec())), "ACW31000005");
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_a_status_word() {
+        let status = |asked_ms: i64| {
+            let clock = DateTime::from_slice(&NOON);
+            record(&RoundReport { clock, ..report(Said::Unsigned(1)) }, &[], asked_ms).unwrap().status
+        };
+        let (limit_ms, none) = (CLOCK_DRIFT_MAX_S * 1000, Vec::<String>::new());
+        assert_eq!(
+            [status(NOON_MS), status(NOON_MS - limit_ms), status(NOON_MS + limit_ms)],
+            [none.clone(), none.clone(), none]
+        );
+        assert_eq!(status(NOON_MS - 3_600_000), [CLOCK_AHEAD]);
+        assert_eq!(status(NOON_MS + 3_600_000), [CLOCK_BEHIND]);
     }
 }

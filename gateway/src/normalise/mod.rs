@@ -10,3 +10,6 @@ mod records;
 pub mod wmbus;
 
 pub(crate) use records::{add, cut};
+
+/// The status word of a record whose meter did not say who it is, though it had before.
+pub const NOT_TOLD: &str = "identity not told";

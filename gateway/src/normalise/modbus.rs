@@ -11,6 +11,11 @@ use super::{dlms::medium_of, records::cut};
 /// The driver's name and version, as records state it.
 pub const DRIVER: &str = concat!("modbus ", env!("CARGO_PKG_VERSION"));
 
+/// The protocol's name, as records state it.
+const PROTOCOL: &str = "modbus";
+/// What stands before a unit's number where it is all that is known of a meter.
+const UNIT: &str = "unit ";
+
 /// What was read.
 pub struct Read<'a> {
     /// The meter's map.
@@ -29,8 +34,8 @@ pub fn record(read: &Read<'_>, frames: &[Vec<u8>]) -> Record {
     let first = read.measured.iter().find_map(|measured| measured.obis);
     Record {
         meter: Meter {
-            protocol: "modbus".into(),
-            id: cut(read.serial.clone().unwrap_or_else(|| format!("unit {}", read.unit))),
+            protocol: PROTOCOL.into(),
+            id: cut(read.serial.clone().unwrap_or_else(|| format!("{UNIT}{}", read.unit))),
             manufacturer: String::new(),
             version: 0,
             medium: medium_of(first.map(|obis| obis.0[0])),
@@ -42,6 +47,11 @@ pub fn record(read: &Read<'_>, frames: &[Vec<u8>]) -> Record {
         driver: DRIVER.into(),
         profile: Some(format!("{} {}", read.map.name, read.map.version)),
     }
+}
+
+/// Whether a meter is known by its unit alone.
+pub fn is_address_alone(meter: &Meter) -> bool {
+    meter.protocol == PROTOCOL && meter.id.starts_with(UNIT)
 }
 
 fn reading(measured: &Measurement) -> Reading {

@@ -112,7 +112,7 @@ impl Judge {
             Pushed::P1(bytes) => self.take_p1(bytes, now),
             Pushed::Apdu(apdu) => self.take_apdu(apdu, now),
             Pushed::Lost(what) => Outcome::Noise(what.clone()),
-            Pushed::Open | Pushed::Port(_) => Outcome::Noise(String::new()),
+            Pushed::Open | Pushed::Port(_) | Pushed::GaveWay(_) => Outcome::Noise(String::new()),
         }
     }
 

@@ -1,6 +1,11 @@
 //! Keeps a port open, and takes whole pushes off it.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use plomb_dlms::{
     apdu::Apdu,
@@ -12,20 +17,21 @@ use plomb_session::{Instant, Session, Transmit};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream, UdpSocket},
-    sync::{Semaphore, mpsc},
+    sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{sleep, timeout_at},
 };
 
+use super::seats::Seats;
 use crate::{
-    ask::port::advice,
+    ask::port::explain,
     config::{self, Protocol},
     link::{self, Link},
 };
 
-/// The most connections of meters at once. More wait.
-pub const CONNECTIONS_MAX: usize = 64;
-/// A connection on which nothing comes for so long is closed.
+/// A connection on which nothing whole has come so long after it was made is closed: who pushes connects to do so.
+pub const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
+/// The same after the last whole frame.
 pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(600);
 /// The longest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
@@ -50,6 +56,8 @@ pub enum Pushed {
     P1(Vec<u8>),
     /// Something was lost on the way.
     Lost(String),
+    /// A connection from this address gave way to another.
+    GaveWay(IpAddr),
 }
 
 /// Listens for ever, or until nobody takes what comes.
@@ -58,7 +66,7 @@ pub async fn keep(bus: config::Bus, pushed: mpsc::Sender<Pushed>) {
     while !pushed.is_closed() {
         let began = tokio::time::Instant::now();
         if let Err(error) = listen(&bus, &pushed).await {
-            let _ = pushed.send(Pushed::Port(format!("{}: {error}; {}", bus.port, advice(&error)))).await;
+            let _ = pushed.send(Pushed::Port(explain(&bus.port, &error))).await;
         }
         again = if began.elapsed() > AGAIN_MAX { AGAIN_MIN } else { (again * 2).min(AGAIN_MAX) };
         tokio::select! {
@@ -93,18 +101,24 @@ async fn listen(bus: &config::Bus, pushed: &mpsc::Sender<Pushed>) -> io::Result<
 
 async fn listen_tcp(listener: &TcpListener, pushed: &mpsc::Sender<Pushed>) -> io::Result<()> {
     let _ = pushed.send(Pushed::Open).await;
-    let room = std::sync::Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Room { seats: Arc::default(), opened: tokio::time::Instant::now() };
     let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else { return Ok(()) };
         tokio::select! {
             accepted = listener.accept() => {
-                let (stream, _) = accepted?;
+                let (stream, peer) = accepted?;
+                let (seat, must_go, gave_way) = room.take(peer.ip());
+                if let Some(address) = gave_way {
+                    // Whoever comes is not to wait for the journal; what nobody takes is told by the next one.
+                    let _ = pushed.try_send(Pushed::GaveWay(address));
+                }
                 let pushed = pushed.clone();
                 connections.spawn(async move {
-                    // A broken connection ends itself only.
-                    let _ = connection(stream, &pushed).await;
-                    drop(place);
+                    tokio::select! {
+                        // A broken connection ends itself only.
+                        _ = connection(stream, &seat, &pushed) => {}
+                        _ = must_go => {}
+                    }
                 });
             }
             () = pushed.closed() => return Ok(()),
@@ -113,12 +127,61 @@ async fn listen_tcp(listener: &TcpListener, pushed: &mpsc::Sender<Pushed>) -> io
     }
 }
 
-async fn connection(mut stream: TcpStream, pushed: &mpsc::Sender<Pushed>) -> io::Result<()> {
+/// Resolves when a connection must give way.
+type MustGo = oneshot::Receiver<()>;
+
+/// The places of a port, shared by its connections.
+#[derive(Clone)]
+struct Room {
+    seats: Arc<Mutex<Seats<oneshot::Sender<()>>>>,
+    opened: tokio::time::Instant,
+}
+
+/// A connection's place.
+struct Seated {
+    room: Room,
+    number: u64,
+}
+
+impl Room {
+    fn take(&self, peer: IpAddr) -> (Seated, MustGo, Option<IpAddr>) {
+        let (stay, must_go) = oneshot::channel();
+        let (number, gave_way) = self.seats().take(peer, self.opened.elapsed(), stay);
+        (Seated { room: self.clone(), number }, must_go, gave_way)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats<oneshot::Sender<()>>> {
+        // Nothing under the lock can leave the places half changed.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seated {
+    fn spoke(&self) {
+        self.room.seats().spoke(self.number, self.room.opened.elapsed());
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        self.room.seats().leave(self.number);
+    }
+}
+
+async fn connection(mut stream: TcpStream, seat: &Seated, pushed: &mpsc::Sender<Pushed>) -> io::Result<()> {
     let mut receiver = PushReceiver::new(PushConfig::new(PushFraming::Wrapper));
     let mut joiner = Joiner::default();
     let mut bytes = [0; 4096];
+    let (mut until, mut spoke) = (tokio::time::Instant::now() + FIRST_FRAME_MAX, false);
     loop {
-        let read = timeout(CONNECTION_IDLE_MAX, stream.read(&mut bytes)).await??;
+        let Ok(read) = timeout_at(until, stream.read(&mut bytes)).await else {
+            if !spoke {
+                let what = format!("a connection on which no push came in {} s", FIRST_FRAME_MAX.as_secs());
+                let _ = pushed.send(Pushed::Lost(what)).await;
+            }
+            return Ok(());
+        };
+        let read = read?;
         if read == 0 {
             return Ok(());
         }
@@ -132,6 +195,9 @@ async fn connection(mut stream: TcpStream, pushed: &mpsc::Sender<Pushed>) -> io:
                 // Nothing on this stream can be told apart any more.
                 return Ok(());
             }
+            // A byte now and then keeps no connection open: a whole frame does.
+            (until, spoke) = (tokio::time::Instant::now() + CONNECTION_IDLE_MAX, true);
+            seat.spoke();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -147,6 +148,10 @@ impl PushTask {
                 self.count(|bus| (bus.open, bus.last_error) = (false, Some(detail.clone())));
                 return Ok(());
             }
+            Pushed::GaveWay(peer) => {
+                self.crowded(*peer);
+                return Ok(());
+            }
             _ => {}
         }
         match self.judge.take(&pushed, self.started.elapsed()) {
@@ -169,6 +174,19 @@ impl PushTask {
                 self.count(|bus| bus.noise += 1);
                 Ok(())
             }
+        }
+    }
+
+    /// Notes that a connection gave way; the log has it once in an hour.
+    fn crowded(&self, peer: IpAddr) {
+        let mut was_told = false;
+        self.count(|bus| {
+            was_told = bus.is_crowded(Instant::now());
+            bus.gave_way += 1;
+            (bus.gave_way_from, bus.gave_way_at) = (Some(peer.to_string()), Some(Instant::now()));
+        });
+        if !was_told {
+            warn!(bus = self.config.name, "too many connections: those silent longest give way, one of {peer} now");
         }
     }
 

@@ -10,7 +10,7 @@ use tokio_modbus::ExceptionCode;
 
 use super::{Found, ScanLine};
 use crate::{
-    ask::modbus::{ModbusLine, Trouble, name_of},
+    ask::modbus::{HUNG_UP, ModbusLine, Trouble, name_of},
     config,
 };
 
@@ -168,8 +168,8 @@ impl Search<'_> {
             self.reopen().await?;
             self.questions += 1;
             match self.line.read(unit, block, self.patience).await {
-                Err(trouble @ (Trouble::Garbled | Trouble::Strange(_) | Trouble::Port(_))) => last = trouble,
-                told => return Ok(told),
+                told @ (Ok(_) | Err(Trouble::Silent | Trouble::Exception(_))) => return Ok(told),
+                Err(trouble) => last = trouble,
             }
         }
         Ok(Err(last))
@@ -194,7 +194,8 @@ fn explained(trouble: &Trouble) -> String {
             "an answer came broken: check speed and parity, and that no two units share a number".into()
         }
         Trouble::Exception(code) => name_of(*code),
-        Trouble::Strange(what) => what.clone(),
+        Trouble::Strange(what) | Trouble::Broken(what) => what.clone(),
+        Trouble::HungUp => HUNG_UP.into(),
         Trouble::Port(error) => error.to_string(),
     }
 }

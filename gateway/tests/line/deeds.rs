@@ -143,6 +143,15 @@ async fn a_switch_that_wants_a_hand_is_made_ready_and_one_that_is_none_refuses()
     assert!(connected(&never));
 }
 
+/// A meter that says yes and shows nothing: whether the supply is off is not known, and not said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nothing_confirms_is_told_as_such() {
+    let site = site(Mechanism::Lls, Way::Tcp, Faults { hides_switch: true, ..Faults::default() }).await;
+    let effect = carry_out(&site, "disconnect", "").await.unwrap();
+    assert_eq!((effect.connected, changes(&site)), (None, 1));
+    assert!(effect.detail.contains("nothing confirms it"), "{}", effect.detail);
+}
+
 /// A meter that does it and is not heard, one that does not hear it, one that is never heard again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_is_looked_for_and_never_asked_for_again() {

@@ -13,6 +13,8 @@ mod deeds;
 mod dlms;
 mod liars;
 mod modbus;
+mod modbus_lies;
+mod push;
 mod scan;
 #[path = "../../../drivers/mbus/tests/search/sets.rs"]
 mod sets;

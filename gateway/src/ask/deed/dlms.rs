@@ -44,6 +44,9 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// What a clock may differ from what it was set to, beside the time that passed, in milliseconds: it shows whole seconds.
 const CLOCK_TOLERANCE_MS: i64 = 2000;
 
+/// What is told of a deed that a meter claims, and shows nothing of.
+const UNCONFIRMED: &str = "the meter says that it did it, and nothing confirms it: what it should show, it does not";
+
 /// What a meter shows of a deed.
 enum Shown {
     /// It was done.
@@ -291,7 +294,7 @@ impl DlmsMeter {
             (false, Shown::NotYet(what)) => {
                 Err(Undone::perhaps(NOT_SHOWN, format!("the meter says that it did it, but {what}")))
             }
-            (false, Shown::Nothing) => Ok(Effect::new("the meter says that it did it, and shows nothing of it")),
+            (false, Shown::Nothing) => Ok(Effect::new(UNCONFIRMED)),
             (true, Shown::Done(effect)) => {
                 Ok(Effect { detail: format!("its answer was lost, and {}", effect.detail), ..effect })
             }

@@ -59,7 +59,9 @@ impl MbusMeter {
             (Some(_), Some(state)) if state == open => {
                 Ok(Effect::new(format!("its answer was lost, and the valve is {}", words(open))))
             }
-            (None, None) => Ok(Effect::new("the meter says that it did it, and shows nothing of its valve")),
+            (None, None) => {
+                Ok(Effect::new("the meter says that it did it, and nothing confirms it: it does not show its valve"))
+            }
             (None, Some(state)) => {
                 let what = format!("the meter says that it did it, but its valve is {}", words(state));
                 Err(Undone::perhaps(NOT_SHOWN, what))

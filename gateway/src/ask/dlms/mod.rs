@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 
 use place::Place;
 pub(crate) use reason::reason_of_security;
-use reason::{is_hung_up, reason_of};
+use reason::{Shows, is_hung_up, told};
 
 use super::{
     Answer, Knowledge, Outcome,
@@ -278,7 +278,7 @@ impl DlmsMeter {
                 // A meter without such an object counts from where we begin.
                 Ok(None) => Ok(()),
                 Err(Trouble::Client(failure @ (ClientFailure::Link(_) | ClientFailure::NoAnswer))) => {
-                    Err((reason_of(&failure), failure.to_string()))
+                    Err(told(&failure, self.shows()))
                 }
                 Err(Trouble::Other(reason, detail)) => Err((reason, detail)),
                 Err(Trouble::Client(_)) => Ok(()),
@@ -314,7 +314,7 @@ impl DlmsMeter {
                 sleep(BETWEEN_TRIES).await;
                 continue;
             }
-            let told = (reason_of(&failure), failure.to_string());
+            let told = told(&failure, self.shows());
             if !self.is_ciphered() || tried_counter || associated || !failure.may_be_counter() {
                 held.outcome = Err(told);
                 return held;
@@ -458,6 +458,10 @@ impl DlmsMeter {
 
     fn is_ciphered(&self) -> bool {
         self.authentication == Authentication::Gmac || self.secrets.get(&self.point, Purpose::Encryption).is_some()
+    }
+
+    fn shows(&self) -> Shows {
+        Shows { proof: self.authentication != Authentication::None, cipher: self.is_ciphered() }
     }
 
     /// As whom, with which proof.

@@ -16,7 +16,7 @@ use plomb_modbus::{Block, Table};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tokio_modbus::{
     Error, ExceptionCode, ProtocolError, Request, Response,
@@ -59,6 +59,10 @@ pub enum Trouble {
     Silent,
     /// Something came, and no whole frame with a right check sum.
     Garbled,
+    /// Over TCP: what came is no answer of Modbus TCP, with how it is none.
+    Broken(String),
+    /// Over TCP: the connection ended after the question, and nothing of an answer had come.
+    HungUp,
     /// The unit, or a gateway on its behalf, says no.
     Exception(ExceptionCode),
     /// An answer to something else, of another unit perhaps. It is not taken.
@@ -74,7 +78,15 @@ pub struct ModbusLine {
     /// Units that may still answer to questions which nobody waits for any more, and how many registers those answers
     /// would have. Over TCP too: behind a gateway is a serial line, and a simple one hands on whatever comes from
     /// there under the number of its latest question.
-    owing: BTreeMap<u8, Vec<u16>>,
+    owing: BTreeMap<u8, Lost>,
+}
+
+/// Questions to a unit without their answers.
+struct Lost {
+    /// How many registers each was for.
+    words: Vec<u16>,
+    /// When the last of them was asked.
+    last: Instant,
 }
 
 enum Wire {
@@ -134,13 +146,13 @@ impl ModbusLine {
     pub async fn read(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
         // A unit answers in order, and an answer says only how many registers it has. So the first question after a
         // lost one is for another number of them: once that is answered, nothing earlier can come any more.
-        let lost = self.owing.get(&unit).map(Vec::as_slice).unwrap_or_default();
+        let lost = self.owing.get(&unit).map(|lost| lost.words.as_slice()).unwrap_or_default();
         if !lost.is_empty() {
             // A unit without the registers beyond the block says so, which is an answer as well.
             let mut probes = (1..block.words).chain(block.words.saturating_add(1)..=WORDS_MAX);
             let probe = probes.find(|words| !lost.contains(words));
             let Some(words) = probe.filter(|_| lost.len() < LOST_MAX) else {
-                return self.start_anew(unit, patience).await;
+                return self.start_anew(unit, block, patience).await;
             };
             let is_one = lost.len() == 1;
             match self.read_block(unit, Block { words, ..block }, patience).await {
@@ -158,17 +170,21 @@ impl ModbusLine {
         self.read_block(unit, block, patience).await
     }
 
-    /// No question is left that tells an answer from those which were lost: the line is left alone for longer than
-    /// any unit was ever seen to take.
-    async fn start_anew(&mut self, unit: u8, patience: Duration) -> Result<Vec<u16>, Trouble> {
-        match &self.wire {
-            Some(Wire::Serial(shared)) => {
-                shared.clone().wait_out(patience * SETTLE_FACTOR).await.map_err(Trouble::Port)?;
-            }
-            _ => sleep(patience * SETTLE_FACTOR).await,
+    /// No question is left that tells an answer from those which were lost: the last of them must be longer ago than
+    /// any unit was ever seen to take. A serial line is left alone for so long; over TCP the time may have passed
+    /// while others were asked.
+    async fn start_anew(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
+        let settled = patience * SETTLE_FACTOR;
+        if let Some(Wire::Serial(shared)) = &self.wire {
+            shared.clone().wait_out(settled).await.map_err(Trouble::Port)?;
+            self.owing.remove(&unit);
+            return Err(Trouble::Silent);
+        }
+        if let Some(lost) = self.owing.get(&unit) {
+            sleep_until(lost.last + settled).await;
         }
         self.owing.remove(&unit);
-        Err(Trouble::Silent)
+        self.read_block(unit, block, patience).await
     }
 
     async fn read_block(&mut self, unit: u8, block: Block, patience: Duration) -> Result<Vec<u16>, Trouble> {
@@ -238,16 +254,21 @@ impl ModbusLine {
             Ok(Ok(answer)) => {
                 (self.wire, self.used) = (Some(wire), true);
                 if let Some(lost) = self.owing.get_mut(&unit) {
-                    lost.pop();
-                    if lost.is_empty() {
+                    lost.words.pop();
+                    if lost.words.is_empty() {
                         self.owing.remove(&unit);
                     }
                 }
                 answer.map_err(Trouble::Exception)
             }
-            Ok(Err(Error::Transport(error))) if is_tcp || error.kind() != io::ErrorKind::InvalidData => {
-                Err(Trouble::Port(error))
+            // Who hangs up is named by the system (or by what it said last), what does not fit by the codec.
+            Ok(Err(Error::Transport(error))) if is_tcp && error.raw_os_error().is_some() => {
+                self.after(wire, patience, Trouble::HungUp).await
             }
+            Ok(Err(Error::Transport(error))) if is_tcp => {
+                self.after(wire, patience, Trouble::Broken(how_broken(&error))).await
+            }
+            Ok(Err(Error::Transport(error))) if error.kind() != io::ErrorKind::InvalidData => Err(Trouble::Port(error)),
             Ok(Err(Error::Transport(_))) => self.after(wire, patience, Trouble::Garbled).await,
             Ok(Err(Error::Protocol(error))) => {
                 let what = match error {
@@ -286,9 +307,11 @@ impl ModbusLine {
 
     /// Remembers a question until it is answered.
     fn lose(&mut self, unit: u8, words: u16) {
-        let lost = self.owing.entry(unit).or_default();
-        lost.truncate(LOST_MAX);
-        lost.push(words);
+        let now = Instant::now();
+        let lost = self.owing.entry(unit).or_insert_with(|| Lost { words: Vec::new(), last: now });
+        lost.words.truncate(LOST_MAX);
+        lost.words.push(words);
+        lost.last = now;
     }
 
     fn on_the_line(&self, bytes: u64) -> Duration {
@@ -298,6 +321,15 @@ impl ModbusLine {
     /// Three and a half characters.
     fn frame_gap(&self) -> Duration {
         (self.on_the_line(7) / 2).max(FRAME_GAP_MIN)
+    }
+}
+
+/// In which way bytes of a TCP connection are no answer.
+fn how_broken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "an answer announces more bytes than it has".into(),
+        io::ErrorKind::InvalidData => format!("what came is no answer of Modbus TCP ({error})"),
+        _ => "the other end closed the connection in the middle of its answer".into(),
     }
 }
 

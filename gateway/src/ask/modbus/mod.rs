@@ -25,6 +25,13 @@ const RETRIES_DEFAULT: u8 = 1;
 const FUNCTION_HOLDING: u8 = 3;
 const FUNCTION_INPUT: u8 = 4;
 
+/// What to do about a [`Trouble::Broken`].
+const BROKEN_ADVICE: &str =
+    "does the serial server translate to Modbus TCP, or only pass bytes on? Else the unit's firmware is faulty";
+/// What a [`Trouble::HungUp`] is, and what to do about it.
+pub(crate) const HUNG_UP: &str = "the other end closed the connection after the question";
+const HUNG_UP_ADVICE: &str = "is there such a unit behind it, and is its one connection not taken by another client?";
+
 /// A meter with registers.
 #[derive(Debug)]
 pub struct ModbusMeter {
@@ -145,7 +152,7 @@ impl Round<'_> {
                     self.image.put(block, &words);
                     return Ok(());
                 }
-                Err(Trouble::Port(_)) if was_used && !reopened => {
+                Err(Trouble::Port(_) | Trouble::HungUp) if was_used && !reopened => {
                     // Closed for idleness, most likely.
                     line.close();
                     reopened = true;
@@ -174,6 +181,8 @@ impl Round<'_> {
                 ),
             ),
             Trouble::Strange(what) => (Reason::Malformed, format!("unit {unit}: {what}")),
+            Trouble::Broken(how) => (Reason::Malformed, format!("unit {unit}: {how}; {BROKEN_ADVICE}")),
+            Trouble::HungUp => (Reason::Timeout, format!("unit {unit}: {HUNG_UP}; {HUNG_UP_ADVICE}")),
             Trouble::Port(error) => (Reason::Port, error.to_string()),
         };
         Refusal::Failed(reason, detail)

@@ -40,6 +40,8 @@ pub struct Faults {
     pub deaf_changes: bool,
     /// Is silent from the first SET or ACTION on, which it carries out. Proofs of an association are none.
     pub dies_at_change: bool,
+    /// Lets nobody read what its switch shows.
+    pub hides_switch: bool,
 }
 
 /// Counts frames of the meter, for the faults that meet each n-th.

@@ -31,6 +31,9 @@ impl Meter {
         if index == 1 {
             return Ok(octets(&object.name));
         }
+        if self.config.faults.hides_switch && object.class == 70 {
+            return Err(refusal::DENIED);
+        }
         let kept = object.cell(index).map(|cell| cell.value.clone()).ok_or(refusal::SCOPE)?;
         let computed = match object.class {
             1 => self.datum(object.name, at),
