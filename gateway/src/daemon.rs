@@ -35,9 +35,11 @@ use crate::{
     groups::Group,
     identity::{self, Held, Trust},
     journal::{Journal, JournalError, Keyring, Recovered, Snapshot},
+    keys::Keys,
     lines::{Haste, Lines, Switchboard},
     orders::{self, Beginning, Left, State, Who, live::Live, sealing::SealingKeys},
     renewal,
+    secrets::Secrets,
     snapshot::{self, Snapshots},
     works::{Ground, Ready, Works, journal_options},
 };
@@ -161,6 +163,18 @@ impl Daemon {
             }
             None => None,
         };
+        if !config.journal_path().exists() {
+            // The founding file rules a first start: what it names is looked at before anything is begun. Later another
+            // configuration may rule, and the journal says which.
+            config
+                .gateway
+                .meter_keys
+                .as_deref()
+                .map_or(Ok(()), |path| Keys::load(path).map(drop))
+                .map_err(Fatal::Config)?;
+            let secrets = config.gateway.meter_secrets.as_deref();
+            secrets.map_or(Ok(()), |path| Secrets::load(path).map(drop)).map_err(Fatal::Config)?;
+        }
         let held = Held::new(trust.as_ref().map(|trust| trust.credential.clone()));
         let clock = Arc::new(SystemClock::new(&config.clock));
         Ok(Self { config, founding, overrides, gateway, key, trust, held, clock })

@@ -237,7 +237,7 @@ fn silences(points: &[Point], buses: &[Bus]) -> Vec<String> {
     let silent: Vec<&Point> =
         points.iter().filter(|point| is_silent(point.answered, point.failures_in_a_row) && open(point)).collect();
     let mut troubles = Vec::new();
-    for kind in [Silent::Locked, Silent::Refuses, Silent::NeverHeard, Silent::Never, Silent::Fell] {
+    for kind in [Silent::Locked, Silent::NeverHeard, Silent::Never, Silent::Fell, Silent::Refuses] {
         let names: Vec<&str> =
             silent.iter().filter(|point| Silent::of(point) == kind).map(|point| point.point.as_str()).collect();
         if !names.is_empty() {
@@ -262,8 +262,8 @@ enum Silent {
     Fell,
 }
 
-/// Reasons that nobody can give who does not answer at all: address, speed and wiring are right enough.
-const ANSWERED: [Reason; 4] = [Reason::Refused, Reason::Malformed, Reason::OtherMeter, Reason::Replayed];
+/// Reasons that nobody can give who does not answer in whole frames: address, speed and wiring are right.
+const ANSWERED: [Reason; 3] = [Reason::Refused, Reason::OtherMeter, Reason::Replayed];
 
 impl Silent {
     fn of(point: &Point) -> Self {

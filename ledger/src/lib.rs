@@ -69,6 +69,7 @@
 //!   another future. Gateways notice (`anchor-checkpoint` refuses their anchors, which name checkpoints
 //!   that the old copy never reached); nothing here prevents it.
 
+mod after;
 pub mod archive;
 pub mod block;
 pub mod cli;

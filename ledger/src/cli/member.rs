@@ -110,9 +110,7 @@ fn vote(args: &VoteArgs) -> Result<(), Failure> {
         }));
     }
     if took_effect {
-        return print(
-            "The vote made the quorum: the change took effect. Restart the hub if a member joined or left.\n",
-        );
+        return print("The vote made the quorum: the change took effect..\n");
     }
     print(&format!("{votes} of {} votes. The others vote for the very same change.\n", text(&after, "quorum")))
 }

@@ -2,8 +2,8 @@
 //! the members are.
 
 use plomb_seal::{
-    Hash, Name,
-    transaction::{self, Kind},
+    Hash, Name, Unverified,
+    transaction::{self, Kind, Outcome},
 };
 use plomb_view::rfc3339;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::{
     history::{Filter, HistoryLine},
     hub::unix_ms,
     ledger::Ledger,
-    state::{Answered, Order},
+    state::{Answered, CommandRecord, Order},
 };
 
 /// What lines of the history are asked for.
@@ -90,8 +90,9 @@ fn answer(answered: &Answered) -> Value {
     })
 }
 
-/// One transaction, by index or leaf hash: its line, what it says, its bytes and its proof.
-pub(crate) fn show(ledger: &Ledger, which: &str) -> Result<Value, Problem> {
+/// One transaction, by index or leaf hash: its line, what it says, its bytes and its proof. `sees` says whether whoever asks
+/// may see readings of a gateway's point: consumption is not everybody's to know.
+pub(crate) fn show(ledger: &Ledger, which: &str, sees: impl Fn(&Name, &Name) -> bool) -> Result<Value, Problem> {
     let unknown = || Problem::usage(format!("the ledger holds no transaction {which}: give an index or a leaf hash"));
     let index = match hex::decode(which).ok().filter(|_| which.len() == 64).and_then(|bytes| Hash::from_slice(&bytes)) {
         Some(leaf) => ledger.index_of(&leaf)?.ok_or_else(unknown)?,
@@ -102,12 +103,28 @@ pub(crate) fn show(ledger: &Ledger, which: &str) -> Result<Value, Problem> {
     let proof = ledger.logged(&leaf)?.map(|logged| logged.proof);
     let kind = transaction::kind(&bytes).map_err(LedgerError::from)?;
     let line = ledger.history_line(index, unix_ms())?.as_ref().map(line);
-    let order = ledger.order(&leaf)?.as_ref().map(order);
+    let stored = ledger.order(&leaf)?;
+    let order = stored.as_ref().map(order);
+    let reading = match &stored {
+        Some(Order::Command(command)) if sees(&command.gateway, &command.point) => read_after(ledger, command)?,
+        _ => None,
+    };
     Ok(json!({
         "schema": "plomb.ledger-transaction/1", "index": index, "transaction": leaf.to_string(), "kind": kind.name(),
         "line": line, "statement": plomb_view::statement(&bytes).map_err(LedgerError::from)?, "order": order,
-        "bytes": hex::encode(&bytes), "proof": proof,
+        "bytes": hex::encode(&bytes), "proof": proof, "reading": reading,
     }))
+}
+
+/// The reading taken after a command was carried out, as far as its batch has come.
+fn read_after(ledger: &Ledger, command: &CommandRecord) -> Result<Option<Value>, Problem> {
+    let Some(answer) = &command.answer else { return Ok(None) };
+    let index = ledger.index_of(&answer.transaction)?;
+    let Some(bytes) = index.map(|index| ledger.transaction(index)).transpose()?.flatten() else { return Ok(None) };
+    let outcome = Unverified::<Outcome>::parse(&bytes).map_err(LedgerError::from)?;
+    let entry = (outcome.claims().epoch, outcome.claims().seq);
+    let found = ledger.reading_after(&command.gateway, &command.point, entry)?;
+    Ok(found.map(|entry| plomb_view::document(&entry)))
 }
 
 /// What became of a configuration or command, in full.

@@ -1,7 +1,7 @@
 //! Looking up: one transaction, the history, one gateway.
 
 use plomb_seal::{
-    Name,
+    Hash, Name,
     transaction::{Role, sealing_key_id},
 };
 use serde_json::{Value, json};
@@ -23,15 +23,21 @@ pub(super) enum Found {
     Text(String),
 }
 
-pub(super) fn transaction(ledger: &Ledger, which: &str, form: Form) -> Result<Found, Objection> {
+/// `caller` is the fingerprint of the certificate of who asks: readings are shown to those whose scope reaches their point.
+pub(super) fn transaction(ledger: &Ledger, which: &str, form: Form, caller: &Hash) -> Result<Found, Objection> {
     let unknown = || Objection::not_found("the ledger holds no such transaction: give its leaf hash or its index");
     if form == Form::Told {
-        return register::show(ledger, which).map(Found::Told).map_err(|problem| match problem.kind.as_str() {
+        let state = ledger.state();
+        let sees = |gateway: &Name, point: &Name| {
+            let record = state.certificate(caller).filter(|record| record.role != Role::Gateway);
+            record.is_some_and(|record| record.reaches(gateway, Some(point)))
+        };
+        return register::show(ledger, which, sees).map(Found::Told).map_err(|problem| match problem.kind.as_str() {
             "usage" => unknown(),
             _ => problem.into(),
         });
     }
-    let leaf = match plomb_seal::Hash::from_slice(&hex::decode(which).unwrap_or_default()) {
+    let leaf = match Hash::from_slice(&hex::decode(which).unwrap_or_default()) {
         Some(leaf) => leaf,
         None => {
             let index = which.parse().map_err(|_| unknown())?;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{Method, Request, StatusCode, body::Incoming};
 use plomb_broker::Identity;
+use plomb_seal::Hash;
 
 use super::{
     Caller, Shared,
@@ -82,7 +83,8 @@ async fn work(
             submit::submit(shared, &query, body, place).await
         }
         Route::Transaction(which, form) => {
-            let found = blocking(move || lookup::transaction(&ledger, &which, form)).await?;
+            let caller = holder.map(|holder| Hash(holder.fingerprint))?;
+            let found = blocking(move || lookup::transaction(&ledger, &which, form, &caller)).await?;
             Ok(match found {
                 lookup::Found::Told(value) => answer::json(StatusCode::OK, &value),
                 lookup::Found::Bytes(bytes) => answer::of(StatusCode::OK, answer::OCTETS, answer::FOR_EVER_OWN, bytes),

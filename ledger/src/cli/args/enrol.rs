@@ -33,8 +33,9 @@ pub(crate) enum EnrolCommand {
 #[command(after_help = "Example:
   plomb-hub enrol pin --config hub.toml
 
-The pin is the SHA-256 of the server key's SubjectPublicKeyInfo. The same with OpenSSL:
-  openssl x509 -in server.crt -noout -pubkey | openssl pkey -pubin -outform der | sha256sum")]
+The pin is the SHA-256 of the server key's SubjectPublicKeyInfo. With OpenSSL:
+  openssl x509 -in server.crt -noout -pubkey \\
+      | openssl pkey -pubin -outform der | sha256sum")]
 pub(crate) struct EnrolPinArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]
@@ -56,15 +57,17 @@ pub(crate) struct EnrolListArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   plomb-hub enrol approve --config hub.toml gw-7 --claim 7K2M-9QXA
-  plomb-hub enrol approve --config hub.toml gw-7 --claim PLOMB1:GW-7:5F0C…:7K2M9QXA
+  plomb-hub enrol approve --config hub.toml gw-7 \\\
+    --claim PLOMB1:GW-7:5F0C…:7K2M9QXA
   plomb-hub enrol approve --config hub.toml gw-8 --file request.cbor \\
     --claim 7K2M-9QXA-11CD-0ZP4 --out grant.cbor
 
-The claim code is shown by `plomb enrol` on the gateway: let the installer read it out, or
-scan the QR code and give its whole line. Read the words that are printed here to the
-installer: the certificate is issued when he confirms on site that the gateway shows the
-same. With --file it is issued at once: have him compare before the gateway is used, and
-revoke it if the words differ.")]
+The claim code is shown by `plomb enrol` on the gateway: let the installer
+read it out, or scan the QR code and give its whole line. Read the words that
+are printed here to the installer: the certificate is issued when he confirms
+on site that the gateway shows the same. With --file it is issued at once:
+have him compare before the gateway is used, and revoke it if the words
+differ.")]
 pub(crate) struct EnrolApproveArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]

@@ -164,6 +164,12 @@ fn two_members_configure_command_and_audit_a_gateway() {
     let (approved, code) = town.acts("olga", &["approve", transaction(&back), "--yes", "--wait", "60s"]);
     assert_eq!((code, &approved["status"]), (0, &"applied".into()), "{approved:#}");
     assert!(town.is_connected());
+    // Command, outcome and the reading taken after it, in one look-up, once its batch has come.
+    plomb_system_tests::wait_for("the reading after the command", || {
+        let (shown, code) = town.acts("anna", &["ledger", "show", transaction(&cut)]);
+        assert_eq!(code, 0, "{shown:#}");
+        shown["reading"]["point"] == POINT && shown["reading"]["records"][0]["unit"] == "Wh"
+    });
     let verdict = town.audits(transaction(&back));
     assert!(verdict.contains("Approved by olga"), "{verdict}");
 
@@ -176,13 +182,10 @@ fn two_members_configure_command_and_audit_a_gateway() {
     // What was said and done stands in the gateway's journal too, and the journal proves itself.
     let status = site.status().unwrap();
     assert_eq!(status["points"][0]["interval_s"], 0.5);
-    let names: Vec<String> = site
-        .archive()
-        .iter()
-        .filter_map(|entry| entry["event"]["name"].as_str().or(entry["event"].as_str()).map(String::from))
-        .collect();
     for name in ["configuration", "command"] {
-        assert!(names.iter().any(|event| event.starts_with(name)), "{name} is not among {names:?}");
+        plomb_system_tests::wait_for(name, || {
+            site.archive().iter().any(|entry| entry["event"].as_str().is_some_and(|event| event.starts_with(name)))
+        });
     }
     gateway_survives(&town, gateway);
     let (report, code) = site.verify(&site.export(&["--receipted"]));

@@ -36,7 +36,7 @@ pub(super) fn show(args: &ShowArgs, show: &Show) -> Result<u8, Failure> {
             "schema": SCHEMA, "proved": true, "transaction": logged.leaf.to_string(), "index": logged.index,
             "kind": logged.kind.name(), "origin": logged.origin, "not_after": date(logged.dated_s),
             "signer": { "name": signer.name().as_str(), "role": signer.role() }, "statement": statement, "line": line,
-            "order": told_by_hub.get("order"),
+            "order": told_by_hub.get("order"), "reading": told_by_hub.get("reading"),
         }))?;
         return Ok(OK);
     }
@@ -51,6 +51,14 @@ pub(super) fn show(args: &ShowArgs, show: &Show) -> Result<u8, Failure> {
     if let Some(Value::Object(order)) = told_by_hub.get("order") {
         for (key, value) in order {
             out.line(format_args!("  {key:<12} {}", one_line(&value.to_string())))?;
+        }
+    }
+    if let Some(reading) = told_by_hub.get("reading").filter(|reading| reading.is_object()) {
+        let said = |key: &str| one_line(reading.get(key).and_then(Value::as_str).unwrap_or_default());
+        out.line(format_args!("  read after   at {}, entry {}, as the hub has it:", said("time"), said("hash")))?;
+        for record in reading.get("records").and_then(Value::as_array).into_iter().flatten() {
+            let said = |key: &str| one_line(record.get(key).and_then(Value::as_str).unwrap_or_default());
+            out.line(format_args!("               {} {} {}", said("obis"), said("value"), said("unit")))?;
         }
     }
     let by = logged.dated_s.map_or(String::new(), |dated_s| format!(" by {}", show.zone.seconds(dated_s)));
