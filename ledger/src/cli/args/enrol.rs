@@ -57,7 +57,7 @@ pub(crate) struct EnrolListArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   plomb-hub enrol approve --config hub.toml gw-7 --claim 7K2M-9QXA
-  plomb-hub enrol approve --config hub.toml gw-7 \\\
+  plomb-hub enrol approve --config hub.toml gw-7 \\
     --claim PLOMB1:GW-7:5F0C…:7K2M9QXA
   plomb-hub enrol approve --config hub.toml gw-8 --file request.cbor \\
     --claim 7K2M-9QXA-11CD-0ZP4 --out grant.cbor
