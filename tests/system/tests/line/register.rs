@@ -115,6 +115,9 @@ fn two_members_configure_command_and_audit_a_gateway() {
     for (role, id) in [("admin", "alice"), ("operator", "oscar"), ("auditor", "anna")] {
         site.certify(role, id, id);
     }
+    let (out, scope) = (site.at("eve"), "gw-9");
+    let eve = ["certify", "--config", &config, "--role", "auditor", "--id", "eve", "--out", &out, "--scope", scope];
+    site.good("plomb-hub", &eve);
     let hub = site.start_hub();
     fs::write(site.gateway_config(), town.configuration(&town.port, 1.0)).unwrap();
     let gateway = site.start_gateway();
@@ -170,6 +173,9 @@ fn two_members_configure_command_and_audit_a_gateway() {
         assert_eq!(code, 0, "{shown:#}");
         shown["reading"]["point"] == POINT && shown["reading"]["records"][0]["unit"] == "Wh"
     });
+    // Consumption is not everybody's to know: whose scope does not reach the point sees the command, and no reading.
+    let (elsewhere, code) = town.acts("eve", &["ledger", "show", transaction(&cut)]);
+    assert_eq!((code, &elsewhere["reading"]), (0, &Value::Null), "{elsewhere:#}");
     let verdict = town.audits(transaction(&back));
     assert!(verdict.contains("Approved by olga"), "{verdict}");
 
