@@ -20,6 +20,8 @@ pub struct Anchoring {
     pub checkpoint: Mutex<Option<Checkpoint>>,
     /// Rung when a batch was closed.
     pub closed: Notify,
+    /// Rung when a batch is to be closed at once.
+    pub now: Notify,
 }
 
 /// Closes batches until told to stop; then closes the last one.
@@ -46,6 +48,7 @@ pub async fn run(
         tokio::select! {
             changed = head.changed() => if changed.is_err() { return Ok(()) },
             () = sleep_until(deadline) => {}
+            () = anchoring.now.notified() => drop(close(&journal, &config, &anchoring).await?),
             _ = stop.changed() => return Ok(()),
         }
     }

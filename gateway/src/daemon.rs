@@ -349,7 +349,7 @@ impl Daemon {
             works.clone(),
             (ground.journal.clone(), ground.board.clone(), ground.clock.clone()),
             switchboard.clone(),
-            ground.post.clone(),
+            (ground.post.clone(), ground.anchoring.clone()),
             (&self.config.gateway.state_dir, &self.founding.path),
         );
         let desk = orders::Desk::new(who, live, keys, left);

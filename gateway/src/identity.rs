@@ -9,6 +9,9 @@ use std::{
 
 use ed25519_dalek::pkcs8::DecodePrivateKey;
 use plomb_seal::{Credential, Name, Policy, SigningKey, transaction::Issue};
+use zeroize::Zeroizing;
+
+use crate::keys::read_file;
 
 /// Where keys come from.
 const MAKES: &str =
@@ -30,7 +33,7 @@ pub fn key_in(path: &Path) -> Result<SigningKey, String> {
             path.display()
         )));
     }
-    let pem = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let pem = Zeroizing::new(String::from_utf8(read_file(path)?).map_err(|_| wrong(&"this is no PEM"))?);
     let key = ed25519_dalek::SigningKey::from_pkcs8_pem(&pem)
         .map_err(|_| wrong(&"this is no Ed25519 private key in PKCS#8 PEM"))?;
     Ok(SigningKey::from_seed(&key.to_bytes()))
@@ -71,7 +74,7 @@ impl Held {
 /// Reads a credential and checks that it is this gateway's, with this key.
 pub fn credential(path: &Path, gateway: &Name, key: &SigningKey) -> Result<Trust, String> {
     let wrong = |what: &dyn std::fmt::Display| format!("[gateway] credential {}: {what}", path.display());
-    let bytes = fs::read(path).map_err(|error| wrong(&error))?;
+    let bytes = read_file(path).map_err(|what| format!("[gateway] credential {what}"))?;
     let credential = Credential::parse(&bytes).map_err(|error| wrong(&error))?;
     let policy = Policy::parse(&credential.policy).map_err(|error| wrong(&error))?;
     let certificates = credential.verify(&policy).map_err(|error| wrong(&error))?;

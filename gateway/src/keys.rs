@@ -83,6 +83,25 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), String> {
     }
 }
 
+/// The largest certificate, key or credential file, in bytes.
+pub(crate) const IDENTITY_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The bytes of a regular file of bounded size. A pipe would keep whoever reads it waiting for ever, a device would never
+/// end; a configuration from afar may name either.
+///
+/// # Errors
+/// Why it can't be used, with what to do.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    let (file, _) = open_regular(path)?;
+    let mut bytes = Vec::new();
+    file.take(IDENTITY_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= IDENTITY_FILE_BYTES_MAX => Ok(bytes),
+        _ => Err(wrong(format!("more than {IDENTITY_FILE_BYTES_MAX} bytes: this is no file of that kind"))),
+    }
+}
+
 /// The text of a file that must be its owner's alone.
 ///
 /// # Errors
@@ -102,6 +121,20 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, String>
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    /// A certificate's file is named by configurations from afar, too.
+    #[test]
+    fn a_pipe_a_device_and_a_huge_file_are_no_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, huge) = (folder.path().join("pipe"), folder.path().join("huge"));
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        File::create(&huge).unwrap().set_len(8 << 30).unwrap();
+        for path in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            assert!(read_file(path).unwrap_err().contains("no file but"), "{}", path.display());
+        }
+        assert!(read_file(&huge).unwrap_err().contains("more than"));
+    }
 
     /// A pipe would keep the daemon waiting for ever, without a word.
     #[test]

@@ -84,10 +84,12 @@ impl<W: World> Desk<W> {
             state,
             waiting: Vec::new(),
             held: Default::default(),
+            unanchored: Vec::new(),
             letters: BTreeMap::new(),
             gone: Rows::new(),
             deadline_ms: None,
             refused: None,
+            unread_before: Default::default(),
             refused_at: Default::default(),
             texts,
             founding,
@@ -139,7 +141,8 @@ impl<W: World> Desk<W> {
                 continue;
             }
             let mut next = self.state.clone();
-            if expected == has {
+            let restored = expected == has;
+            if restored {
                 next.edits.remove(&file);
             } else {
                 warn!(file, "edited by hand: it has no effect while a configuration of the ledger is in force");
@@ -149,7 +152,8 @@ impl<W: World> Desk<W> {
             let details = details.map(|(name, value)| (name.to_string(), cut(&value))).to_vec();
             let row = next.row();
             let along = Box::new(move |_| Rows::from_iter([row]));
-            self.world.conclude(Event { name: "configuration-edited".into(), details }, along).await?;
+            let name = if restored { "configuration-restored" } else { "configuration-edited" };
+            self.world.conclude(Event { name: name.into(), details }, along).await?;
             self.state = next;
             self.show();
         }

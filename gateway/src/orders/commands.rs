@@ -1,9 +1,10 @@
 //! Commands: each is done at most once.
 //!
 //! ```text
-//! heard ─▶ entry, intent with its counter ─▶ meter asked, read ─▶ entry, outcome
-//!          one commit                                            one commit
+//! heard ─▶ entry, intent with its counter ─▶ receipt for it ─▶ meter asked, read ─▶ entry, outcome
+//!          one commit                                                             one commit
 //! ```
+//! With the receipt a card of before, put back later, is known to be old, and the command stays done once.
 //! Whoever finds an intent at a start knows that the power went while the meter was asked: the command is not done
 //! again, and its outcome says so. The outcome names the entry that says that it was begun: what was read after it
 //! stands behind it.
@@ -17,7 +18,7 @@ use tracing::{info, warn};
 
 use super::{
     cut,
-    desk::{Desk, Ended, HELD_MAX, Held},
+    desk::{Desk, Ended, HELD_MAX, Held, Unanchored},
     read_hash,
     rules::{self, Refused},
     state::{EXECUTING_MAX, Executed, Intent},
@@ -40,6 +41,9 @@ fn details_of(intent: &Intent) -> Vec<(&'static str, String)> {
 /// How old the checkpoint may be that tells how far the ledger was when a card was put back, in seconds: a hub that
 /// shows an older one could have commands of before done again.
 pub const RETURN_CHECKPOINT_AGE_S_MAX: i64 = 600;
+
+/// How long a command waits for the receipt of the entry that begins it, in milliseconds.
+pub const ANCHOR_WAIT_MS_MAX: u64 = 60_000;
 
 impl<W: World> Desk<W> {
     pub(super) async fn command(
@@ -97,12 +101,38 @@ impl<W: World> Desk<W> {
         details.extend(details_of(&intent).into_iter().map(|(name, value)| (name.to_string(), cut(&value))));
         let place = self.world.conclude(Event { name: "command-begun".into(), details }, along).await?;
         self.state = begun(place);
-        let intent = Intent { begun: Some((place.epoch, place.seq)), ..intent };
         self.show();
-        match self.world.begin(leaf, &intent.point, instruction) {
-            Ok(()) => Ok(()),
-            Err((rule, detail)) => self.refuse_command(intent, Refused::by(rule, detail)).await,
+        // A card of before is known by receipts that it does not hold: only with one for this entry is the command never
+        // done twice, whatever is put back later.
+        let until_ms = self.world.running_ms().saturating_add(ANCHOR_WAIT_MS_MAX);
+        let (point, expires_ms) = (intent.point, command.expires_ms);
+        self.unanchored.push(Unanchored { leaf, place, point, instruction, until_ms, expires_ms });
+        self.world.anchor();
+        self.commands_anchored().await
+    }
+
+    /// Begins the commands whose entries have their receipts; ends those that waited too long.
+    pub(super) async fn commands_anchored(&mut self) -> Result<(), W::Halt> {
+        let (running_ms, now_ms) = (self.world.running_ms(), self.world.now().unix_ms);
+        for waiting in std::mem::take(&mut self.unanchored) {
+            let leaf = waiting.leaf.to_string();
+            let Some(intent) = self.state.executing.iter().find(|intent| intent.leaf == leaf).cloned() else {
+                continue;
+            };
+            let receipted = self.world.is_receipted(waiting.place);
+            if !receipted && running_ms < waiting.until_ms {
+                self.unanchored.push(waiting);
+            } else if !receipted {
+                let what = "the ledger gave no receipt for the entry that begins it; the meter was not asked";
+                self.end_command(intent, Effect::Failed, "command-not-anchored", what.into()).await?;
+            } else if now_ms > waiting.expires_ms {
+                let what = "it expired while its entry was anchored; the meter was not asked";
+                self.end_command(intent, Effect::Expired, "command-expired", what.into()).await?;
+            } else if let Err((rule, detail)) = self.world.begin(waiting.leaf, &waiting.point, waiting.instruction) {
+                self.refuse_command(intent, Refused::by(rule, detail)).await?;
+            }
         }
+        Ok(())
     }
 
     async fn refuse_command(&mut self, intent: Intent, refused: Refused) -> Result<(), W::Halt> {

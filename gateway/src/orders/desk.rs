@@ -11,7 +11,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
 };
 
 use plomb_seal::{
@@ -31,13 +31,15 @@ use super::{
     state::{Applied, LETTERS_MAX, State, Trial, letter_name, text_name},
     world::{Place, World},
 };
-use crate::{config::Config, journal::Rows, lines::Haste, status::rfc3339};
+use crate::{ask::deed::Instruction, config::Config, journal::Rows, lines::Haste, status::rfc3339};
 
 /// A waiting configuration that the hub did not send again for so long is not applied: its author may have been
 /// revoked since. The hub sends what is due every minute.
 pub const FRESH_MS_MAX: u64 = 150_000;
 /// The most configurations that wait for their time: one for each priority, and as many that replace them.
 pub const WAITING_MAX: usize = 6;
+/// So many points are named in an outcome.
+const NAMED_MAX: usize = 6;
 /// So many refused dossiers become entries in an hour; all are in the log. A hub that lies must not fill the journal.
 pub const REFUSED_ENTRIES_PER_HOUR: usize = 12;
 const HOUR_MS: u64 = 3_600_000;
@@ -65,12 +67,16 @@ pub struct Desk<W: World> {
     pub(super) state: State,
     pub(super) waiting: Vec<Waiting>,
     pub(super) held: VecDeque<Held>,
+    /// Commands that were entered, and are begun when that entry has its receipt.
+    pub(super) unanchored: Vec<Unanchored>,
     pub(super) letters: BTreeMap<u64, Letter>,
     /// Rows that go with the next commit; nothing is lost if that never comes.
     pub(super) gone: Rows,
     /// When a trial ends, by the clock that only runs.
     pub(super) deadline_ms: Option<u64>,
     pub(super) refused: Option<String>,
+    /// Points that were not read before the configuration on trial either: they prove nothing against it.
+    pub(super) unread_before: BTreeSet<String>,
     /// When refused dossiers became entries.
     pub(super) refused_at: VecDeque<u64>,
     /// The texts of the configurations that a trial may go back to.
@@ -98,6 +104,17 @@ pub(super) struct Waiting {
 pub(super) struct Held {
     pub(super) leaf: Hash,
     pub(super) dossier: Vec<u8>,
+}
+
+/// A command whose entry has no receipt yet.
+pub(super) struct Unanchored {
+    pub(super) leaf: Hash,
+    pub(super) place: Place,
+    pub(super) point: String,
+    pub(super) instruction: Instruction,
+    /// Until when it is waited for, by the clock that only runs.
+    pub(super) until_ms: u64,
+    pub(super) expires_ms: i64,
 }
 
 /// How an order ended.
@@ -300,6 +317,7 @@ impl<W: World> Desk<W> {
         self.waiting.retain(|other| other.applied.version > version);
         self.deadline_ms = Some(self.world.running_ms().saturating_add(confirm_ms));
         self.dossier = Some(waiting.dossier);
+        self.unread_before = self.world.unread().into_iter().collect();
         if let Err(what) = self.world.apply(config, haste).await? {
             return self.roll_back("config-apply", what).await;
         }
@@ -313,19 +331,27 @@ impl<W: World> Desk<W> {
         let standing = self.world.standing();
         let hub = !standing.has_hub || (standing.connected && (standing.spoke || !trial.hub_changed));
         let meter = standing.reading || !trial.reading_before;
-        if hub && meter {
+        let in_time = self.deadline_ms.is_some_and(|deadline| self.world.running_ms() < deadline);
+        let unread: Vec<String> =
+            self.world.unread().into_iter().filter(|point| !self.unread_before.contains(point)).collect();
+        // Each line that it changes has the whole time to be read; what was not is told.
+        if hub && meter && (unread.is_empty() || !in_time) {
             let mut next = self.state.clone();
             next.trial = None;
             self.put_in_force(&mut next, &trial.next);
-            let detail = if standing.has_hub { "hub and meters are reached" } else { "meters are reached" };
-            let ended = ended(leaf_of(&trial.next), &trial.next, Effect::Applied, "", detail.into());
+            let reached = if standing.has_hub { "hub and meters are reached" } else { "meters are reached" };
+            let detail = match unread.as_slice() {
+                [] => reached.into(),
+                unread => format!("{reached}, but for {}: not read within {} s", named(unread), trial.confirm_s),
+            };
+            let ended = ended(leaf_of(&trial.next), &trial.next, Effect::Applied, "", detail);
             self.deadline_ms = None;
             self.end(ended, next, Rows::new()).await?;
             info!(version = trial.next.version, "configuration confirmed");
             self.copies();
             return Ok(());
         }
-        if self.deadline_ms.is_some_and(|deadline| self.world.running_ms() < deadline) {
+        if in_time {
             self.show();
             return Ok(());
         }
@@ -366,6 +392,7 @@ impl<W: World> Desk<W> {
         let mut next = self.state.clone();
         next.trial = None;
         self.deadline_ms = None;
+        self.refused = Some(format!("configuration {}: taken back, {rule}: {detail}", trial.next.version));
         let ended = ended(leaf_of(&trial.next), &trial.next, Effect::RolledBack, rule, detail);
         self.end(ended, next, Rows::new()).await
     }
@@ -431,6 +458,7 @@ impl<W: World> Desk<W> {
         self.returned().await?;
         self.confirm().await?;
         self.commands_held().await?;
+        self.commands_anchored().await?;
         let now_ms = self.world.running_ms();
         self.waiting.retain(|waiting| now_ms.saturating_sub(waiting.heard_ms) <= FRESH_MS_MAX);
         while self.state.trial.is_none() {
@@ -461,7 +489,8 @@ impl<W: World> Desk<W> {
             }
         });
         let deadline = self.deadline_ms.map(|deadline| deadline.saturating_sub(now_ms));
-        waits.chain(deadline).min()
+        let anchored = self.unanchored.iter().map(|waiting| waiting.until_ms.saturating_sub(now_ms));
+        waits.chain(deadline).chain(anchored).min()
     }
 
     fn copies(&mut self) {
@@ -469,10 +498,22 @@ impl<W: World> Desk<W> {
         let Some(applied) = text(&self.state.in_force).cloned() else { return };
         let previous = text(&self.state.before).cloned();
         self.world.copy(&applied, previous.as_deref(), self.dossier.as_deref());
+        // What was edited there is written over now: that is no edit any more.
+        self.state.edits.retain(|file, _| !file.ends_with(super::APPLIED));
+        self.show();
     }
 
     pub(super) fn orders_waiting(&self) -> impl Iterator<Item = &Applied> {
         self.waiting.iter().map(|waiting| &waiting.applied)
+    }
+}
+
+/// Some names, and how many more.
+fn named(points: &[String]) -> String {
+    let first = points.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match points.len().saturating_sub(NAMED_MAX) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -25,10 +24,12 @@ use super::{
 };
 use crate::{
     ask::deed::{Deed, Done, Instruction, Undone},
+    batcher::Anchoring,
     clock::SystemClock,
     config::Config,
     daemon::Fatal,
     journal::{Head, Journal, JournalError, Rows},
+    keys::read_file,
     lines::{Haste, Switchboard},
     status::{Board, Orders},
     works::Works,
@@ -38,8 +39,6 @@ use crate::{
 pub const LOOK_PERIOD: Duration = Duration::from_secs(30);
 /// Deeds that ended and wait to be taken in.
 const DONE_MAX: usize = 64;
-/// The longest file that is looked at for edits, in bytes.
-const FILE_BYTES_MAX: u64 = plomb_settings::FILE_BYTES_MAX;
 
 /// What came of a deed.
 type Came = (Hash, Result<Done, Undone>);
@@ -62,6 +61,8 @@ pub struct Live {
     pub state_dir: PathBuf,
     /// The founding file.
     pub founding: PathBuf,
+    /// To have what was entered anchored at once.
+    pub anchoring: Arc<Anchoring>,
     started: Instant,
     /// The hub's words when the way to it changed last.
     words_before: u64,
@@ -75,7 +76,7 @@ impl Live {
         works: Arc<Mutex<Works>>,
         (journal, board, clock): (Journal, Arc<Board>, Arc<SystemClock>),
         switchboard: Arc<Switchboard>,
-        post: Arc<Post>,
+        (post, anchoring): (Arc<Post>, Arc<Anchoring>),
         (state_dir, founding): (&Path, &Path),
     ) -> Self {
         let (done, came) = mpsc::channel(DONE_MAX);
@@ -90,6 +91,7 @@ impl Live {
             post,
             state_dir,
             founding,
+            anchoring,
             started,
             words_before,
             done,
@@ -107,8 +109,7 @@ impl Live {
         let files = [(&self.founding, founding), (&copy, applied)];
         let found = files.into_iter().filter_map(|(path, expected)| {
             // One that is gone was not edited.
-            let small = fs::metadata(path).ok().filter(|found| found.len() <= FILE_BYTES_MAX);
-            let text = small.and_then(|_| fs::read(path).ok())?;
+            let text = read_file(path).ok()?;
             Some((path.display().to_string(), expected, hash_of(&text)))
         });
         found.collect()
@@ -185,12 +186,31 @@ impl World for Live {
         }
     }
 
+    fn unread(&self) -> Vec<String> {
+        let board = self.board.update();
+        // Who sends by itself, by air or by push, may take its interval to be heard: only who is asked is waited for.
+        let unread = board.points.values().filter(|point| point.answered == 0).map(|point| point.point.clone());
+        let is_asked = |point: &String| {
+            self.switchboard.of_point(point).is_some_and(|(_, ways)| !ways.bus.protocol.is_listened_to())
+        };
+        unread.filter(is_asked).collect()
+    }
+
     fn ledger(&self) -> Ledger {
         self.post.ledger()
     }
 
     fn epoch(&self) -> u32 {
         self.journal.head().borrow().epoch
+    }
+
+    fn anchor(&self) {
+        self.anchoring.now.notify_one();
+    }
+
+    fn is_receipted(&self, place: Place) -> bool {
+        let stats = self.journal.stats();
+        stats.is_ok_and(|stats| stats.epoch == place.epoch && stats.acked_seq > place.seq)
     }
 
     fn begin(&mut self, order: Hash, point: &str, instruction: Instruction) -> Result<(), (&'static str, String)> {

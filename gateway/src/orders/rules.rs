@@ -60,7 +60,7 @@ pub fn open_command(command: &transaction::Command, author: KeyId, keys: &Sealin
     opened.map_err(|error| Refused::by("command-sealed", error.to_string()))
 }
 
-/// `config-syntax`, `config-identity`, `config-meaning`, `config-needs-restart`: the text is a configuration, of this
+/// `config-syntax`, `config-identity`, `config-no-hub`, `config-meaning`, `config-needs-restart`: the text is a configuration, of this
 /// gateway, that means something and can be applied to a running daemon.
 pub fn read(content: &[u8], running: &Config) -> Result<Config, Refused> {
     let syntax = |what: String| Refused::by("config-syntax", what);
@@ -76,6 +76,10 @@ pub fn read(content: &[u8], running: &Config) -> Result<Config, Refused> {
     ];
     if let Some((key, _)) = identity.iter().find(|(_, same)| !same) {
         return Err(Refused::by("config-identity", format!("[gateway] {key} must stay as it is")));
+    }
+    if running.hub.is_some() && config.hub.is_none() {
+        let what = "it has no [hub]: nobody could change this gateway over the ledger any more; take [hub] out on site";
+        return Err(Refused::by("config-no-hub", what));
     }
     let config = config.settled().map_err(|what| Refused::by("config-meaning", what))?;
     if config.control != running.control {

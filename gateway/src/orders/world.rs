@@ -65,11 +65,25 @@ pub trait World: Send {
     /// How the gateway stands.
     fn standing(&self) -> Standing;
 
+    /// The points that are to be read and were not, since their line began or at all.
+    fn unread(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What is known of the ledger in this run.
     fn ledger(&self) -> Ledger;
 
     /// The journal's present epoch.
     fn epoch(&self) -> u32;
+
+    /// Has the entries so far anchored at once. A receipt is to come soon, if the hub is reached.
+    fn anchor(&self) {}
+
+    /// Whether the ledger has a receipt for an entry of this gateway: from then on a card of before shows itself.
+    fn is_receipted(&self, place: Place) -> bool {
+        let _ = place;
+        true
+    }
 
     /// Begins to do something at a meter; what came of it is told to [`Desk::done`](super::Desk::done).
     ///

@@ -1,7 +1,6 @@
 //! What TLS needs: TLS 1.3 with a client certificate, and a hub that a known authority vouches for.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,8 +10,9 @@ use rumqttc::tokio_rustls::rustls::{
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use zeroize::Zeroizing;
 
-use crate::renewal;
+use crate::{keys::read_file, renewal};
 
 /// The files that make up a gateway's identity.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ pub fn client_config(files: ClientFiles<'_>) -> Result<Arc<ClientConfig>, String
         roots.add(certificate).map_err(|error| wrong(files.ca, &error))?;
     }
     let chain = certificates(files.certificate)?;
-    let key = fs::read(files.key).map_err(|error| wrong(files.key, &error))?;
+    let key = Zeroizing::new(read_file(files.key)?);
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| wrong(files.key, &error))?;
     let provider = ring::default_provider();
     let own = CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong(files.certificate, &error))?;
@@ -66,7 +66,7 @@ impl ResolvesClientCert for Newest {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = fs::read(path).map_err(|error| wrong(path, &error))?;
+    let pem = read_file(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
         Ok(found) if found.is_empty() => Err(wrong(path, &"it holds no certificate")),

@@ -34,6 +34,38 @@ fn a_command_is_begun_entered_and_answered_once() {
     );
 }
 
+/// A card of before, put back later, is known by a receipt that it does not hold: no meter is asked without one.
+#[test]
+fn no_meter_is_asked_before_the_ledger_has_a_receipt_for_it() {
+    let mut house = House::new();
+    house.world().withholds_receipts = true;
+    let (leaf, dossier) = house.town.send(&Wish::new(1));
+    house.follow(&dossier);
+    assert_eq!((house.asked(), house.entries("command-begun").len()), (vec![], 1));
+    house.world().withholds_receipts = false;
+    house.look().unwrap();
+    assert_eq!(house.asked(), [leaf]);
+    house.done(leaf).unwrap();
+    house.world().withholds_receipts = true;
+    let (never, dossier) = house.town.send(&Wish::new(2));
+    house.follow(&dossier);
+    house.pass(59_999);
+    assert_eq!(house.town.came(never), None);
+    house.pass(1);
+    assert_eq!(house.town.came(never), Some(("failed", "command-not-anchored".into())));
+    assert_eq!(house.asked(), [leaf]);
+    // One that expires meanwhile is not begun either.
+    let expires_ms = house.world().now.unix_ms + 5_000;
+    let (late, dossier) = house.town.send(&Wish { expires_ms, ..Wish::new(3) });
+    house.follow(&dossier);
+    house.pass(6_000);
+    house.world().withholds_receipts = false;
+    house.look().unwrap();
+    house.correspond();
+    assert_eq!(house.town.came(late), Some(("expired", "command-expired".into())));
+    assert_eq!(house.asked(), [leaf]);
+}
+
 #[test]
 fn each_rule_refuses_by_its_name_and_no_meter_is_asked() {
     let late = NOON_MS - 1;

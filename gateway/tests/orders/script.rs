@@ -60,6 +60,11 @@ pub struct Script {
     pub shown: Orders,
     pub haste: Option<Haste>,
     pub epoch: u32,
+    /// Whether the ledger gives no receipts.
+    pub withholds_receipts: bool,
+    /// Points that no other configuration has read yet: known before, and under the next one.
+    pub unread: Vec<String>,
+    pub unread_under_new: Vec<String>,
     /// After so many steps the power goes.
     pub steps_left: Option<usize>,
 }
@@ -145,8 +150,17 @@ impl World for Script {
         if let Some(standing) = self.under_new.take() {
             self.standing = standing;
         }
+        self.unread.append(&mut self.unread_under_new);
         self.step()?;
         Ok(Ok(()))
+    }
+
+    fn is_receipted(&self, _place: Place) -> bool {
+        !self.withholds_receipts
+    }
+
+    fn unread(&self) -> Vec<String> {
+        self.unread.clone()
     }
 
     fn standing(&self) -> Standing {
@@ -246,6 +260,9 @@ fn start(
         letters: BTreeMap::new(),
         shown: Orders::default(),
         haste: None,
+        withholds_receipts: false,
+        unread: Vec::new(),
+        unread_under_new: Vec::new(),
         steps_left,
     };
     if version.is_some() && version != state.in_force.as_ref().map(|applied| applied.version) {

@@ -76,7 +76,8 @@ impl Consortium {
     fn proposes(&self, text: &str, why: &str) -> (Value, i32) {
         let file = self.site.at("proposed.toml");
         fs::write(&file, text).unwrap();
-        let wish = ["config", "propose", &file, "--gateway", GATEWAY, "--priority", "immediate", "--wait", "60s"];
+        let wish =
+            ["config", "propose", &file, "--gateway", GATEWAY, "--priority", "immediate", "--wait", "60s", "--yes"];
         self.acts("alice", &[&wish[..], &["--reason", why]].concat())
     }
 
@@ -153,11 +154,11 @@ fn two_members_configure_command_and_audit_a_gateway() {
 
     // The supply is cut by one operator, and given back by two.
     assert!(town.is_connected());
-    let cut = ["command", GATEWAY, POINT, "disconnect", "--reason", "unpaid", "--wait", "60s"];
+    let cut = ["command", GATEWAY, POINT, "disconnect", "--reason", "unpaid", "--wait", "60s", "--yes"];
     let (cut, code) = town.acts("oscar", &cut);
     assert_eq!((code, &cut["status"]), (0, &"applied".into()), "{cut:#}");
     assert!(!town.is_connected());
-    let back = ["command", GATEWAY, POINT, "reconnect", "--reason", "paid", "--needs", "2"];
+    let back = ["command", GATEWAY, POINT, "reconnect", "--reason", "paid", "--needs", "2", "--yes"];
     let (back, code) = town.acts("oscar", &back);
     assert_eq!(code, 0, "{back:#}");
     let (alone, code) = town.acts("oscar", &["approve", transaction(&back), "--yes"]);
@@ -196,7 +197,39 @@ fn two_members_configure_command_and_audit_a_gateway() {
     gateway_survives(&town, gateway);
     let (report, code) = site.verify(&site.export(&["--receipted"]));
     assert_eq!((report["verdict"].as_str(), code), (Some("proved"), 0), "{report:#}");
+    a_card_is_put_back(&town);
     assert_eq!(hub.stop(), 0, "{}", site.log("hub.log"));
+}
+
+/// The card of before a command is put back right after the meter did it: the hub sends the command again, and it is not
+/// done again.
+fn a_card_is_put_back(town: &Consortium) {
+    let site = &town.site;
+    let copied = |from: &str, to: &str| {
+        let _ = fs::remove_dir_all(site.path(to));
+        let done = std::process::Command::new("cp").args(["-a", &site.at(from), &site.at(to)]).status().unwrap();
+        assert!(done.success());
+    };
+    copied("state", "card");
+    let gateway = site.start_gateway();
+    site.wait_status("the hub", |status| status["hub"]["connected"] == true);
+    let cut = ["command", GATEWAY, POINT, "disconnect", "--reason", "unpaid again", "--expires", "1h"];
+    let (cut, code) = town.acts("oscar", &[&cut[..], &["--yes"]].concat());
+    assert_eq!(code, 0, "{cut:#}");
+    plomb_system_tests::wait_for("the meter to be told", || !town.is_connected());
+    gateway.kill();
+    town.meter.with_meter(|meter, at| meter.switch(true, at));
+    copied("card", "state");
+    let gateway = site.start_gateway();
+    site.wait_status("the rollback noticed, or the answer known", |status| {
+        status["hub"]["connected"] == true && status["journal"]["epoch"].as_u64() > Some(0)
+    });
+    plomb_system_tests::wait_for("an answer to the command", || {
+        let (shown, _) = town.acts("anna", &["ledger", "show", transaction(&cut)]);
+        shown["order"]["answers"].as_array().is_some_and(|answers| !answers.is_empty())
+    });
+    assert!(town.is_connected(), "it was done a second time");
+    assert_eq!(gateway.stop(), 0, "{}", site.log("plombd.log"));
 }
 
 /// Killed and started anew, it goes on with the ledger's configuration, not with its file's.
