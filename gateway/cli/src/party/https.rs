@@ -150,7 +150,8 @@ impl Hub {
                 Err(trouble) => return Err(trouble::told(&trouble, &self.address)),
                 Ok(reply) if is_busy(reply.status) && tries < BUSY_TRIES_MAX => {
                     tries += 1;
-                    self.runtime.block_on(sleep(BUSY_PAUSE));
+                    // Within the runtime: a timer begins where it is made.
+                    self.runtime.block_on(async { sleep(BUSY_PAUSE).await });
                 }
                 Ok(reply) => return Ok(reply),
             }

@@ -38,7 +38,11 @@ pub(crate) fn submit(hub: &mut Hub, bytes: &[u8], wait: Option<Duration>) -> Res
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()).min(WAIT_AT_ONCE));
         let path = match left {
-            Some(left) => format!("/ledger/transactions?wait=outcome&timeout_s={}", left.as_secs()),
+            // Whole seconds, rounded up: none at all would be asked again and again.
+            Some(left) => {
+                let whole_s = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+                format!("/ledger/transactions?wait=outcome&timeout_s={}", whole_s.max(1))
+            }
             None => "/ledger/transactions".into(),
         };
         let reply = hub.post(&path, bytes, left.unwrap_or_default())?;
