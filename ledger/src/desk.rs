@@ -84,6 +84,11 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// All that wait for the operator are refused.
+    EnrolRefuseOpen {
+        /// Why.
+        reason: String,
+    },
     /// A gateway's first archived batch at or after a place.
     Batch {
         /// The gateway.
@@ -186,6 +191,7 @@ impl Desk {
                 Ok(self.enrolments()?.approve(&ticket, &transaction)?)
             }
             Request::EnrolRefuse { gateway, reason } => Ok(self.enrolments()?.refuse(&name(&gateway)?, &reason)?),
+            Request::EnrolRefuseOpen { reason } => Ok(self.enrolments()?.refuse_open(&reason)?),
             Request::Batch { gateway, epoch, batch } => self.batch(&name(&gateway)?, (epoch, batch)),
         }
     }

@@ -200,7 +200,18 @@ fn refuse(args: &EnrolRefuseArgs) -> Result<(), Failure> {
     if args.reason.is_empty() || args.reason.len() > plomb_seal::reading::TEXT_BYTES_MAX {
         return Err(Failure::new(exit::USAGE, "--reason: say why, in 1 to 256 bytes"));
     }
-    let request = Request::EnrolRefuse { gateway: args.gateway.clone(), reason: args.reason.clone() };
+    let reason = args.reason.clone();
+    let request = match &args.gateway {
+        Some(gateway) => Request::EnrolRefuse { gateway: gateway.clone(), reason },
+        None => Request::EnrolRefuseOpen { reason },
+    };
     let answer: Value = Door::open(&HubConfig::load(&args.config)?)?.ask(request)?;
-    if args.json { print_json(&answer) } else { print(&format!("{} is refused.\n", args.gateway)) }
+    if args.json {
+        return print_json(&answer);
+    }
+    let count = || answer.get("refused").and_then(Value::as_u64).unwrap_or(0);
+    print(&match &args.gateway {
+        Some(gateway) => format!("{gateway} is refused.\n"),
+        None => format!("{} that waited are refused.\n", count()),
+    })
 }

@@ -1,5 +1,7 @@
 //! Who asks to be taken on, and how far each is. Pure: time, nonces and what the ledger knows are arguments.
 
+use std::collections::HashMap;
+
 use plomb_seal::{
     Hash, Name, Unverified,
     enrol::{self, Claim, Confirmation, NONCE_BYTES, Opening, Request, Transcript},
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Enrolments that wait for people.
 pub(crate) const ENROLMENTS_OPEN_MAX: usize = 64;
 /// Of those and of begun ones, those from one address.
-pub(crate) const ENROLMENTS_PER_PEER_MAX: usize = 16;
+pub(crate) const ENROLMENTS_PER_PEER_MAX: usize = 8;
 /// Requests whose nonce is not told yet.
 pub(crate) const ENROLMENTS_BEGUN_MAX: usize = 256;
 /// Enrolments that ended, and can still be asked about.
@@ -145,11 +147,15 @@ impl Book {
             now_ms.abs_diff(one.begun_ms) < life_ms.unsigned_abs()
         });
         let mut ended = self.0.iter().filter(|one| one.step.ended()).count();
-        self.0.retain(|one| {
-            let drop = one.step.ended() && ended > ENROLMENTS_ENDED_MAX;
-            ended -= usize::from(drop);
-            !drop
-        });
+        // The refused first: one that was granted is still to be fetched.
+        for granted_too in [false, true] {
+            self.0.retain(|one| {
+                let droppable = matches!(one.step, Step::Refused { .. }) || (granted_too && one.step.ended());
+                let drop = droppable && ended > ENROLMENTS_ENDED_MAX;
+                ended -= usize::from(drop);
+                !drop
+            });
+        }
     }
 
     /// A gateway asks. The same request again gets the same answer. `certified`: whether the ledger has a certificate
@@ -179,12 +185,16 @@ impl Book {
             return Err(Denied::new("enrolment-certified", detail));
         }
         self.is_free(&asked)?;
-        let count = |of: &dyn Fn(&Enrolment) -> bool| self.0.iter().filter(|one| of(one)).count();
-        if count(&|one| one.peer == peer && !one.step.ended()) >= ENROLMENTS_PER_PEER_MAX {
-            return Err(Denied::new("enrolments-per-peer-max", "too many enrolments are open from this address"));
+        if self.0.iter().filter(|one| one.peer == peer && !one.step.ended()).count() >= ENROLMENTS_PER_PEER_MAX {
+            let (gone, _) = self.yielding(|one| one.peer == peer && one.step == Step::Begun).ok_or_else(|| {
+                Denied::new("enrolments-per-peer-max", "too many enrolments are open from this address")
+            })?;
+            self.0.retain(|one| one.ticket() != gone);
         }
-        if count(&|one| one.step == Step::Begun) >= ENROLMENTS_BEGUN_MAX {
-            return Err(Denied::new("enrolments-begun-max", "too many enrolments begin at once; try again"));
+        if self.0.iter().filter(|one| one.step == Step::Begun).count() >= ENROLMENTS_BEGUN_MAX
+            && let Some((gone, _)) = self.yielding(|one| one.step == Step::Begun)
+        {
+            self.0.retain(|one| one.ticket() != gone);
         }
         let enrolment = Enrolment {
             asked,
@@ -199,6 +209,35 @@ impl Book {
         let opening = enrolment.opening(origin);
         self.0.push(enrolment);
         Ok(opening)
+    }
+
+    /// Of these the oldest of the address that has most of them; and how many it has.
+    fn yielding(&self, of: impl Fn(&Enrolment) -> bool) -> Option<(Hash, usize)> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for one in self.0.iter().filter(|one| of(one)) {
+            *counts.entry(&one.peer).or_insert(0) += 1;
+        }
+        let most = counts.values().max().copied()?;
+        // They stand in the order in which they came.
+        let oldest = self.0.iter().find(|one| of(one) && counts.get(one.peer.as_str()) == Some(&most))?;
+        Some((oldest.ticket(), most))
+    }
+
+    /// Room for one more that waits for people, from this address. When there is none, one that nobody has approved gives
+    /// way, of an address that has more waiting than this one would then have.
+    fn make_room(&mut self, peer: &str) -> Result<(), Denied> {
+        if self.0.iter().filter(|one| one.step.waits_for_people()).count() < ENROLMENTS_OPEN_MAX {
+            return Ok(());
+        }
+        let own = self.0.iter().filter(|one| one.peer == peer && one.step.waits_for_people()).count();
+        let (gone, _) =
+            self.yielding(|one| one.step == Step::Open).filter(|(_, most)| *most > own + 1).ok_or_else(|| {
+                let detail = "too many enrolments wait at this hub; its operator must decide some first";
+                Denied::new("enrolments-open-max", detail)
+            })?;
+        let reason = "too many wait, most of them from its address; ask again";
+        self.find_mut(&gone)?.step = Step::Refused { rule: "enrolments-open-max".into(), reason: reason.into() };
+        Ok(())
     }
 
     /// Nobody else waits under that name.
@@ -233,15 +272,12 @@ impl Book {
         if found.step != Step::Begun {
             return Ok(());
         }
-        let asked = found.asked.clone();
+        let (asked, peer) = (found.asked.clone(), found.peer.clone());
         self.is_free(&asked)?;
         // The same device from the start: what it asked before is no more.
         self.0
             .retain(|one| one.ticket() == *ticket || one.asked.gateway != asked.gateway || one.asked.key != asked.key);
-        if self.0.iter().filter(|one| one.step.waits_for_people()).count() >= ENROLMENTS_OPEN_MAX {
-            let detail = "too many enrolments wait at this hub; its operator must decide some first";
-            return Err(Denied::new("enrolments-open-max", detail));
-        }
+        self.make_room(&peer)?;
         let found = self.find_mut(ticket)?;
         (found.gateway_nonce, found.step) = (Some(nonce), Step::Open);
         Ok(())
@@ -301,6 +337,13 @@ impl Book {
         let found = found.ok_or_else(|| Denied::new("enrolment-unknown", format!("nobody waits as {gateway}")))?;
         found.step = Step::Refused { rule: "enrolment-refused".into(), reason: reason.into() };
         Ok(())
+    }
+
+    /// The operator refuses all that wait and that he has not approved; gives how many.
+    pub(crate) fn refuse_open(&mut self, reason: &str, now_ms: i64) -> usize {
+        self.tidy(now_ms);
+        let open = self.0.iter_mut().filter(|one| one.step == Step::Open);
+        open.map(|one| one.step = Step::Refused { rule: "enrolment-refused".into(), reason: reason.into() }).count()
     }
 
     /// The installer's word. If the phrases agree: the transaction that is to go to the ledger now.

@@ -35,29 +35,60 @@ fn open(book: &mut Book, id: &str, device: u16, peer: &str, now_ms: i64) -> Resu
 fn open_begun_and_ended_enrolments_are_bounded() {
     let mut book = Book::default();
     for device in 0..200u16 {
-        let opened = open(&mut book, &format!("gw-{device}"), device, &format!("10.0.0.{}", device / 8), NOW_MS);
+        let opened = open(&mut book, &format!("gw-{device}"), device, &format!("10.0.0.{device}"), NOW_MS);
         let most = u16::try_from(ENROLMENTS_OPEN_MAX).unwrap();
         assert_eq!(opened.err(), (device >= most).then_some("enrolments-open-max"), "{device}");
     }
     let mut book = Book::default();
-    let one = (0..100).filter_map(|device| begin(&mut book, &format!("gw-{device}"), device, "10.0.0.1", NOW_MS).err());
+    let one = (0..100).filter_map(|device| open(&mut book, &format!("gw-{device}"), device, "10.0.0.1", NOW_MS).err());
     let refused: Vec<_> = one.collect();
     assert_eq!(refused.len(), 100 - ENROLMENTS_PER_PEER_MAX);
     assert!(refused.iter().all(|rule| *rule == "enrolments-per-peer-max"));
+    // Those that only began give way: of one address to its next, and in all to whoever comes.
+    for (peers, most) in [(1, ENROLMENTS_PER_PEER_MAX), (400, ENROLMENTS_BEGUN_MAX)] {
+        let mut book = Book::default();
+        for device in 0..400u16 {
+            begin(&mut book, &format!("gw-{device}"), device, &format!("peer-{}", device % peers), NOW_MS).unwrap();
+        }
+        assert_eq!(book.all().len(), most);
+        assert_eq!(book.all()[0].asked.gateway.to_string(), format!("gw-{}", 400 - most), "the oldest went");
+    }
+    // Those that ended take no room from those that wait; the oldest are forgotten, but no grant for refusals.
     let mut book = Book::default();
-    let all =
-        (0..400).map(|device| begin(&mut book, &format!("gw-{device}"), device, &format!("peer-{device}"), NOW_MS));
-    assert_eq!(all.filter(|begun| *begun == Err("enrolments-begun-max")).count(), 400 - ENROLMENTS_BEGUN_MAX);
-    // Those that ended take no room from those that wait; the oldest are forgotten.
-    let mut book = Book::default();
+    let granted = open(&mut book, "gw-900", 900, "10.0.0.9", NOW_MS).unwrap();
+    book.approve(&granted, "operator", b"transaction").unwrap();
+    book.settle(&granted, Ok(17)).unwrap();
     for device in 0..400u16 {
         let id = format!("gw-{device}");
         open(&mut book, &id, device, "10.0.0.1", NOW_MS).unwrap();
         book.refuse(&id.parse().unwrap(), "no", NOW_MS).unwrap();
     }
     book.tidy(NOW_MS);
-    assert_eq!(book.all().len(), ENROLMENTS_ENDED_MAX);
+    assert_eq!((book.all().len(), book.find(&granted).is_ok()), (ENROLMENTS_ENDED_MAX, true));
     assert_eq!(book.all().last().map(|one| one.asked.gateway.to_string()).as_deref(), Some("gw-399"));
+}
+
+/// A few addresses hold every place. Who comes from elsewhere gets one, and neither the approved nor those of addresses
+/// that have few lose theirs.
+#[test]
+fn a_flood_of_open_enrolments_shuts_nobody_out() {
+    let mut book = Book::default();
+    let honest = open(&mut book, "honest-1", 900, "10.9.0.1", NOW_MS).unwrap();
+    let approved = open(&mut book, "gw-999", 999, "10.0.0.0", NOW_MS).unwrap();
+    book.approve(&approved, "operator", b"transaction").unwrap();
+    let mut flood = Vec::new();
+    for device in 0..200u16 {
+        flood.extend(open(&mut book, &format!("gw-{device}"), device, &format!("10.0.0.{}", device / 8), NOW_MS));
+    }
+    let late = open(&mut book, "honest-2", 901, "10.9.0.2", NOW_MS).unwrap();
+    let open_now = |book: &Book| book.all().iter().filter(|one| one.step.waits_for_people()).count();
+    assert_eq!(open_now(&book), ENROLMENTS_OPEN_MAX);
+    assert_eq!((&book.find(&honest).unwrap().step, &book.find(&late).unwrap().step), (&Step::Open, &Step::Open));
+    assert_eq!(book.find(&approved).unwrap().step.name(), "approved");
+    let told = |one: &Enrolment| matches!(&one.step, Step::Refused { rule, .. } if rule == "enrolments-open-max");
+    assert!(book.all().iter().any(told), "those that gave way are told so");
+    assert_eq!(book.refuse_open("a flood", NOW_MS), ENROLMENTS_OPEN_MAX - 1);
+    assert_eq!((open_now(&book), book.find(&approved).unwrap().step.name()), (1, "approved"));
 }
 
 #[test]

@@ -270,6 +270,12 @@ impl Enrolments {
         self.change(|book, now_ms| book.refuse(gateway, reason, now_ms))?;
         Ok(json!({ "gateway": gateway.as_str(), "step": "refused" }))
     }
+
+    /// The operator refuses all that wait for him.
+    pub(crate) fn refuse_open(&self, reason: &str) -> Result<Value, Denied> {
+        let count = self.change(|book, now_ms| Ok(book.refuse_open(reason, now_ms)))?;
+        Ok(json!({ "refused": count }))
+    }
 }
 
 fn told(one: &Enrolment) -> Value {

@@ -5,6 +5,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use plomb_broker::Admission;
+use plomb_seal::Hash;
 use rustls_pki_types::CertificateDer;
 use tokio::{
     net::TcpStream,
@@ -14,7 +15,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::{Caller, Shared, rate::peer_key, respond::respond};
+use super::{Caller, Shared, places::Who, rate::peer_key, respond::respond, seats::Seat};
 
 /// From the accepted socket to the finished handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +28,25 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of a request.
 const HEADERS_MAX: usize = 64;
 
-pub(super) async fn run(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(
+    stream: TcpStream,
+    (peer, seat): (SocketAddr, Seat),
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) {
+    let leave = seat.leave();
+    tokio::select! {
+        () = leave.notified() => debug!(%peer, "https: closed: it was quiet, and gives way"),
+        () = serve(stream, (peer, seat), &shared, stop) => {}
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    (peer, seat): (SocketAddr, Seat),
+    shared: &Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are small: none waits for an acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let authorities: Vec<CertificateDer<'static>> = {
@@ -41,8 +60,14 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>
         Err(_) => return debug!(%peer, "https: handshake: too slow"),
     };
     let shown = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let caller =
-        Caller { peer: peer_key(peer.ip()), certificate: shown.map(|certificate| certificate.as_ref().into()) };
+    let certificate: Option<Arc<[u8]>> = shown.map(|certificate| certificate.as_ref().into());
+    // Whoever holds a certificate needs no stranger's seat any longer.
+    let seat = match certificate.as_deref().map(|certificate| shared.admission.identify(certificate)) {
+        Some(Ok(holder)) => seat.change(&shared.holder_seats, Who::Holder(Hash(holder.fingerprint))),
+        Some(Err(_)) | None => Some(seat),
+    };
+    let Some(seat) = seat else { return debug!(%peer, "https: too many connections") };
+    let caller = Caller { peer: peer_key(peer.ip()), certificate, seat: Arc::new(seat) };
     let answering = service_fn(|request: Request<Incoming>| {
         let (shared, caller) = (shared.clone(), caller.clone());
         async move { Ok::<_, Infallible>(respond(&shared, &caller, request).await) }
@@ -63,7 +88,7 @@ pub(super) async fn run(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>
             Ok(()) => return,
             Err(error) => return debug!(%peer, "https: {error}"),
         },
-        () = taken_away(&shared, &caller) => "its certificate does not hold any longer",
+        () = taken_away(shared, &caller) => "its certificate does not hold any longer",
         () = sleep(LIFE_MAX) => "it is old",
         () = stopping => {
             serving.as_mut().graceful_shutdown();

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hyper::{Method, Request, StatusCode, body::Incoming};
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
 use plomb_broker::{Identity, Role};
-use plomb_seal::{Hash, SIGNED_BYTES_MAX};
+use plomb_seal::Hash;
 use serde_json::json;
 
 use crate::enrol::{Denied, Enrolments};
@@ -12,7 +13,7 @@ use crate::enrol::{Denied, Enrolments};
 use super::{
     Caller, Shared,
     answer::{self, Objection, Reply},
-    respond::{blocking, body_of},
+    respond::blocking,
 };
 
 /// The longest that one question waits for the next step.
@@ -38,6 +39,11 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// Whether a body comes with it.
+    pub(super) fn has_body(self) -> bool {
+        matches!(self, Self::Begin | Self::Reveal(_) | Self::Confirm(_) | Self::Renew)
+    }
+
     /// From what follows `/enrol`, with the method that it takes.
     pub(super) fn at(path: &str) -> Option<(Self, Method)> {
         Some(match path {
@@ -62,14 +68,8 @@ impl Step {
     }
 }
 
-pub(super) async fn step(
-    shared: &Arc<Shared>,
-    caller: &Caller,
-    (step, holder): (Step, Result<Identity, Objection>),
-    query: &str,
-    request: Request<Incoming>,
-) -> Result<Reply, Objection> {
-    let enrolments = shared.enrolments.clone();
+/// Whether this may be asked at all; before a body is read.
+pub(super) fn may(shared: &Shared, step: Step, holder: Result<&Identity, &Objection>) -> Result<(), Objection> {
     let off = match step {
         Step::Renew => !shared.settings.renew,
         _ => !shared.settings.enrol,
@@ -78,37 +78,42 @@ pub(super) async fn step(
         let detail = "this hub does not do that over HTTPS; ask its operator";
         return Err(Objection::new(StatusCode::FORBIDDEN, "enrolment-off", detail));
     }
+    if step == Step::Renew && holder.map_err(Objection::again)?.role != Role::Gateway {
+        return Err(Objection::new(StatusCode::FORBIDDEN, "renewal-gateway", "only gateways are renewed here"));
+    }
+    Ok(())
+}
+
+pub(super) async fn step(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    (step, holder): (Step, Result<Identity, Objection>),
+    query: &str,
+    body: Bytes,
+) -> Result<Reply, Objection> {
+    let enrolments = shared.enrolments.clone();
     match step {
         Step::About => {
             let (origin, pin) = (&shared.ledger().signers().origin, enrolments.hub_key().to_string());
             Ok(answer::json(StatusCode::OK, &json!({ "schema": "plomb.enrol/1", "origin": origin, "pin": pin })))
         }
         Step::Begin => {
-            let (body, peer) = (body_of(request, SIGNED_BYTES_MAX).await?, caller.peer.to_string());
+            let peer = caller.peer.to_string();
             let opening = blocking(move || Ok(enrolments.begin(&body, &peer)?)).await?;
             Ok(answer::of(StatusCode::CREATED, answer::OCTETS, answer::NOT_KEPT, opening.to_bytes()))
         }
         Step::Reveal(ticket) => {
-            let body = body_of(request, SIGNED_BYTES_MAX).await?;
             let told = blocking(move || Ok(enrolments.reveal(&ticket, &body)?)).await?;
             Ok(answer::json(StatusCode::OK, &told))
         }
         Step::Told(ticket) => told(enrolments, ticket, query).await,
-        Step::Confirm(ticket) => {
-            let body = body_of(request, SIGNED_BYTES_MAX).await?;
-            Ok(answer::json(StatusCode::OK, &enrolments.confirm(ticket, body.to_vec()).await?))
-        }
+        Step::Confirm(ticket) => Ok(answer::json(StatusCode::OK, &enrolments.confirm(ticket, body.to_vec()).await?)),
         Step::Grant(ticket) => {
             let grant = blocking(move || Ok(enrolments.grant(&ticket)?)).await?;
             Ok(answer::of(StatusCode::OK, answer::OCTETS, answer::NOT_KEPT, grant))
         }
         Step::Renew => {
-            let identity = holder?;
-            if identity.role != Role::Gateway {
-                return Err(Objection::new(StatusCode::FORBIDDEN, "renewal-gateway", "only gateways are renewed here"));
-            }
-            let body = body_of(request, SIGNED_BYTES_MAX).await?;
-            let grant = enrolments.renew(&identity, body.to_vec()).await?;
+            let grant = enrolments.renew(&holder?, body.to_vec()).await?;
             Ok(answer::of(StatusCode::OK, answer::OCTETS, answer::NOT_KEPT, grant))
         }
     }

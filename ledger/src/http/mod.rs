@@ -11,15 +11,19 @@ mod checkpoint;
 mod connection;
 mod enrol;
 mod lookup;
+mod places;
 mod rate;
 mod respond;
 mod route;
+mod seats;
 mod submit;
 mod tile;
 mod tls;
 
 use std::{
-    collections::HashMap, net::IpAddr, net::SocketAddr, sync::Arc, sync::Mutex, sync::PoisonError, time::Duration,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
 };
 
 use plomb_broker::{Admission, Identity, Refused};
@@ -34,18 +38,33 @@ use tracing::{debug, warn};
 use crate::{config::HttpConfig, engine::Solo, enrol::Enrolments, hub::LedgerAdmission, ledger::Ledger, node::Node};
 
 use checkpoint::Newest;
+use places::{Places, Who};
 use rate::{Rates, peer_key};
+use seats::{Seat, Seats};
 
 pub(crate) use tls::{HttpTlsError, ServerKeys, spki_hash};
 
-/// Open connections.
-const CONNECTIONS_MAX: usize = 512;
-/// Open connections of one address (IPv4), or of one /64 (IPv6).
-const CONNECTIONS_PER_PEER_MAX: usize = 64;
+/// Open connections with a certificate that holds.
+const HOLDERS_MAX: usize = 512;
+/// Open connections with one and the same certificate.
+const HOLDERS_EACH_MAX: usize = 64;
+/// Open connections that have shown none, those whose handshake is under way among them.
+const STRANGERS_MAX: usize = 256;
+/// Those of one address (IPv4), or of one /64 (IPv6).
+const STRANGERS_EACH_MAX: usize = 16;
 /// Requests that are worked on at once: a bundle of entries may take 16 MiB.
 const REQUESTS_AT_ONCE_MAX: usize = 64;
-/// Requests that wait for an outcome at once, besides.
+/// Requests with a certificate that wait for an outcome or for people at once, besides.
 const WAITING_MAX: usize = 256;
+/// Those with one and the same certificate.
+const WAITING_EACH_MAX: usize = 32;
+/// Requests of strangers for their enrolment at once. Fewer than their seats: there is always one to give way.
+const ENROLLING_MAX: usize = 128;
+/// Those of one address.
+const ENROLLING_EACH_MAX: usize = 8;
+/// Bodies that one certificate, or one address without, may be sending at once. They hold no other place meanwhile;
+/// in all there are no more than connections.
+const READING_EACH_MAX: usize = 8;
 /// Requests a second of one address, sustained, with a certificate that holds.
 const KNOWN_PER_SECOND_MAX: u32 = 500;
 /// And at once after a silence.
@@ -67,8 +86,12 @@ pub(crate) struct Shared {
     newest: Newest,
     known: Rates,
     strangers: Rates,
+    stranger_seats: Arc<Seats>,
+    holder_seats: Arc<Seats>,
+    reading: Arc<Places>,
     working: Semaphore,
-    waiting: Semaphore,
+    waiting: Arc<Places>,
+    enrolling: Arc<Places>,
     enrolments: Arc<Enrolments>,
     now_ms: fn() -> i64,
 }
@@ -96,8 +119,12 @@ impl Shared {
             newest: Newest::new(checkpoint_interval),
             known: Rates::new(KNOWN_PER_SECOND_MAX, KNOWN_BURST_MAX),
             strangers: Rates::new(STRANGER_PER_SECOND_MAX, STRANGER_BURST_MAX),
+            stranger_seats: Seats::new(STRANGERS_MAX, STRANGERS_EACH_MAX),
+            holder_seats: Seats::new(HOLDERS_MAX, HOLDERS_EACH_MAX),
+            reading: Places::new(HOLDERS_MAX + STRANGERS_MAX, READING_EACH_MAX),
             working: Semaphore::new(REQUESTS_AT_ONCE_MAX),
-            waiting: Semaphore::new(WAITING_MAX),
+            waiting: Places::new(WAITING_MAX, WAITING_EACH_MAX),
+            enrolling: Places::new(ENROLLING_MAX, ENROLLING_EACH_MAX),
             enrolments,
             now_ms,
         }
@@ -113,6 +140,7 @@ impl Shared {
 struct Caller {
     peer: IpAddr,
     certificate: Option<Arc<[u8]>>,
+    seat: Arc<Seat>,
 }
 
 impl Caller {
@@ -124,7 +152,6 @@ impl Caller {
 
 /// Serves until told to stop.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
-    let (seats, peers) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Arc::new(Peers::default()));
     let mut stopping = stop.clone();
     let mut open = JoinSet::new();
     loop {
@@ -141,51 +168,14 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: watc
                 continue;
             }
         };
-        let (Ok(seat), Some(place)) = (seats.clone().try_acquire_owned(), peers.take(peer_key(peer.ip()))) else {
+        let Some(seat) = shared.stranger_seats.take(Who::Stranger(peer_key(peer.ip()))) else {
             debug!(%peer, "https: too many connections");
             continue;
         };
         let (shared, stop) = (shared.clone(), stop.clone());
-        open.spawn(async move {
-            connection::run(stream, peer, shared, stop).await;
-            drop((seat, place));
-        });
+        open.spawn(connection::run(stream, (peer, seat), shared, stop));
     }
     let ended = async { while open.join_next().await.is_some() {} };
     // Those that stay longer are ended when the set is dropped.
     let _ = tokio::time::timeout(STOP_TIMEOUT, ended).await;
-}
-
-/// How many connections each address has.
-#[derive(Debug, Default)]
-struct Peers(Mutex<HashMap<IpAddr, usize>>);
-
-/// One of an address's places; given back on drop.
-struct Place {
-    peers: Arc<Peers>,
-    peer: IpAddr,
-}
-
-impl Peers {
-    fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.entry(peer).or_insert(0);
-        if *count >= CONNECTIONS_PER_PEER_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Place { peers: self.clone(), peer })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut held = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(&self.peer) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                held.remove(&self.peer);
-            }
-        }
-    }
 }

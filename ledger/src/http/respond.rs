@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::{Method, Request, StatusCode, body::Incoming};
+use hyper::{
+    Method, Request, StatusCode,
+    body::{Body, Incoming},
+};
 use plomb_broker::Identity;
 use plomb_seal::Hash;
 
@@ -64,13 +67,22 @@ async fn work(
     query: String,
     request: Request<Incoming>,
 ) -> Result<Reply, Objection> {
-    let full = |_| Objection::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; try again");
     if let Route::Enrol(step) = route {
-        // These mostly wait for people: they have places of their own.
-        let _place = shared.waiting.try_acquire().map_err(full)?;
-        return enrol::step(shared, caller, (step, holder), &query, request).await;
+        enrol::may(shared, step, holder.as_ref())?;
     }
-    let place = shared.working.try_acquire().map_err(full)?;
+    // A slow body holds no place that others wait for, and its connection gives way meanwhile.
+    let body = match route.body_bytes_max() {
+        Some(bytes_max) => body_of(shared, caller, request, bytes_max).await?,
+        None => Bytes::new(),
+    };
+    let _at_work = caller.seat.work();
+    if let Route::Enrol(step) = route {
+        // These mostly wait for people: they have places of their own, and strangers take none of holders.
+        let places = if holder.is_ok() { &shared.waiting } else { &shared.enrolling };
+        let _place = places.take(caller.seat.who()).ok_or_else(busy)?;
+        return enrol::step(shared, caller, (step, holder), &query, body).await;
+    }
+    let place = shared.working.try_acquire().map_err(|_| busy())?;
     let ledger = shared.ledger().clone();
     match route {
         Route::Checkpoint => {
@@ -78,10 +90,7 @@ async fn work(
             Ok(answer::of(StatusCode::OK, answer::TEXT, answer::FRESH, note))
         }
         Route::Tile(tile) => read_tile(shared, tile).await,
-        Route::Submit => {
-            let body = body_of(request, submit::BODY_BYTES_MAX).await?;
-            submit::submit(shared, &query, body, place).await
-        }
+        Route::Submit => submit::submit(shared, caller, &query, body, place).await,
         Route::Transaction(which, form) => {
             let caller = holder.map(|holder| Hash(holder.fingerprint))?;
             let found = blocking(move || lookup::transaction(&ledger, &which, form, &caller)).await?;
@@ -119,12 +128,26 @@ async fn read_tile(shared: &Arc<Shared>, tile: Tile) -> Result<Reply, Objection>
     Ok(answer::of(StatusCode::OK, answer::OCTETS, cache, bytes))
 }
 
-/// The whole body, of bounded size and time.
-pub(super) async fn body_of(request: Request<Incoming>, bytes_max: usize) -> Result<Bytes, Objection> {
+/// There is no place left; the peer may try again.
+pub(super) fn busy() -> Objection {
+    Objection::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests at once; try again")
+}
+
+/// The whole body, of bounded size and time. One that says itself that it is too large is not waited for.
+async fn body_of(
+    shared: &Shared,
+    caller: &Caller,
+    request: Request<Incoming>,
+    bytes_max: usize,
+) -> Result<Bytes, Objection> {
     let too_large = || {
         let detail = format!("the body has more than {bytes_max} bytes");
         Objection::new(StatusCode::PAYLOAD_TOO_LARGE, "body-size", detail)
     };
+    if request.body().size_hint().lower() > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
+        return Err(too_large());
+    }
+    let _place = shared.reading.take(caller.seat.who()).ok_or_else(busy)?;
     let collected = Limited::new(request.into_body(), bytes_max).collect();
     match tokio::time::timeout(BODY_TIMEOUT, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -1,9 +1,9 @@
 //! From method and path to what is asked. Pure.
 
 use hyper::{Method, StatusCode};
-use plomb_seal::Name;
+use plomb_seal::{Name, SIGNED_BYTES_MAX};
 
-use super::{answer::Objection, enrol, tile::Tile};
+use super::{answer::Objection, enrol, submit, tile::Tile};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,15 @@ impl Route {
             ("transactions", Some("proof")) => Some(Self::Transaction(which.into(), Form::Proof)),
             ("gateways", None) => Some(Self::Gateway(which.parse().ok()?)),
             ("gateways", Some("recipient")) => Some(Self::Recipient(which.parse().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// The largest body that is read here; `None` where none is.
+    pub(super) fn body_bytes_max(&self) -> Option<usize> {
+        match self {
+            Self::Submit => Some(submit::BODY_BYTES_MAX),
+            Self::Enrol(step) if step.has_body() => Some(SIGNED_BYTES_MAX),
             _ => None,
         }
     }

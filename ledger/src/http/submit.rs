@@ -20,9 +20,9 @@ use crate::{
 };
 
 use super::{
-    Shared,
+    Caller, Shared,
     answer::{self, Objection, Reply},
-    respond::blocking,
+    respond::{blocking, busy},
 };
 
 /// The largest body: one byte more than fits, so that the ledger's own rule refuses it by name.
@@ -58,22 +58,28 @@ impl Manner {
 
 pub(super) async fn submit(
     shared: &Arc<Shared>,
+    caller: &Caller,
     query: &str,
     body: Bytes,
     working: SemaphorePermit<'_>,
 ) -> Result<Reply, Objection> {
     let manner = Manner::of(query)?;
-    let full = |_| Objection::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many wait for outcomes; try again");
-    let waiting = manner.wait.map(|_| shared.waiting.try_acquire().map_err(full)).transpose()?;
+    // Whoever gives no time does not wait.
+    let waits = manner.wait.is_some_and(|wait| !wait.is_zero());
+    let waiting = waits.then(|| shared.waiting.take(caller.seat.who()).ok_or_else(busy)).transpose()?;
     if transaction::kind(&body) == Ok(Kind::Genesis) {
         return Ok(refused("genesis-once", "the genesis is made by `plomb-hub init`"));
     }
     let leaf = tree::leaf_hash(&body);
-    let answered = shared.node.submit(body.to_vec(), None).await;
-    let (index, known) = match answered.map_err(|error| unavailable(&error))? {
-        Answer::Refused(why) => return Ok(refused(why.rule, &why.detail)),
-        Answer::Admitted { index } => (index, false),
-        Answer::Known { index } => (index, true),
+    // What stands in the log already, as with one who asks again and again for its outcome, costs no block.
+    let ledger = shared.ledger().clone();
+    let (index, known) = match blocking(move || Ok(ledger.index_of(&leaf)?)).await? {
+        Some(index) => (index, true),
+        None => match shared.node.submit(body.to_vec(), None).await.map_err(|error| unavailable(&error))? {
+            Answer::Refused(why) => return Ok(refused(why.rule, &why.detail)),
+            Answer::Admitted { index } => (index, false),
+            Answer::Known { index } => (index, true),
+        },
     };
     let mut told = json!({ "admitted": true, "known": known, "index": index, "leaf": leaf.to_string() });
     if let Some(wait) = manner.wait {
@@ -106,7 +112,7 @@ async fn outcome(shared: &Arc<Shared>, leaf: Hash, wait: Duration) -> Result<(Va
         changes.borrow_and_update();
         let (ledger, now_ms) = (shared.ledger().clone(), (shared.now_ms)());
         let (line, status) = blocking(move || look(&ledger, leaf, now_ms)).await?;
-        if !line.is_null() || status.is_none_or(is_final) {
+        if !line.is_null() || status.is_none_or(is_final) || wait.is_zero() {
             return Ok((line, status));
         }
         tokio::select! {

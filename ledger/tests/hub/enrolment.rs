@@ -381,3 +381,19 @@ fn what_the_configuration_turns_off_is_off() {
     let answered = site.line(port, Some("gw-old")).ask("POST", "/enrol/renew", &renewal.to_bytes()).unwrap();
     assert_eq!(answered.rule(), "enrolment-off");
 }
+
+#[test]
+fn the_operator_clears_away_all_that_wait_but_the_approved() {
+    let site = Site::with_https("");
+    let (_running, _) = site.start();
+    let mut line = site.line(site.https_port(), None);
+    let devices = [1, 2, 3].map(|n| Device::new(&format!("gw-{n}"), n));
+    let [_, _, approved] = devices.each_ref().map(|device| device.open(&mut line));
+    site.approve("gw-3", &approved.claim_code()).unwrap();
+    let refuse = |with: &[&str]| site.ask(&[&["enrol", "refuse", "--reason", "a flood"], with].concat());
+    assert_eq!(refuse(&[]).status.code(), Some(64), "nobody is named");
+    assert_eq!(refuse(&["gw-1", "--all-open"]).status.code(), Some(64), "one or all");
+    let done = refuse(&["--all-open", "--json"]);
+    assert_eq!(serde_json::from_slice::<Value>(&done.stdout).unwrap()["refused"], 2);
+    assert_eq!(devices.each_ref().map(|device| device.step(&mut line)), ["refused", "refused", "approved"]);
+}

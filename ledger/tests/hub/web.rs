@@ -45,11 +45,20 @@ pub struct Line(BufReader<StreamOwned<ClientConnection, TcpStream>>);
 
 impl Line {
     pub fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> std::io::Result<Answered> {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: hub\r\nContent-Length: {}\r\n\r\n", body.len());
+        self.say(method, path, (body.len(), body))?;
+        self.hear(method)
+    }
+
+    /// A request whose head may promise more than follows.
+    fn say(&mut self, method: &str, path: &str, (promised, body): (usize, &[u8])) -> std::io::Result<()> {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: hub\r\nContent-Length: {promised}\r\n\r\n");
         let stream = self.0.get_mut();
         stream.write_all(head.as_bytes())?;
         stream.write_all(body)?;
-        stream.flush()?;
+        stream.flush()
+    }
+
+    fn hear(&mut self, method: &str) -> std::io::Result<Answered> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.0.read_line(&mut head)? == 0 {
@@ -95,6 +104,10 @@ impl Site {
 
     /// A connection with the certificate of a party, or with none.
     pub fn line(&self, port: u16, party: Option<&str>) -> Line {
+        self.line_over(TcpStream::connect(("127.0.0.1", port)).unwrap(), party)
+    }
+
+    fn line_over(&self, tcp: TcpStream, party: Option<&str>) -> Line {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.path("hub/ca.crt")).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -111,10 +124,21 @@ impl Site {
             }
         };
         let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-        let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         Line(BufReader::new(StreamOwned::new(connection, tcp)))
     }
+}
+
+/// A socket that comes from another address of this host.
+fn from(peer: [u8; 4], port: u16) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((peer, 0).into()).unwrap();
+        socket.connect(([127, 0, 0, 1], port).into()).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream
 }
 
 fn get(line: &mut Line, path: &str) -> Answered {
@@ -177,7 +201,8 @@ fn transactions_are_brought_looked_up_and_proved() {
         site.certify(role, id);
     }
     let (_running, _) = site.start();
-    let mut boss = site.line(site.https_port(), Some("boss"));
+    let port = site.https_port();
+    let mut boss = site.line(port, Some("boss"));
     let none = get(&mut boss, "/ledger/gateways/gw-1/recipient");
     assert_eq!(none.status, 404, "it has said no key");
     let key = [5; 32];
@@ -203,7 +228,11 @@ fn transactions_are_brought_looked_up_and_proved() {
     for (bytes, rule) in [(&b"noise"[..], "transaction-form"), (&[0; 65_536], "transaction-size")] {
         assert_eq!(submit(&mut boss, "", bytes).rule(), rule);
     }
-    assert_eq!(submit(&mut boss, "", &[0; 70_000]).status, 413);
+    for promised in [70_000, usize::MAX >> 1] {
+        let mut large = site.line(port, Some("boss"));
+        large.say("POST", "/ledger/transactions", (promised, &[])).unwrap();
+        assert_eq!(large.hear("POST").unwrap().status, 413, "before a byte of its body");
+    }
 
     let path = format!("/ledger/transactions/{}", signed.hash());
     let shown = get(&mut boss, &path).json();
@@ -245,6 +274,12 @@ fn who_brings_an_order_may_wait_for_its_outcome() {
     let mut boss = site.line(port, Some("boss"));
     let late = boss.ask("POST", "/ledger/transactions?wait=outcome&timeout_s=0", signed.bytes()).unwrap().json();
     assert_eq!((&late["admitted"], &late["outcome"], &late["status"]), (&true.into(), &Value::Null, &"pending".into()));
+    let height = || site.json(&["status", "--json"])["height"].as_u64().unwrap();
+    let before = height();
+    for _ in 0..20 {
+        let again = boss.ask("POST", "/ledger/transactions?wait=outcome&timeout_s=0", signed.bytes()).unwrap().json();
+        assert_eq!((&again["known"], &again["status"]), (&true.into(), &"pending".into()));
+    }
     let waiting = {
         let bytes = signed.bytes().to_vec();
         std::thread::spawn(move || boss.ask("POST", "/ledger/transactions?wait=outcome&timeout_s=60", &bytes).unwrap())
@@ -266,6 +301,7 @@ fn who_brings_an_order_may_wait_for_its_outcome() {
     assert_eq!(told["known"], true);
     assert_eq!(told["outcome"]["transaction"].as_str().unwrap(), outcome.hash().to_string());
     assert_eq!((&told["outcome"]["kind"], &told["status"]), (&"outcome".into(), &"applied".into()));
+    assert_eq!(height(), before + 1, "the outcome's block: who asks again costs none");
 }
 
 /// More than one full tile: the tree is rebuilt from what is served, and has the root of the checkpoint.
@@ -374,22 +410,18 @@ fn silence_slowness_and_haste_cost_the_hub_nothing() {
     site.certify("auditor", "aud");
     let (_running, _) = site.start();
     let port = site.https_port();
-    // More silent sockets than one address may have: those beyond are closed at once.
+    // More silent sockets than one address may have: the oldest give way.
     let silent: Vec<TcpStream> = (0..80).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-    for mut socket in &silent[64..] {
+    for mut socket in &silent[..64] {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let ended = socket.read(&mut [0]);
         assert!(!matches!(&ended, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "{ended:?}");
     }
+    assert_eq!(get(&mut site.line(port, Some("aud")), "/checkpoint").status, 200, "from that address");
     drop(silent);
     // A stranger that asks and asks is told to wait; one with a certificate is not.
     let patient = |line: &mut Line| (0..400).map(|_| get(line, "/enrol").status).collect::<Vec<_>>();
-    let mut stranger = loop {
-        let mut line = site.line(port, None);
-        if line.ask("GET", "/enrol", &[]).is_ok() {
-            break line;
-        }
-    };
+    let mut stranger = site.line(port, None);
     let statuses = patient(&mut stranger);
     assert!(statuses.contains(&429) && statuses[0] == 200, "{statuses:?}");
     let late = get(&mut stranger, "/enrol");
@@ -403,4 +435,75 @@ fn silence_slowness_and_haste_cost_the_hub_nothing() {
     let _ = endless.0.read_to_end(&mut answer);
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(get(&mut site.line(port, Some("aud")), "/checkpoint").status, 200);
+}
+
+/// Bodies that never end, of more certificates than there are places for work: they take up none, and each certificate
+/// has few at a time.
+#[test]
+fn slow_bodies_of_certified_parties_shut_nobody_out() {
+    const PARTIES: usize = 9;
+    const EACH: usize = 8;
+    let site = Site::with_https("");
+    let parties: Vec<String> = (0..PARTIES).map(|n| format!("aud-{n}")).collect();
+    for id in &parties {
+        site.certify("auditor", id);
+    }
+    site.certify("admin", "boss");
+    let (_running, _) = site.start();
+    let port = site.https_port();
+    let (sender, busy) = std::sync::mpsc::channel();
+    let slow = || parties.iter().flat_map(|id| std::iter::repeat_n(id, EACH + 1));
+    for id in slow() {
+        let mut line = site.line(port, Some(id));
+        assert_eq!(get(&mut line, "/checkpoint").status, 200);
+        line.say("POST", "/ledger/transactions", (60_000, b"x")).unwrap();
+        let sender = sender.clone();
+        // Those whose body is waited for stay here until the hub ends.
+        std::thread::spawn(move || line.hear("POST").map(|answered| sender.send(answered.status)));
+    }
+    // One too many of each: by then all others are being read.
+    for _ in 0..PARTIES {
+        assert_eq!(busy.recv_timeout(PATIENCE).unwrap(), 503);
+    }
+    let mut boss = site.line(port, Some("boss"));
+    for path in ["/checkpoint", "/ledger/history", "/enrol"] {
+        assert_eq!(get(&mut boss, path).status, 200, "{path}");
+    }
+    let brought = boss.ask("POST", "/ledger/transactions?wait=outcome&timeout_s=5", b"noise").unwrap();
+    assert_eq!((brought.status, brought.rule().as_str()), (422, "transaction-form"));
+    assert_eq!(get(&mut site.line(port, Some("aud-0")), "/checkpoint").status, 200, "nor itself");
+}
+
+/// As many strangers as there are seats, from many addresses: without a word, with a handshake, with half a body.
+#[test]
+fn strangers_who_are_quiet_give_way_to_whoever_comes() {
+    const PEERS: u8 = 36;
+    let site = Site::with_https("");
+    site.certify("admin", "boss");
+    let (_running, _) = site.start();
+    let port = site.https_port();
+    let served = |what: &str| {
+        let mut boss = site.line(port, Some("boss"));
+        let brought = boss.ask("POST", "/ledger/transactions?wait=outcome&timeout_s=5", b"noise").unwrap();
+        assert_eq!(brought.rule(), "transaction-form", "{what}");
+        assert_eq!(get(&mut site.line(port, None), "/enrol").status, 200, "{what}");
+    };
+    let peers = || (0..PEERS).map(|n| [127, 0, 1, n + 1]);
+    let silent: Vec<TcpStream> = peers().flat_map(|peer| (0..16).map(move |_| from(peer, port))).collect();
+    served("silent sockets");
+    drop(silent);
+    let mut held = Vec::new();
+    for peer in peers() {
+        for n in 0..8 {
+            let mut line = site.line_over(from(peer, port), None);
+            if n % 4 == 0 {
+                line.hub_certificate();
+            } else {
+                // One that had to give way already is as good.
+                let _ = line.say("POST", "/enrol/requests", (4_000, b"x"));
+            }
+            held.push(line);
+        }
+    }
+    served("handshakes and slow bodies");
 }

@@ -95,14 +95,19 @@ pub(crate) struct EnrolApproveArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:
-  plomb-hub enrol refuse --config hub.toml gw-7 --reason \"not ours\"")]
+#[command(after_help = "Examples:
+  plomb-hub enrol refuse --config hub.toml gw-7 --reason \"not ours\"
+  plomb-hub enrol refuse --config hub.toml --all-open --reason \"a flood\"")]
 pub(crate) struct EnrolRefuseArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// The gateway.
-    pub(crate) gateway: String,
+    #[arg(required_unless_present = "all_open")]
+    pub(crate) gateway: Option<String>,
+    /// All that wait and are not approved. Honest ones among them ask again.
+    #[arg(long, conflicts_with = "gateway")]
+    pub(crate) all_open: bool,
     /// Why; the gateway shows it.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
