@@ -39,7 +39,7 @@ pub(super) fn approve(args: &ApproveArgs, show: &Show) -> Result<u8, Failure> {
         format!("  reason: {}", one_line(&command.reason)),
         format!("  what is sealed in it ({} bytes with its envelope) only the gateway can read", command.sealed.len()),
     ];
-    agree(&shown, "Approve it?", args.yes, true)?;
+    agree(&shown, "Approve it?", args.yes)?;
     let approval = Approval { origin: command.origin.clone(), of: logged.leaf };
     let signed = Signed::sign(approval, &party.key);
     let approved = submit(&mut hub, signed.bytes(), None)?;

@@ -93,6 +93,11 @@ impl Town {
         format!("log {log}\nwitness w {witness}\nquorum w\n")
     }
 
+    /// Where the last transaction stands.
+    pub(crate) fn last_index(&self) -> usize {
+        self.leaves.len() - 1
+    }
+
     fn index_of(&self, which: &str) -> Option<usize> {
         let leaf = hex::decode(which).ok().and_then(|bytes| Hash::from_slice(&bytes));
         match leaf {

@@ -29,7 +29,7 @@ fn json(hub: &FakeHub, id: &str, code: i32, arguments: &[&str]) -> Value {
 fn propose(hub: &FakeHub, code: i32, config: &str, more: &[&str]) -> Value {
     let file = text(&hub.file("plombd.toml", config));
     let arguments =
-        ["config", "propose", file.as_str(), "--gateway", "gw-1", "--priority", "urgent", "--reason", "new"];
+        ["config", "propose", file.as_str(), "--gateway", "gw-1", "--priority", "urgent", "--reason", "new", "--yes"];
     json(hub, "alice", code, &[&arguments, more].concat())
 }
 
@@ -115,23 +115,70 @@ fn an_order_is_signed_here_and_carried_there() {
 fn a_command_takes_its_counter_and_a_token_from_standard_input() {
     let hub = FakeHub::start();
     let output =
-        run(&hub, "otto", &["command", "gw-1", "flat-3", "credit", "-", "--wait", "5s", "--json"], b"1234 5678\n");
+        run(&hub, "otto", &["command", "gw-1", "flat-3", "credit", "-", "--yes", "--wait", "5s", "--json"], b"12345678\n");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let sent = &lines(&output)[0];
     assert_eq!((sent["counter"].as_u64(), sent["outcome"]["effect"].as_str()), (Some(1), Some("applied")), "{sent}");
-    let sent = json(&hub, "otto", 0, &["command", "gw-1", "flat-3", "valve", "close"]);
+    let sent = json(&hub, "otto", 0, &["command", "gw-1", "flat-3", "valve", "close", "--yes"]);
     assert_eq!(sent["counter"].as_u64(), Some(2));
-    assert_eq!(hub.town.lock().unwrap().opened, ["1234 5678", "close"]);
-    for wrong in [&["valve"][..], &["valve", "shut"], &["credit"], &["read", "now"], &["explode"]] {
-        let output = run(&hub, "otto", &[&["command", "gw-1", "flat-3"], wrong].concat(), b"");
+    assert_eq!(hub.town.lock().unwrap().opened, ["12345678", "close"]);
+    let tariff = text(&hub.file("winter.toml", "name = \"winter\"\nseasons = 3\n"));
+    let wrong = [
+        &["valve"][..],
+        &["valve", "shut"],
+        &["credit"],
+        &["credit", "12 34"],
+        &["read", "now"],
+        &["explode"],
+        &["set-tariff", &tariff],
+    ];
+    for wrong in wrong {
+        let output = run(&hub, "otto", &[&["command", "gw-1", "flat-3", "--yes"], wrong].concat(), b"");
         assert_eq!(output.status.code(), Some(64), "{wrong:?}");
     }
+    assert_eq!(hub.town.lock().unwrap().opened.len(), 2, "what no gateway takes is not sealed");
+}
+
+#[test]
+fn without_a_terminal_nothing_is_sent_that_nobody_agreed_to() {
+    let hub = FakeHub::start();
+    let file = text(&hub.file("plombd.toml", CONFIG));
+    let propose = ["config", "propose", &file, "--gateway", "gw-1", "--priority", "urgent", "--reason", "new"];
+    for (who, arguments) in [("alice", &propose[..]), ("otto", &["command", "gw-1", "flat-3", "disconnect"])] {
+        let refused = json(&hub, who, 64, arguments);
+        assert!(refused["error"]["message"].as_str().unwrap().contains("give --yes"), "{refused}");
+    }
+    assert!(hub.town.lock().unwrap().opened.is_empty());
+}
+
+#[test]
+fn a_command_that_two_must_sign_is_waited_for() {
+    let hub = FakeHub::start();
+    let command = ["command", "gw-1", "water", "read", "--needs", "2", "--yes", "--wait"];
+    let began = std::time::Instant::now();
+    let alone = json(&hub, "otto", 3, &[&command[..], &["1s"]].concat());
+    assert!(began.elapsed() >= std::time::Duration::from_secs(1), "it was not waited");
+    assert_eq!((alone["status"].as_str(), alone["known"].as_bool()), (Some("awaits-approval"), Some(false)), "{alone}");
+    let done = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| run(&hub, "otto", &[&command[..], &["20s"]].concat(), b""));
+        let second = || hub.town.lock().unwrap().opened.len() == 2;
+        while !second() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let index = hub.town.lock().unwrap().last_index().to_string();
+        json(&hub, "olga", 0, &["approve", &index, "--yes"]);
+        waits.join().unwrap()
+    });
+    let (told, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.code(), Some(0), "{told}{errors}");
+    assert!(errors.contains("plomb approve "), "the other operator must know what to approve: {errors}");
+    assert!(told.contains("Done") && told.contains("The reading") && told.contains("plomb ledger show "), "{told}");
 }
 
 #[test]
 fn a_second_operator_sees_what_is_approved_and_the_whole_is_exported() {
     let hub = FakeHub::start();
-    let command = ["command", "gw-1", "water", "valve", "close", "--needs", "2", "--reason", "burst pipe"];
+    let command = ["command", "gw-1", "water", "valve", "close", "--needs", "2", "--reason", "burst pipe", "--yes"];
     let sent = json(&hub, "otto", 0, &command);
     let leaf = sent["transaction"].as_str().unwrap();
     assert_eq!((sent["status"].as_str(), sent["outcome"].is_null()), (Some("awaits-approval"), true), "{sent}");

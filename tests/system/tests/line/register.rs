@@ -76,7 +76,7 @@ impl Consortium {
     fn proposes(&self, text: &str, why: &str) -> (Value, i32) {
         let file = self.site.at("proposed.toml");
         fs::write(&file, text).unwrap();
-        let wish = ["config", "propose", &file, "--gateway", GATEWAY, "--priority", "immediate", "--wait", "60s"];
+        let wish = ["config", "propose", &file, "--gateway", GATEWAY, "--yes", "--priority", "immediate", "--wait", "60s"];
         self.acts("alice", &[&wish[..], &["--reason", why]].concat())
     }
 
@@ -153,11 +153,11 @@ fn two_members_configure_command_and_audit_a_gateway() {
 
     // The supply is cut by one operator, and given back by two.
     assert!(town.is_connected());
-    let cut = ["command", GATEWAY, POINT, "disconnect", "--reason", "unpaid", "--wait", "60s"];
+    let cut = ["command", GATEWAY, POINT, "disconnect", "--reason", "unpaid", "--yes", "--wait", "60s"];
     let (cut, code) = town.acts("oscar", &cut);
     assert_eq!((code, &cut["status"]), (0, &"applied".into()), "{cut:#}");
     assert!(!town.is_connected());
-    let back = ["command", GATEWAY, POINT, "reconnect", "--reason", "paid", "--needs", "2"];
+    let back = ["command", GATEWAY, POINT, "reconnect", "--reason", "paid", "--needs", "2", "--yes"];
     let (back, code) = town.acts("oscar", &back);
     assert_eq!(code, 0, "{back:#}");
     let (alone, code) = town.acts("oscar", &["approve", transaction(&back), "--yes"]);
