@@ -530,3 +530,26 @@ fn a_closed_standard_error_is_no_reason_to_die() {
     let status = command.args(["decode", "zz"]).stdout(Stdio::null()).stderr(write).status().unwrap();
     assert_eq!(status.code(), Some(65));
 }
+
+/// As long as a hub was told nothing, a pin that was mistyped is just given again.
+#[test]
+fn a_mistyped_pin_is_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, pending) = (folder.path().display().to_string(), folder.path().join("enrolment.json"));
+    let user = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let hub = format!("https://127.0.0.1:{port}");
+    for pin in ["11", "22"].map(|two| two.repeat(32)) {
+        let enrol = ["enrol", "--hub", &hub, "--hub-pin", &pin, "--id", "gw-7", "--dir", &dir, "--owner", user.trim()];
+        let output = plomb(&enrol, b"");
+        assert_eq!(output.status.code(), Some(69), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(std::fs::read_to_string(&pending).unwrap().contains(&pin));
+    }
+    // Once the nonce was told there is no other hub.
+    let told = std::fs::read_to_string(&pending).unwrap().replace("\"revealed\": false", "\"revealed\": true");
+    std::fs::write(&pending, told).unwrap();
+    let pin = "33".repeat(32);
+    let output = plomb(&["enrol", "--hub", &hub, "--hub-pin", &pin, "--dir", &dir, "--owner", user.trim()], b"");
+    assert_eq!(output.status.code(), Some(64));
+}

@@ -17,6 +17,10 @@ pub(crate) struct PartyArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb config check plombd.toml
+  plomb config propose plombd.toml --gateway gw-1 --priority urgent --wait 5m \\
+      --reason \"new\" --as alice --hub https://hub.example:8443")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     pub(crate) verb: ConfigVerb,
@@ -32,9 +36,9 @@ pub(crate) enum ConfigVerb {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Every mistake is told, not only the first, each with file, line, column and what would be
-right. Nothing is changed, nothing is asked over the network. What a gateway's own files
-hold (keys, certificates, models) can be seen on the gateway only: there, give
---on-gateway.
+right; numbers in quotes too, which plombd would take. Nothing is changed, nothing is asked
+over the network. What a gateway's own files hold (keys, secrets, certificates, models) can
+be seen on the gateway only: there, give --on-gateway.
 
 Examples:
   plomb config check plombd.toml

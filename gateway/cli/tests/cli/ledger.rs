@@ -114,8 +114,12 @@ fn an_order_is_signed_here_and_carried_there() {
 #[test]
 fn a_command_takes_its_counter_and_a_token_from_standard_input() {
     let hub = FakeHub::start();
-    let output =
-        run(&hub, "otto", &["command", "gw-1", "flat-3", "credit", "-", "--yes", "--wait", "5s", "--json"], b"12345678\n");
+    let output = run(
+        &hub,
+        "otto",
+        &["command", "gw-1", "flat-3", "credit", "-", "--yes", "--wait", "5s", "--json"],
+        b"12345678\n",
+    );
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let sent = &lines(&output)[0];
     assert_eq!((sent["counter"].as_u64(), sent["outcome"]["effect"].as_str()), (Some(1), Some("applied")), "{sent}");
@@ -186,6 +190,10 @@ fn a_second_operator_sees_what_is_approved_and_the_whole_is_exported() {
     assert_eq!(blind.status.code(), Some(64), "nobody approves what nobody could see");
     let approved = json(&hub, "olga", 0, &["approve", leaf, "--yes", "--wait", "5s"]);
     assert_eq!((approved["author"].as_str(), approved["outcome"]["effect"].as_str()), (Some("otto"), Some("applied")));
+    let output = run(&hub, "olga", &["ledger", "show", leaf], b"");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = |start: &str| shown.lines().any(|line| line.starts_with(start) && line.contains("plomb ledger show "));
+    assert!(told("  approved     by olga 2026-05-2") && told("  answered     applied 2026-05-2"), "{shown}");
     let story = text(&hub.folder.path().join("order.story"));
     let exported = json(&hub, "otto", 0, &["ledger", "export", leaf, "--content", "-o", &story]);
     assert_eq!(exported["outcomes"].as_u64(), Some(1), "{exported}");
@@ -226,6 +234,14 @@ fn history_and_one_transaction_are_proved() {
     json(&hub, "alice", 0, &["ledger", "show", "2", "--bytes", &other]);
     let verify = ["verify", &bytes, "--proof", &proof, "--policy", &policy, "--certificate", &other];
     assert_eq!(plomb(&verify, b"").status.code(), Some(1), "signed by alice, not by otto");
+}
+
+#[test]
+fn that_nothing_is_there_is_told() {
+    let hub = FakeHub::start();
+    let output = run(&hub, "alice", &["ledger", "history", "--gateway", "nosuch"], b"");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(4), 0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Nothing on the ledger fits"));
 }
 
 #[test]
@@ -293,5 +309,11 @@ fn every_mistake_of_a_configuration_is_told_with_its_place() {
     assert_eq!(plomb(&["config", "check", &file], b"").status.code(), Some(0));
     let on_gateway = plomb(&["config", "check", "--on-gateway", &file], b"");
     assert_eq!(on_gateway.status.code(), Some(78), "its key is not there");
+    let dlms = "[[bus]]\nname = \"grid\"\nprotocol = \"dlms\"\nport = \"tcp://h:4059\"\n[[meter]]\npoint = \"power\"\n\
+                bus = \"grid\"\nregisters = [\"1-0:1.8.0\"]\nauthentication = \"lls\"\n";
+    fs::write(&file, format!("{CONFIG}{dlms}")).unwrap();
+    let on_gateway = plomb(&["config", "check", "--on-gateway", "--json", &file], b"");
+    let told = lines(&on_gateway)[0]["files"].to_string();
+    assert!(told.contains("power") && told.contains("no password"), "{told}");
     assert_eq!(plomb(&["config", "check", "/nowhere"], b"").status.code(), Some(74));
 }

@@ -76,7 +76,8 @@ impl Consortium {
     fn proposes(&self, text: &str, why: &str) -> (Value, i32) {
         let file = self.site.at("proposed.toml");
         fs::write(&file, text).unwrap();
-        let wish = ["config", "propose", &file, "--gateway", GATEWAY, "--yes", "--priority", "immediate", "--wait", "60s"];
+        let wish =
+            ["config", "propose", &file, "--gateway", GATEWAY, "--yes", "--priority", "immediate", "--wait", "60s"];
         self.acts("alice", &[&wish[..], &["--reason", why]].concat())
     }
 
