@@ -553,3 +553,17 @@ fn a_mistyped_pin_is_given_again() {
     let output = plomb(&["enrol", "--hub", &hub, "--hub-pin", &pin, "--dir", &dir, "--owner", user.trim()], b"");
     assert_eq!(output.status.code(), Some(64));
 }
+
+/// Entries are printed of what is proved, and of nothing else.
+#[test]
+fn only_proved_entries_are_printed() {
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/vectors");
+    let output = plomb(&["verify", "--entries", "--json", &format!("{vectors}/proved.plomb")], b"");
+    let printed = lines(&output);
+    assert_eq!((output.status.code(), printed.len()), (Some(0), 7), "{printed:?}");
+    let seqs: Vec<Option<u64>> = printed.iter().map(|entry| entry["seq"].as_u64()).collect();
+    assert_eq!(seqs, (0..7).map(Some).collect::<Vec<_>>());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PROVED"));
+    let output = plomb(&["verify", "--entries", "--json", &format!("{vectors}/tampered-byte.plomb")], b"");
+    assert_eq!((output.status.code(), lines(&output)[0]["verdict"].as_str()), (Some(1), Some("tampered")));
+}
