@@ -252,6 +252,9 @@ impl Config {
                 let what = "needs `certificate` and `credential` in [gateway]: take both from `plomb-hub certify`";
                 told.whole(what);
             }
+            if let Some(Err(what)) = hub.https.as_deref().map(crate::https::Place::parse) {
+                told.key("https", format_args!("https: {what}"));
+            }
             if hub.address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
                 told.key("address", format_args!("address \"{}\" is not host:port", hub.address));
             }

@@ -42,6 +42,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The host, by name or number; a number of IPv6 without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// From `https://host:port`, `host:port` or `host`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("\"{text}\" is no address of a hub: write https://host:{PORT}");

@@ -13,7 +13,10 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use zeroize::Zeroizing;
 
-use crate::keys::read_secret_file;
+use crate::{
+    config::{Authentication, Meter},
+    keys::read_secret_file,
+};
 
 /// The longest line, in bytes.
 pub const LINE_BYTES_MAX: usize = 512;
@@ -132,6 +135,25 @@ impl Secrets {
         self.of.get(point)?.get(&purpose).map(|bytes| bytes.as_slice())
     }
 
+    /// What a DLMS meter proves itself by and what is not here, in words.
+    pub fn missing(&self, meter: &Meter) -> Vec<&'static str> {
+        let ciphered = self.get(&meter.point, Purpose::Encryption).is_some();
+        let needed: &[(Purpose, &str)] = match meter.authentication {
+            Authentication::None => &[],
+            Authentication::Lls | Authentication::Md5 | Authentication::Sha1 | Authentication::Sha256 => {
+                &[(Purpose::Password, "password")]
+            }
+            Authentication::Gmac => &[(Purpose::Encryption, "encryption key")],
+            Authentication::Ecdsa => {
+                &[(Purpose::Signing, "signing key"), (Purpose::Verifying, "verifying key (the meter's)")]
+            }
+        };
+        let both = (ciphered || meter.authentication == Authentication::Gmac)
+            .then_some((Purpose::Authentication, "authentication key"));
+        let needed = needed.iter().copied().chain(both);
+        needed.filter(|(purpose, _)| self.get(&meter.point, *purpose).is_none()).map(|(_, what)| what).collect()
+    }
+
     /// The points that have secrets.
     pub fn points(&self) -> impl Iterator<Item = &str> {
         self.of.keys().map(String::as_str)
@@ -158,6 +180,18 @@ mod tests {
         assert_eq!(secrets.get("flat-5", Purpose::Password), Some([0, 0xFF].as_slice()));
         assert_eq!(secrets.get("flat-4", Purpose::Encryption), None);
         assert!(!format!("{secrets:?}").contains("s3"));
+    }
+
+    #[test]
+    fn what_a_meter_needs_and_has_not_is_told() {
+        let secrets = Secrets::parse("s", "a encryption 000102030405060708090A0B0C0D0E0F\nb password x\n").unwrap();
+        let missing =
+            |point: &str, authentication| secrets.missing(&Meter { authentication, ..Meter::new(point, "line") });
+        assert_eq!(missing("a", Authentication::Gmac), ["authentication key"]);
+        assert_eq!(missing("a", Authentication::Lls), ["password", "authentication key"], "it is ciphered");
+        assert_eq!(missing("c", Authentication::Gmac), ["encryption key", "authentication key"]);
+        assert!(missing("b", Authentication::Md5).is_empty() && missing("c", Authentication::None).is_empty());
+        assert_eq!(missing("b", Authentication::Ecdsa).len(), 2);
     }
 
     #[test]

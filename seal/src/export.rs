@@ -221,6 +221,22 @@ pub fn policy_of(bytes: &[u8]) -> Option<String> {
     }
 }
 
+/// The entries of an export as they stand in it, in order. Whether they hold is [`verify`](crate::verify::verify)'s to say.
+///
+/// # Errors
+/// The file can't be read to its end.
+pub fn entries_of(bytes: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    let (mut from, mut found) = (Decoder::new(bytes), Vec::new());
+    loop {
+        match Item::decode(&mut from)? {
+            Item::Whole(_, entries) | Item::Tail(entries, _) => found.extend(entries),
+            Item::Parts(_, parts) => found.extend(parts.into_iter().map(|(entry, _)| entry)),
+            Item::Header { .. } | Item::Ledger { .. } => {}
+            Item::End { .. } => return Ok(found),
+        }
+    }
+}
+
 fn decode_header<'a>(from: &mut Decoder<'a>, len: usize) -> Result<Item<'a>, Malformed> {
     let start = from.clone();
     if from.text("the file's first word", MAGIC.len()).ok() != Some(MAGIC) {

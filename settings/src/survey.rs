@@ -3,14 +3,14 @@
 //! [`load`](crate::load) gives settings or the first error. A survey gives every finding, and settings as far as they
 //! can be told: each value of a table is tried by itself, beside values that are right, so one that is wrong hides no
 //! other. It takes what [`load`](crate::load) takes and refuses what it refuses, but for overrides in the environment:
-//! those are another machine's.
+//! those are another machine's; and it finds numbers in quotes, which [`load`](crate::load) takes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
-use config::{Map, Value, ValueKind};
+use config::{ConfigError, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
 use toml::{
     Spanned,
@@ -150,7 +150,14 @@ impl<'a> Survey<'a> {
             let (mut probe, tried) = (base.clone(), plain(value.get_ref()));
             probe.insert(name.to_string(), tried.clone());
             match read::<T>(probe) {
-                Ok(_) => drop(whole.insert(name.to_string(), tried)),
+                Ok(_) => {
+                    if let DeValue::String(text) = value.get_ref()
+                        && is_in_quotes_by_mistake::<T>(base.clone(), name, text)
+                    {
+                        self.find(value.span().start, format!("`{name}`: write {text} without quotes"));
+                    }
+                    whole.insert(name.to_string(), tried);
+                }
                 Err(error) => {
                     let (_, what) = told(&error);
                     self.find(value.span().start, what);
@@ -180,8 +187,25 @@ impl<'a> Survey<'a> {
     }
 }
 
-fn read<T: DeserializeOwned>(table: Map<String, Value>) -> Result<T, config::ConfigError> {
+fn read<T: DeserializeOwned>(table: Map<String, Value>) -> Result<T, ConfigError> {
     Value::new(None, ValueKind::Table(table)).try_deserialize()
+}
+
+/// Whether a text stands where a number or a truth value is meant. The `config` crate takes `"2400"` for 2400, as it must
+/// for what comes from the environment; in a file it is a slip.
+fn is_in_quotes_by_mistake<T: DeserializeOwned>(mut base: Map<String, Value>, name: &str, text: &str) -> bool {
+    let bare = text.trim().to_ascii_lowercase();
+    let is_word = ["true", "false", "yes", "no", "on", "off"].contains(&bare.as_str());
+    if bare.parse::<f64>().is_err() && !is_word {
+        return false;
+    }
+    // What is a text may be any other, or one of a few words; a number can't.
+    base.insert(name.to_string(), Value::new(None, format!("{text}x")));
+    let Err(mut error) = read::<T>(base) else { return false };
+    while let ConfigError::At { error: inner, .. } = error {
+        error = *inner;
+    }
+    matches!(error, ConfigError::Type { .. })
 }
 
 /// A value as the `config` crate has it.
@@ -246,6 +270,13 @@ mod tests {
         let last = &buses[2].settings;
         assert_eq!((last.name.as_str(), last.baud, last.retries), ("c", 9600, 0));
         assert_eq!(buses[2].offset(Some("baud")), text.rfind("9600").unwrap());
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_found_and_a_word_of_digits_is_none() {
+        let (buses, found) = survey("[[bus]]\nname = \"12\"\nbaud = \"2400\"\nretries = 2\n");
+        assert_eq!(found, ["f:3:8: `baud`: write 2400 without quotes"]);
+        assert_eq!((buses[0].settings.name.as_str(), buses[0].settings.baud), ("12", 2400));
     }
 
     #[test]

@@ -223,6 +223,7 @@ Examples:
   plomb verify gw-0001.plomb
   plomb verify --policy policy.txt --json gw-0001.plomb | jq .verdict
   plomb verify --reaches 0:1999 gw-0001.plomb    entry 1999 exists: is the file long enough?
+  plomb verify --policy policy.txt --entries --json gw-0001.plomb | jq .records
   plomb verify --policy policy.txt order.story    an order and what became of it
   plomb verify --policy policy.txt --proof order.tlog-proof order.cose    one transaction
 
@@ -246,6 +247,10 @@ pub(crate) struct VerifyArgs {
     /// The transaction that issued its author's certificate.
     #[arg(long, value_name = "FILE", requires = "proof")]
     pub(crate) certificate: Option<PathBuf>,
+    /// Print the entries that are proved, if all are: text, or with --json a document a line, as `plomb tail` does. The
+    /// verdict goes to standard error then.
+    #[arg(long, conflicts_with = "proof")]
+    pub(crate) entries: bool,
     /// The export, story or transaction; `-` for standard input.
     pub(crate) file: PathBuf,
 }

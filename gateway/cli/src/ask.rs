@@ -82,11 +82,7 @@ impl Place {
             _ => {}
         }
         let mut reader = BufReader::new(stream);
-        let first = match line(&mut reader) {
-            Ok(first) => first,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => String::new(),
-            Err(error) => return Err(failed(error)),
-        };
+        let first = line(&mut reader).map_err(failed)?;
         if first.is_empty() {
             return Err(Unanswered::Refused(Refusal::Unavailable, STOPPED.into()));
         }
@@ -133,11 +129,14 @@ pub(crate) fn refused(kind: Refusal, why: String) -> Failure {
     }
 }
 
-/// One document of an answer; empty at the end.
+/// One document of an answer; empty at the end, also where a daemon stops with a question unread.
 pub(crate) fn line(reader: &mut impl BufRead) -> io::Result<String> {
     let mut text = String::new();
-    reader.take(DOCUMENT_BYTES_MAX).read_line(&mut text)?;
-    Ok(text)
+    match reader.take(DOCUMENT_BYTES_MAX).read_line(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(String::new()),
+        Err(error) => Err(error),
+    }
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {

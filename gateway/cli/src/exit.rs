@@ -13,7 +13,7 @@ pub(crate) const BAD: u8 = 1;
 pub(crate) const DOWN: u8 = 2;
 /// `verify`: incomplete. `config propose`, `command`: no answer in time.
 pub(crate) const INCOMPLETE: u8 = 3;
-/// `scan`: no meter was found.
+/// `scan`: no meter was found. `ledger history`, `ledger gateways`: there is none.
 pub(crate) const NONE_FOUND: u8 = 4;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;

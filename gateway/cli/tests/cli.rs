@@ -530,3 +530,40 @@ fn a_closed_standard_error_is_no_reason_to_die() {
     let status = command.args(["decode", "zz"]).stdout(Stdio::null()).stderr(write).status().unwrap();
     assert_eq!(status.code(), Some(65));
 }
+
+/// As long as a hub was told nothing, a pin that was mistyped is just given again.
+#[test]
+fn a_mistyped_pin_is_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, pending) = (folder.path().display().to_string(), folder.path().join("enrolment.json"));
+    let user = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let hub = format!("https://127.0.0.1:{port}");
+    for pin in ["11", "22"].map(|two| two.repeat(32)) {
+        let enrol = ["enrol", "--hub", &hub, "--hub-pin", &pin, "--id", "gw-7", "--dir", &dir, "--owner", user.trim()];
+        let output = plomb(&enrol, b"");
+        assert_eq!(output.status.code(), Some(69), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(std::fs::read_to_string(&pending).unwrap().contains(&pin));
+    }
+    // Once the nonce was told there is no other hub.
+    let told = std::fs::read_to_string(&pending).unwrap().replace("\"revealed\": false", "\"revealed\": true");
+    std::fs::write(&pending, told).unwrap();
+    let pin = "33".repeat(32);
+    let output = plomb(&["enrol", "--hub", &hub, "--hub-pin", &pin, "--dir", &dir, "--owner", user.trim()], b"");
+    assert_eq!(output.status.code(), Some(64));
+}
+
+/// Entries are printed of what is proved, and of nothing else.
+#[test]
+fn only_proved_entries_are_printed() {
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/vectors");
+    let output = plomb(&["verify", "--entries", "--json", &format!("{vectors}/proved.plomb")], b"");
+    let printed = lines(&output);
+    assert_eq!((output.status.code(), printed.len()), (Some(0), 7), "{printed:?}");
+    let seqs: Vec<Option<u64>> = printed.iter().map(|entry| entry["seq"].as_u64()).collect();
+    assert_eq!(seqs, (0..7).map(Some).collect::<Vec<_>>());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PROVED"));
+    let output = plomb(&["verify", "--entries", "--json", &format!("{vectors}/tampered-byte.plomb")], b"");
+    assert_eq!((output.status.code(), lines(&output)[0]["verdict"].as_str()), (Some(1), Some("tampered")));
+}

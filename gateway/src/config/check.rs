@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plomb_mbus::SecondaryAddress;
+use plomb_modbus::Maps;
 use plomb_seal::Name;
 use plomb_session::Obis;
 
@@ -45,6 +46,10 @@ pub(super) fn meters(config: &Config, found: &mut Findings) {
     let mut points = BTreeSet::new();
     let mut addresses = BTreeMap::new();
     let mut heard: BTreeMap<_, Vec<SecondaryAddress>> = BTreeMap::new();
+    // Beside maps of its own only the gateway knows which there are.
+    let only_shipped =
+        config.gateway.modbus_profiles.is_none() && config.meter.iter().any(|meter| meter.model.is_some());
+    let maps = if only_shipped { Maps::shipped().ok() } else { None };
     for (place, meter) in config.meter.iter().enumerate() {
         let mut told = found.of(Table::Meter(place), format!("meter \"{}\":", meter.point));
         if let Err(error) = meter.point.parse::<Name>() {
@@ -58,6 +63,12 @@ pub(super) fn meters(config: &Config, found: &mut Findings) {
             continue;
         };
         check(meter, bus, &mut told);
+        if let Some(model) = meter.model.as_ref().filter(|_| bus.protocol == Protocol::Modbus)
+            && let Some(maps) = &maps
+            && maps.by_name(model).is_none()
+        {
+            told.key("model", no_map(maps, model));
+        }
         let address = (&bus.name, address(meter, bus.protocol));
         if let Some(other) = addresses.insert(address, &meter.point) {
             let key = meter.address_key(bus.protocol);
@@ -74,6 +85,17 @@ pub(super) fn meters(config: &Config, found: &mut Findings) {
                 );
             }
             same.push(id);
+        }
+    }
+}
+
+fn no_map(maps: &Maps, name: &str) -> String {
+    let there = || maps.iter().map(|map| map.name.as_str());
+    match plomb_settings::nearest(name, there()) {
+        Some(near) => format!("there is no register map \"{name}\"; did you mean \"{near}\"?"),
+        None => {
+            let there: Vec<&str> = there().collect();
+            format!("there is no register map \"{name}\"; shipped are: {}", there.join(", "))
         }
     }
 }

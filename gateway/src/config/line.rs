@@ -240,6 +240,9 @@ impl Bus {
     }
 
     pub(super) fn check(&self, told: &mut Told<'_>) {
+        if let Some(wrong) = unreachable(&self.port) {
+            told.key("port", wrong);
+        }
         told.within("baud", Some(self.baud), 300..=115_200);
         if self.protocol == Protocol::Wmbus {
             if let Err(error) = self.receiver_kind() {
@@ -252,6 +255,17 @@ impl Bus {
         told.within("silent_percent", Some(self.silent_percent), 1..=100);
         bounds::check_bus(self, told);
     }
+}
+
+/// What is wrong with a network address that can never be reached.
+fn unreachable(port: &str) -> Option<String> {
+    let bare = port.strip_prefix("hdlc+").unwrap_or(port);
+    let address = bare.strip_prefix("tcp://").or_else(|| bare.strip_prefix("udp://"))?;
+    let fits = |(host, number): (&str, &str)| {
+        !host.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u16>().is_ok()
+    };
+    let whole = address.rsplit_once(':').is_some_and(fits);
+    (!whole).then(|| format!("port \"{port}\" has no number of a port, 1 to 65535, at its end: write tcp://host:10001"))
 }
 
 /// What others say of a line, without its name in front.

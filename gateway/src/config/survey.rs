@@ -25,7 +25,8 @@ pub struct Surveyed {
     pub config: Option<Config>,
 }
 
-/// Looks at the text of a configuration. Files that it names are not looked at: they are the gateway's.
+/// Looks at the text of a configuration. Files that it names are not looked at: they are the gateway's. It is stricter
+/// than [`Config::load`] in one thing: a number in quotes is a finding.
 pub fn survey(path: &Path, text: &str) -> Surveyed {
     let mut survey = Survey::of(path, text, KNOWN);
     if !survey.is_readable() {
@@ -176,8 +177,8 @@ mod tests {
              [[bus]]\nname = \"cellar\"\nprotocol = \"mbuss\"\nport = \"/dev/ttyUSB0\"\nbaud = 10\n\
              [[bus]]\nname = \"attic\"\nprotocol = \"modbus\"\nport = \"/dev/ttyUSB0\"\n\
              [[meter]]\npoint = \"a\"\nbus = \"celar\"\n\
-             [[meter]]\npoint = \"a\"\nbus = \"attic\"\nunit = 1\nmodel = \"sdm630\"\n\
-             [[meter]]\npoint = \"c\"\nbus = \"attic\"\nunit = 1\nmodel = \"sdm630\"\nsecondary = \"x\"\n\
+             [[meter]]\npoint = \"a\"\nbus = \"attic\"\nunit = 1\nmodel = \"eastron-sdm630\"\n\
+             [[meter]]\npoint = \"c\"\nbus = \"attic\"\nunit = 1\nmodel = \"eastron-sdm630\"\nsecondary = \"x\"\n\
              [[meter]]\npoint = \"d\"\nbus = \"cellar\"\nunit = 1\ninterval_s = 0.1\n"
         );
         let expected = [
@@ -211,7 +212,9 @@ mod tests {
         for text in [
             shipped,
             BASE.into(),
-            format!("{BASE}{bus}baud = \"2400\"\n"),
+            format!("{BASE}{bus}select = \"53\"\n"),
+            format!("{BASE}{}", bus.replace("\"p\"", "\"tcp://10.0.0.7\"")),
+            format!("{BASE}{}", bus.replace("\"p\"", "\"tcp://[::1]:10001\"")),
             format!("{BASE}{bus}retries = 300\n"),
             format!("{BASE}{bus}retries = 1.5\n"),
             format!("{BASE}{bus}[[meter]]\npoint = \"m\"\nbus = \"a\"\naddress = 251\n"),
@@ -225,6 +228,29 @@ mod tests {
             assert_eq!(loaded.is_ok(), surveyed.findings.is_empty(), "{text}\n{loaded:?}\n{:?}", surveyed.findings);
             assert_eq!(loaded.is_ok(), surveyed.config.is_some());
         }
+    }
+
+    #[test]
+    fn what_could_only_fail_later_is_told_with_its_place() {
+        let text = "[gateway]\nid = \"gw\"\nstate_dir = \"s\"\nkey = \"k\"\ncertificate = \"c\"\ncredential = \"d\"\n\
+                    [hub]\naddress = \"hub:8883\"\nca = \"ca.crt\"\nhttps = \"http://hub:8443\"\n\
+                    [[bus]]\nname = \"a\"\nprotocol = \"mbus\"\nport = \"tcp://10.0.0.7\"\nbaud = \"2400\"\n\
+                    [[bus]]\nname = \"b\"\nprotocol = \"modbus\"\nport = \"tcp://10.0.0.7:70000\"\n\
+                    [[meter]]\npoint = \"m\"\nbus = \"b\"\nunit = 1\nmodel = \"eastron-sdm63\"\n";
+        let told = found(text);
+        let expected = [
+            "10:9 [hub] https: \"http://hub:8443\" is no address of a hub",
+            "14:8 bus \"a\": port \"tcp://10.0.0.7\" has no number of a port",
+            "15:8 `baud`: write 2400 without quotes",
+            "19:8 bus \"b\": port \"tcp://10.0.0.7:70000\" has no number",
+            "24:9 meter \"m\": there is no register map \"eastron-sdm63\"; did you mean \"eastron-sdm630\"?",
+        ];
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.starts_with(expected), "{told}\n{expected}");
+        }
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        let own = text.replace("key = \"k\"", "key = \"k\"\nmodbus_profiles = \"maps\"");
+        assert!(!found(&own).iter().any(|told| told.contains("register map")), "its own maps only the gateway knows");
     }
 
     #[test]

@@ -95,6 +95,19 @@ impl Enrolment {
         Ok(Self { pending, key })
     }
 
+    /// Goes to another hub, or knows it by something else: as long as the nonce was told to none.
+    ///
+    /// # Errors
+    /// It was told, or goes by files; or nothing can be written down.
+    pub fn turn_to(&mut self, hub: (String, TrustKept), folder: &Path) -> Result<(), EnrolError> {
+        if self.pending.revealed || self.pending.hub.is_none() {
+            let what = "another enrolment is under way; remove enrolment.json to begin anew";
+            return Err(EnrolError::File(what.into()));
+        }
+        self.pending.hub = Some(hub);
+        self.pending.save(folder).map_err(EnrolError::File)
+    }
+
     /// What is kept of it.
     pub fn pending(&self) -> &Pending {
         &self.pending

@@ -19,7 +19,7 @@ use super::{
     Failure,
     args::{ArchiveCommand, ArchiveOf, ArchiveSelect},
     door::Door,
-    exit,
+    exit, print_json,
 };
 
 pub(super) fn archive(what: &ArchiveCommand) -> Result<(), Failure> {
@@ -28,7 +28,7 @@ pub(super) fn archive(what: &ArchiveCommand) -> Result<(), Failure> {
         | ArchiveCommand::Entries(ArchiveSelect { config, gateway, output, .. }) => {
             (config, gateway.as_deref(), output)
         }
-        ArchiveCommand::Export(ArchiveOf { config, gateway, output }) => (config, Some(gateway.as_str()), output),
+        ArchiveCommand::Export(ArchiveOf { config, gateway, output, .. }) => (config, Some(gateway.as_str()), output),
     };
     let mut door = Door::open(&HubConfig::load(config)?)?;
     let gateways = gateways(&mut door, named)?;
@@ -36,7 +36,17 @@ pub(super) fn archive(what: &ArchiveCommand) -> Result<(), Failure> {
     match what {
         ArchiveCommand::List(select) => list(&mut door, &gateways, select.json, &mut out)?,
         ArchiveCommand::Entries(_) => entries(&mut door, &gateways, &mut out)?,
-        ArchiveCommand::Export(_) => gateways.iter().try_for_each(|gateway| export(&mut door, gateway, &mut out))?,
+        ArchiveCommand::Export(of) => {
+            let mut batches = 0;
+            for gateway in &gateways {
+                batches += export(&mut door, gateway, &mut out)?;
+            }
+            out.finish()?;
+            let written = json!({
+                "schema": "plomb.hub-export/1", "gateway": of.gateway, "batches": batches, "out": output,
+            });
+            return if of.json { print_json(&written) } else { Ok(()) };
+        }
     }
     out.finish()
 }
@@ -149,7 +159,7 @@ fn entries(door: &mut Door, gateways: &[Name], out: &mut Output) -> Result<(), F
     Ok(())
 }
 
-fn export(door: &mut Door, gateway: &Name, out: &mut Output) -> Result<(), Failure> {
+fn export(door: &mut Door, gateway: &Name, out: &mut Output) -> Result<u64, Failure> {
     let answer = door.ask(Request::Credential { gateway: gateway.to_string() })?;
     let credential = answer.get("credential").and_then(Value::as_str).and_then(|text| hex::decode(text).ok());
     let credential = credential.and_then(|bytes| Credential::parse(&bytes).ok());
@@ -166,7 +176,8 @@ fn export(door: &mut Door, gateway: &Name, out: &mut Output) -> Result<(), Failu
     if count == 0 {
         return Err(Failure::new(exit::UNAVAILABLE, format!("{gateway} has sent no batch yet: nothing to export")));
     }
-    out.bytes(&writer.end())
+    out.bytes(&writer.end())?;
+    Ok(count)
 }
 
 /// Standard output, or a file that appears whole or not at all.

@@ -258,6 +258,9 @@ pub(crate) struct ArchiveOf {
     /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Print what was written as JSON; needs --output.
+    #[arg(long, requires = "output")]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

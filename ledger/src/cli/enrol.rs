@@ -31,7 +31,14 @@ use super::{
 
 pub(super) fn enrol(what: &EnrolCommand) -> Result<(), Failure> {
     match what {
-        EnrolCommand::Pin(args) => print(&format!("{}\n", pin(&HubConfig::load(&args.config)?)?)),
+        EnrolCommand::Pin(args) => {
+            let pin = pin(&HubConfig::load(&args.config)?)?.to_string();
+            if args.json {
+                print_json(&json!({ "schema": "plomb.hub-pin/1", "pin": pin }))
+            } else {
+                print(&format!("{pin}\n"))
+            }
+        }
         EnrolCommand::List(args) => waiting(args),
         EnrolCommand::Approve(args) => approve(args),
         EnrolCommand::Refuse(args) => refuse(args),

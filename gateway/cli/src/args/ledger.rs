@@ -8,6 +8,12 @@ use plomb_seal::Name;
 use super::PartyArgs;
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples, with PLOMB_AS and PLOMB_HUB set, or --as and --hub:
+  plomb ledger gateways
+  plomb ledger history --gateway gw-1 --prove
+  plomb ledger show 17
+  plomb ledger diff 3 4 --gateway gw-1
+  plomb ledger export 1f2a… -o order.story")]
 pub(crate) struct LedgerArgs {
     #[command(subcommand)]
     pub(crate) verb: LedgerVerb,
@@ -42,8 +48,8 @@ Examples:
   plomb ledger history --point flat-3-power --kind command --prove
   plomb ledger history --gateway gw-1 --version 4 --json | jq -c '[.kind, .action, .status]'
 
-Exit codes: 0 done, 1 a line is not proved, 64 wrong usage, 69 the hub can't be asked, 77
-your certificate is not taken, 78 your folder is wrong.")]
+Exit codes: 0 done, 1 a line is not proved, 4 there is no line, 64 wrong usage, 69 the hub
+can't be asked, 77 your certificate is not taken, 78 your folder is wrong.")]
 pub(crate) struct HistoryArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
@@ -83,7 +89,9 @@ fn kind(text: &str) -> Result<String, String> {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Checks that the transaction is on the ledger, under your folder's policy.txt, and who
 signed it, by certificates that are on the ledger themselves. --bytes and --proof write
-both pieces for others: `plomb verify BYTES --proof PROOF --policy POLICY`.
+both pieces for others: `plomb verify BYTES --proof PROOF --policy POLICY`. A certificate
+itself is in the bytes of the transaction that issued it: find that one with `plomb ledger
+history --kind certificate`, and show it with --bytes.
 
 Examples:
   plomb ledger show 17 --as alice --hub https://hub.example:8443
@@ -136,8 +144,8 @@ pub(crate) struct DiffArgs {
   plomb ledger gateways --as alice --hub https://hub.example:8443
   plomb ledger gateways --json | jq -c 'select(.pending != [])'
 
-Exit codes: 0 done, 64 wrong usage, 69 the hub can't be asked, 77 your certificate is not
-taken, 78 your folder is wrong.")]
+Exit codes: 0 done, 4 there is none, 64 wrong usage, 69 the hub can't be asked, 77 your
+certificate is not taken, 78 your folder is wrong.")]
 pub(crate) struct GatewaysArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,

@@ -17,6 +17,10 @@ pub(crate) struct PartyArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  plomb config check plombd.toml
+  plomb config propose plombd.toml --gateway gw-1 --priority urgent --wait 5m \\
+      --reason \"new\" --as alice --hub https://hub.example:8443")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     pub(crate) verb: ConfigVerb,
@@ -32,9 +36,9 @@ pub(crate) enum ConfigVerb {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Every mistake is told, not only the first, each with file, line, column and what would be
-right. Nothing is changed, nothing is asked over the network. What a gateway's own files
-hold (keys, certificates, models) can be seen on the gateway only: there, give
---on-gateway.
+right; numbers in quotes too, which plombd would take. Nothing is changed, nothing is asked
+over the network. What a gateway's own files hold (keys, secrets, certificates, models) can
+be seen on the gateway only: there, give --on-gateway.
 
 Examples:
   plomb config check plombd.toml
@@ -102,7 +106,7 @@ pub(crate) struct ProposeArgs {
     /// Wait so long for what becomes of it: 90s, 5m.
     #[arg(long, value_name = "TIME", value_parser = crate::show::duration)]
     pub(crate) wait: Option<Duration>,
-    /// Do not ask back.
+    /// Do not ask back. Needed where standard input is no terminal: nobody could answer there.
     #[arg(long)]
     pub(crate) yes: bool,
     /// Write the signed transaction to a file instead of submitting it.
@@ -184,16 +188,18 @@ impl CommandVerb {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "The command is sealed to the gateway, signed by you, and admitted once: under the next
 counter of the gateway, until it expires. The gateway never executes it twice, nor too
-late. With --needs 2 another operator must approve it first: `plomb approve LEAF`.
+late. With --needs 2 another operator must approve it first: `plomb approve LEAF`; with
+--wait too that is waited for. What `read` read is shown by `plomb ledger show LEAF`.
 
 A token of `credit` is read from standard input with -, so that it stands in no history of
-commands. What was sealed is kept in FOLDER/sealed/, for your eyes alone.
+commands; nobody can be asked there then, so give --yes. Token and tariff are checked before
+anything is sealed. What was sealed is kept in FOLDER/sealed/, for your eyes alone.
 
 Examples:
   plomb command gw-1 flat-3-power disconnect --reason \"moved out\" \\
       --as otto --hub https://hub.example:8443
   plomb command gw-1 flat-3-power read --wait 60s
-  plomb command gw-1 flat-3-power credit - --wait 60s < token.txt
+  plomb command gw-1 flat-3-power credit - --yes --wait 60s < token.txt
   plomb command gw-1 flat-3-power set-tariff winter.toml --reason \"winter\"
   plomb command gw-1 cellar-water valve close --needs 2 --expires 1h --reason \"burst pipe\"
 
@@ -216,7 +222,7 @@ pub(crate) struct CommandArgs {
     /// Wait so long for what becomes of it: 90s, 5m.
     #[arg(long, value_name = "TIME", value_parser = crate::show::duration)]
     pub(crate) wait: Option<Duration>,
-    /// Do not ask back.
+    /// Do not ask back. Needed where standard input is no terminal: nobody could answer there.
     #[arg(long)]
     pub(crate) yes: bool,
     /// The gateway.
@@ -245,7 +251,7 @@ pub(crate) struct ApproveArgs {
     /// Wait so long for what becomes of the command.
     #[arg(long, value_name = "TIME", value_parser = crate::show::duration)]
     pub(crate) wait: Option<Duration>,
-    /// Do not ask.
+    /// Do not ask. Needed where standard input is no terminal.
     #[arg(long)]
     pub(crate) yes: bool,
     /// The command: its leaf hash, or its index in the log.

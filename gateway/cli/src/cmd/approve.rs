@@ -14,7 +14,7 @@ use crate::{
     args::ApproveArgs,
     exit::Failure,
     party::{Hub, Logged, Party, Register, lines, read_statement, submit},
-    show::{Show, one_line, print},
+    show::{Show, one, one_line, print},
 };
 
 const SCHEMA: &str = "plomb.approval/1";
@@ -24,7 +24,7 @@ pub(super) fn approve(args: &ApproveArgs, show: &Show) -> Result<u8, Failure> {
     let mut hub = Hub::of(&party, &args.party)?;
     let logged = Logged::get(&mut hub, &party, &args.command)?;
     if logged.kind != Kind::Command {
-        return Err(Failure::Usage(format!("{} is a {}, no command", args.command, logged.kind.name())));
+        return Err(Failure::Usage(format!("{} is {}, no command", args.command, one(logged.kind.name()))));
     }
     let command: Command = read_statement(&logged.bytes)?;
     if command.needs < 2 {
@@ -39,7 +39,7 @@ pub(super) fn approve(args: &ApproveArgs, show: &Show) -> Result<u8, Failure> {
         format!("  reason: {}", one_line(&command.reason)),
         format!("  what is sealed in it ({} bytes with its envelope) only the gateway can read", command.sealed.len()),
     ];
-    agree(&shown, "Approve it?", args.yes, true)?;
+    agree(&shown, "Approve it?", args.yes)?;
     let approval = Approval { origin: command.origin.clone(), of: logged.leaf };
     let signed = Signed::sign(approval, &party.key);
     let approved = submit(&mut hub, signed.bytes(), None)?;

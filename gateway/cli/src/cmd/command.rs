@@ -6,11 +6,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use plomb_gateway::ask::deed::Instruction;
 use plomb_seal::{
     Hash, KeyId, Name, Signed,
     reading::TEXT_BYTES_MAX,
     sealed::Sealing,
-    transaction::{COMMAND_SEALED_BYTES_MAX, Command},
+    transaction::{COMMAND_SEALED_BYTES_MAX, Command, Effect},
 };
 use plomb_view::rfc3339;
 use serde_json::{Value, json};
@@ -20,14 +21,16 @@ use super::order::{self, Became, agree, random, warn_of_secrets};
 use crate::{
     args::{CommandArgs, CommandVerb},
     exit::Failure,
-    party::{Hub, Kept, Party, Submitted},
-    show::{Show, print},
+    party::{Hub, Kept, Party, Submitted, submit},
+    show::{Show, print, tell},
 };
 
 const SCHEMA: &str = "plomb.command/1";
 
 pub(super) fn command(args: &CommandArgs, show: &Show) -> Result<u8, Failure> {
     let content = content(args)?;
+    // As the gateway will: what it could only refuse is not sealed.
+    Instruction::parse(args.verb.name(), content.as_bytes()).map_err(|what| unfit(args, &what))?;
     let verb: Name = args.verb.name().parse().map_err(|_| Failure::Usage("the verb is no name".into()))?;
     if args.reason.len() > TEXT_BYTES_MAX {
         return Err(Failure::Usage(format!("--reason has at most {TEXT_BYTES_MAX} bytes")));
@@ -41,7 +44,7 @@ pub(super) fn command(args: &CommandArgs, show: &Show) -> Result<u8, Failure> {
     let counter = order::number(&register, "counter")?.saturating_add(1);
     let expires_ms = unix_ms().saturating_add(i64::try_from(args.expires.as_millis()).unwrap_or(i64::MAX));
     let what = format!("{} at {} of {}, until {}", args.verb.name(), args.point, args.gateway, rfc3339(expires_ms));
-    agree(&[what], "Send it?", args.yes, false)?;
+    agree(&[what], "Send it?", args.yes)?;
     let bare = Command {
         origin: recipient.origin.clone(),
         gateway: args.gateway.clone(),
@@ -61,12 +64,17 @@ pub(super) fn command(args: &CommandArgs, show: &Show) -> Result<u8, Failure> {
     let sealed = bare.seal(party.key.public().id(), &sealing, content.as_bytes());
     let signed = Signed::sign(sealed.map_err(|error| Failure::Usage(error.to_string()))?, &party.key);
     let kept = Kept::new(signed.hash(), args.gateway.as_str(), &salt, &content);
-    // What waits for a second operator has no outcome that is worth waiting for.
-    let wait = args.wait.filter(|_| args.needs < 2);
-    let submitted = order::send(&mut hub, &party, (signed.bytes(), &kept), wait)?;
+    let submitted = if args.needs < 2 || args.wait.is_none() {
+        order::send(&mut hub, &party, (signed.bytes(), &kept), args.wait)?
+    } else {
+        // The other operator must know what to approve before it is waited for.
+        let first = order::send(&mut hub, &party, (signed.bytes(), &kept), None)?;
+        tell(format_args!("It waits for another operator's word: plomb approve {}", first.leaf));
+        Submitted { known: first.known, ..submit(&mut hub, signed.bytes(), args.wait)? }
+    };
     let became = order::became(&mut hub, &party, &submitted, &args.gateway)?;
     report(args, &signed, (&submitted, became.as_ref()), show)?;
-    Ok(order::code(wait.is_some(), &submitted, became.as_ref()))
+    Ok(order::code(args.wait.is_some(), &submitted, became.as_ref()))
 }
 
 /// What is sealed: by the verb nothing, a token, a file's text, or a word.
@@ -90,6 +98,14 @@ fn content(args: &CommandArgs) -> Result<Zeroizing<String>, Failure> {
         (CommandVerb::Valve, _) => Err(needed("open or close")),
         (_, None) => Ok(Zeroizing::default()),
         (_, Some(_)) => Err(Failure::Usage(format!("{} takes nothing more", args.verb.name()))),
+    }
+}
+
+/// A content that no gateway would take.
+fn unfit(args: &CommandArgs, what: &str) -> Failure {
+    match (args.verb, args.value.as_deref()) {
+        (CommandVerb::SetTariff, Some(file)) => Failure::Usage(format!("{file} is not sent: {what}")),
+        _ => Failure::Usage(what.into()),
     }
 }
 
@@ -129,9 +145,16 @@ fn report(
         format!("Transaction {}", submitted.leaf),
     ];
     match became {
-        Some(became) => lines.extend(became.lines(show)),
-        None if args.needs > 1 => {
+        Some(became) => {
+            lines.extend(became.lines(show));
+            if args.verb == CommandVerb::Read && became.outcome.effect == Effect::Applied {
+                let leaf = submitted.leaf;
+                lines.push(format!("The reading, once its batch has come to the hub: plomb ledger show {leaf}"));
+            }
+        }
+        None if args.needs > 1 && order::still_open(submitted) => {
             lines.push(format!("It needs another operator's word: plomb approve {}", submitted.leaf));
+            lines.extend(args.wait.map(|_| order::unanswered(submitted)));
         }
         None if args.wait.is_some() => lines.push(order::unanswered(submitted)),
         None => {}

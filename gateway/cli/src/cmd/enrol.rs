@@ -93,13 +93,20 @@ fn begin(args: &EnrolArgs, hub: Option<(String, TrustKept)>, owner: Owner) -> Re
 async fn over_network(args: &EnrolArgs, owner: Owner, json: bool) -> Result<u8, Failure> {
     let given = hub(args)?;
     let mut enrolment = match (Enrolment::resume(&args.dir).map_err(failure)?, given) {
-        (Some(begun), given) => {
-            let other = given.is_some_and(|given| begun.pending().hub.as_ref() != Some(&given));
+        (Some(mut begun), given) => {
+            let kept = begun.pending();
+            let other = given.filter(|given| kept.hub.as_ref() != Some(given));
+            // Whoever mistyped pin or address has told nobody anything yet.
+            let is_open = !kept.revealed && kept.hub.is_some();
             let renamed = args.id.is_some() && begun.gateway().map_err(failure)? != name(args)?;
-            if other || renamed {
+            if renamed || (other.is_some() && !is_open) {
                 let file = args.dir.join("enrolment.json");
                 let what = format!("another enrolment is under way; remove {} to begin anew", file.display());
                 return Err(Failure::Usage(what));
+            }
+            if let Some(other) = other {
+                way(&other)?;
+                begun.turn_to(other, &args.dir).map_err(failure)?;
             }
             begun
         }
@@ -171,9 +178,10 @@ fn present(args: &EnrolArgs, enrolment: &Enrolment, claim: &str, json: bool) -> 
     if !args.no_qr {
         print(qr(&line)?)?;
     }
+    let by_file = if args.out.is_some() { "--file request.cbor --out grant.cbor " } else { "" };
     print(format_args!(
         "Gateway      {gateway}\nFingerprint  {fingerprint}\nClaim code   {}\n\nTell the code to the hub's operator, or \
-         let him scan it: `plomb-hub enrol approve {gateway} --claim {}`",
+         let him scan it: `plomb-hub enrol approve --config hub.toml {gateway} {by_file}--claim {}`",
         spaced(claim),
         spaced(claim)
     ))
@@ -225,12 +233,20 @@ fn enrolled(args: &EnrolArgs, issue: &Issue, hub: Option<&str>, json: bool) -> R
     }
     let absolute = fs::canonicalize(&args.dir).unwrap_or_else(|_| args.dir.clone());
     let dir = absolute.display();
-    let https =
-        hub.map_or(String::new(), |hub| format!("    https = \"{}\"     # renews the certificate\n", one_line(hub)));
+    let host =
+        hub.and_then(|hub| Place::parse(hub).ok()).map_or("hub.example".into(), |place| place.host().to_string());
+    let host = one_line(&host);
+    let address = format!("    address = \"{host}:8883\"     # the hub's broker: `listen` in its hub.toml\n");
+    let https = match hub {
+        Some(hub) => format!("    https = \"{}\"     # renews the certificate\n", one_line(hub)),
+        None => {
+            "    # https = \"https://hub.example:8443\"     # [http] in its hub.toml: renews the certificate\n".into()
+        }
+    };
     print(format_args!(
         "{} is taken on until {until}.\nFiles: {dir}/client.key, client.crt, ca.crt, credential.cbor, policy.txt\n\n\
          In plombd.toml:\n    [gateway]\n    id = \"{}\"\n    key = \"{dir}/client.key\"\n    certificate = \
-         \"{dir}/client.crt\"\n    credential = \"{dir}/credential.cbor\"\n    [hub]\n    ca = \"{dir}/ca.crt\"\n{https}",
+         \"{dir}/client.crt\"\n    credential = \"{dir}/credential.cbor\"\n    [hub]\n{address}    ca = \"{dir}/ca.crt\"\n{https}",
         issue.subject, issue.subject
     ))?;
     Ok(OK)

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::order;
 use crate::{
     args::{GatewaysArgs, LedgerArgs, LedgerVerb, RecipientArgs, SubmitArgs},
-    exit::{Failure, OK},
+    exit::{Failure, NONE_FOUND, OK},
     party::{Hub, Party, lines as history_lines, submit},
-    show::{Out, Show, Table, print},
+    show::{Out, Show, Table, print, tell},
 };
 
 /// The most gateways that are listed.
@@ -41,6 +41,10 @@ fn gateways(args: &GatewaysArgs, show: &Show) -> Result<u8, Failure> {
         names.extend(lines.iter().filter_map(|line| Some(line.get("gateway")?.as_str()?.to_string())));
         names.sort();
         names.dedup();
+    }
+    if names.is_empty() {
+        tell("No gateway has a certificate of this ledger, or none that your scope lets you see.");
+        return Ok(NONE_FOUND);
     }
     let mut table = Table::new(&["gateway", ">in force", ">last", "waits", ">counter", "sealing key"]);
     let mut out = Out::new();

@@ -67,14 +67,16 @@ pub(super) fn warn_of_secrets(reason: &str) {
     }
 }
 
-/// Asks back. Without a terminal nobody can answer: then it goes on, unless `must` says that somebody has to.
-pub(super) fn agree(shown: &[String], question: &str, yes: bool, must: bool) -> Result<(), Failure> {
+/// Asks back. Without a terminal nobody can answer: whoever wants it nevertheless says so with `--yes`.
+pub(super) fn agree(shown: &[String], question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !io::stdin().is_terminal() {
-        let what = "nobody can be asked here: look at it with `plomb ledger show`, then give --yes";
-        return if must { Err(Failure::Usage(what.into())) } else { Ok(()) };
+        let what = shown.first().map_or(String::new(), |first| format!(" ({first})"));
+        return Err(Failure::Usage(format!(
+            "nothing was sent{what}: standard input is no terminal, so nobody can be asked; give --yes"
+        )));
     }
     shown.iter().for_each(tell);
     crate::show::tell_part(format_args!("{question} [y/N] "));
@@ -191,7 +193,8 @@ pub(super) fn unanswered(submitted: &Submitted) -> String {
     }
 }
 
-fn still_open(submitted: &Submitted) -> bool {
+/// Whether something may still come of it.
+pub(super) fn still_open(submitted: &Submitted) -> bool {
     matches!(submitted.status.as_deref(), Some("pending" | "awaits-approval" | "released") | None)
 }
 

@@ -1,5 +1,6 @@
 //! `plomb verify`: checks an export, and says what it proves.
 
+mod entries;
 mod story;
 mod transaction;
 
@@ -17,7 +18,7 @@ use super::read_bytes;
 use crate::{
     args::VerifyArgs,
     exit::{BAD, Failure, INCOMPLETE, OK},
-    show::{Out, Show, Tone, count, escaped, one_line, print},
+    show::{Out, Show, Tone, count, escaped, one_line, print, tell},
 };
 
 /// The largest export that is read, in bytes: it is held in memory as a whole.
@@ -37,12 +38,20 @@ pub(super) fn verify(args: &VerifyArgs, show: &Show) -> Result<u8, Failure> {
     }
     let bytes = read_bytes(&args.file, EXPORT_BYTES_MAX)?;
     if is_story(&bytes) {
+        if args.entries {
+            return Err(Failure::Usage(
+                "--entries is for exports: this file holds an order and what became of it".into(),
+            ));
+        }
         return story::verify(args, own.as_ref(), &bytes, show);
     }
     let trust = own.as_ref().map_or(Trust::File, Trust::Own);
     let report = check(&bytes, trust, Expect { reaches: args.reaches });
     let keys = Keys::of(&export::policy_of(&bytes).unwrap_or_default());
-    if show.json {
+    if args.entries && report.verdict == Verdict::Proved {
+        words(&report, own.is_some(), &keys, show).iter().for_each(tell);
+        entries::print(&bytes, show)?;
+    } else if show.json {
         print(document(&report, own.is_some(), &keys))?;
     } else {
         let mut out = Out::new();

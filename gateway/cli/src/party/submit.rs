@@ -13,6 +13,8 @@ use super::{Hub, trouble};
 
 /// How long the hub is asked to wait at once: proxies and hubs end what takes longer.
 const WAIT_AT_ONCE: Duration = Duration::from_secs(60);
+/// How long a hub is left alone that did not wait.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What the ledger took.
 #[derive(Debug, Clone)]
@@ -56,6 +58,9 @@ pub(crate) fn submit(hub: &mut Hub, bytes: &[u8], wait: Option<Duration>) -> Res
         if until.is_none_or(|until| submitted.outcome.is_some() || !pending || Instant::now() >= until) {
             return Ok(submitted);
         }
+        // A hub that answers at once is not asked again at once.
+        let rest = until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        std::thread::sleep(rest.min(PAUSE));
     }
 }
 

@@ -128,6 +128,12 @@ pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// A noun with its article: `a command`, `an approval`.
+pub(crate) fn one(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
+
 /// A size with its unit.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
@@ -154,6 +160,7 @@ mod tests {
         assert_eq!(size(1_049), "1.0 kB");
         assert_eq!(size(1_500_000), "1.5 MB");
         assert_eq!(size(2_147_483_648), "2.1 GB");
+        assert_eq!((one("approval"), one("command")), ("an approval".into(), "a command".into()));
         assert_eq!(count(1, "entry", "entries"), "1 entry");
         assert_eq!(count(0, "entry", "entries"), "0 entries");
     }

@@ -93,6 +93,11 @@ impl Town {
         format!("log {log}\nwitness w {witness}\nquorum w\n")
     }
 
+    /// Where the last transaction stands.
+    pub(crate) fn last_index(&self) -> usize {
+        self.leaves.len() - 1
+    }
+
     fn index_of(&self, which: &str) -> Option<usize> {
         let leaf = hex::decode(which).ok().and_then(|bytes| Hash::from_slice(&bytes));
         match leaf {
@@ -139,7 +144,13 @@ impl Town {
 
     fn order(&self, index: usize) -> Value {
         let leaf = tree::leaf_hash(&self.leaves[index].0);
-        let named = |index: usize| json!({ "transaction": tree::leaf_hash(&self.leaves[index].0).to_string() });
+        let named = |index: usize| {
+            let (bytes, author) = &self.leaves[index];
+            json!({
+                "transaction": tree::leaf_hash(bytes).to_string(), "effect": "applied", "by": author,
+                "time": "2026-05-28T20:26:40.000Z",
+            })
+        };
         let approval =
             self.answering(leaf, |bytes| Unverified::<Approval>::parse(bytes).ok().map(|parsed| parsed.claims().of));
         json!({ "answers": self.outcome_of(index).map(named).into_iter().collect::<Vec<_>>(), "approval": approval.map(named) })

@@ -29,7 +29,7 @@ fn json(hub: &FakeHub, id: &str, code: i32, arguments: &[&str]) -> Value {
 fn propose(hub: &FakeHub, code: i32, config: &str, more: &[&str]) -> Value {
     let file = text(&hub.file("plombd.toml", config));
     let arguments =
-        ["config", "propose", file.as_str(), "--gateway", "gw-1", "--priority", "urgent", "--reason", "new"];
+        ["config", "propose", file.as_str(), "--gateway", "gw-1", "--priority", "urgent", "--reason", "new", "--yes"];
     json(hub, "alice", code, &[&arguments, more].concat())
 }
 
@@ -114,24 +114,75 @@ fn an_order_is_signed_here_and_carried_there() {
 #[test]
 fn a_command_takes_its_counter_and_a_token_from_standard_input() {
     let hub = FakeHub::start();
-    let output =
-        run(&hub, "otto", &["command", "gw-1", "flat-3", "credit", "-", "--wait", "5s", "--json"], b"1234 5678\n");
+    let output = run(
+        &hub,
+        "otto",
+        &["command", "gw-1", "flat-3", "credit", "-", "--yes", "--wait", "5s", "--json"],
+        b"12345678\n",
+    );
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let sent = &lines(&output)[0];
     assert_eq!((sent["counter"].as_u64(), sent["outcome"]["effect"].as_str()), (Some(1), Some("applied")), "{sent}");
-    let sent = json(&hub, "otto", 0, &["command", "gw-1", "flat-3", "valve", "close"]);
+    let sent = json(&hub, "otto", 0, &["command", "gw-1", "flat-3", "valve", "close", "--yes"]);
     assert_eq!(sent["counter"].as_u64(), Some(2));
-    assert_eq!(hub.town.lock().unwrap().opened, ["1234 5678", "close"]);
-    for wrong in [&["valve"][..], &["valve", "shut"], &["credit"], &["read", "now"], &["explode"]] {
-        let output = run(&hub, "otto", &[&["command", "gw-1", "flat-3"], wrong].concat(), b"");
+    assert_eq!(hub.town.lock().unwrap().opened, ["12345678", "close"]);
+    let tariff = text(&hub.file("winter.toml", "name = \"winter\"\nseasons = 3\n"));
+    let wrong = [
+        &["valve"][..],
+        &["valve", "shut"],
+        &["credit"],
+        &["credit", "12 34"],
+        &["read", "now"],
+        &["explode"],
+        &["set-tariff", &tariff],
+    ];
+    for wrong in wrong {
+        let output = run(&hub, "otto", &[&["command", "gw-1", "flat-3", "--yes"], wrong].concat(), b"");
         assert_eq!(output.status.code(), Some(64), "{wrong:?}");
     }
+    assert_eq!(hub.town.lock().unwrap().opened.len(), 2, "what no gateway takes is not sealed");
+}
+
+#[test]
+fn without_a_terminal_nothing_is_sent_that_nobody_agreed_to() {
+    let hub = FakeHub::start();
+    let file = text(&hub.file("plombd.toml", CONFIG));
+    let propose = ["config", "propose", &file, "--gateway", "gw-1", "--priority", "urgent", "--reason", "new"];
+    for (who, arguments) in [("alice", &propose[..]), ("otto", &["command", "gw-1", "flat-3", "disconnect"])] {
+        let refused = json(&hub, who, 64, arguments);
+        assert!(refused["error"]["message"].as_str().unwrap().contains("give --yes"), "{refused}");
+    }
+    assert!(hub.town.lock().unwrap().opened.is_empty());
+}
+
+#[test]
+fn a_command_that_two_must_sign_is_waited_for() {
+    let hub = FakeHub::start();
+    let command = ["command", "gw-1", "water", "read", "--needs", "2", "--yes", "--wait"];
+    let began = std::time::Instant::now();
+    let alone = json(&hub, "otto", 3, &[&command[..], &["1s"]].concat());
+    assert!(began.elapsed() >= std::time::Duration::from_secs(1), "it was not waited");
+    assert_eq!((alone["status"].as_str(), alone["known"].as_bool()), (Some("awaits-approval"), Some(false)), "{alone}");
+    let done = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| run(&hub, "otto", &[&command[..], &["20s"]].concat(), b""));
+        let second = || hub.town.lock().unwrap().opened.len() == 2;
+        while !second() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let index = hub.town.lock().unwrap().last_index().to_string();
+        json(&hub, "olga", 0, &["approve", &index, "--yes"]);
+        waits.join().unwrap()
+    });
+    let (told, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.code(), Some(0), "{told}{errors}");
+    assert!(errors.contains("plomb approve "), "the other operator must know what to approve: {errors}");
+    assert!(told.contains("Done") && told.contains("The reading") && told.contains("plomb ledger show "), "{told}");
 }
 
 #[test]
 fn a_second_operator_sees_what_is_approved_and_the_whole_is_exported() {
     let hub = FakeHub::start();
-    let command = ["command", "gw-1", "water", "valve", "close", "--needs", "2", "--reason", "burst pipe"];
+    let command = ["command", "gw-1", "water", "valve", "close", "--needs", "2", "--reason", "burst pipe", "--yes"];
     let sent = json(&hub, "otto", 0, &command);
     let leaf = sent["transaction"].as_str().unwrap();
     assert_eq!((sent["status"].as_str(), sent["outcome"].is_null()), (Some("awaits-approval"), true), "{sent}");
@@ -139,6 +190,10 @@ fn a_second_operator_sees_what_is_approved_and_the_whole_is_exported() {
     assert_eq!(blind.status.code(), Some(64), "nobody approves what nobody could see");
     let approved = json(&hub, "olga", 0, &["approve", leaf, "--yes", "--wait", "5s"]);
     assert_eq!((approved["author"].as_str(), approved["outcome"]["effect"].as_str()), (Some("otto"), Some("applied")));
+    let output = run(&hub, "olga", &["ledger", "show", leaf], b"");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = |start: &str| shown.lines().any(|line| line.starts_with(start) && line.contains("plomb ledger show "));
+    assert!(told("  approved     by olga 2026-05-2") && told("  answered     applied 2026-05-2"), "{shown}");
     let story = text(&hub.folder.path().join("order.story"));
     let exported = json(&hub, "otto", 0, &["ledger", "export", leaf, "--content", "-o", &story]);
     assert_eq!(exported["outcomes"].as_u64(), Some(1), "{exported}");
@@ -179,6 +234,14 @@ fn history_and_one_transaction_are_proved() {
     json(&hub, "alice", 0, &["ledger", "show", "2", "--bytes", &other]);
     let verify = ["verify", &bytes, "--proof", &proof, "--policy", &policy, "--certificate", &other];
     assert_eq!(plomb(&verify, b"").status.code(), Some(1), "signed by alice, not by otto");
+}
+
+#[test]
+fn that_nothing_is_there_is_told() {
+    let hub = FakeHub::start();
+    let output = run(&hub, "alice", &["ledger", "history", "--gateway", "nosuch"], b"");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(4), 0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Nothing on the ledger fits"));
 }
 
 #[test]
@@ -246,5 +309,11 @@ fn every_mistake_of_a_configuration_is_told_with_its_place() {
     assert_eq!(plomb(&["config", "check", &file], b"").status.code(), Some(0));
     let on_gateway = plomb(&["config", "check", "--on-gateway", &file], b"");
     assert_eq!(on_gateway.status.code(), Some(78), "its key is not there");
+    let dlms = "[[bus]]\nname = \"grid\"\nprotocol = \"dlms\"\nport = \"tcp://h:4059\"\n[[meter]]\npoint = \"power\"\n\
+                bus = \"grid\"\nregisters = [\"1-0:1.8.0\"]\nauthentication = \"lls\"\n";
+    fs::write(&file, format!("{CONFIG}{dlms}")).unwrap();
+    let on_gateway = plomb(&["config", "check", "--on-gateway", "--json", &file], b"");
+    let told = lines(&on_gateway)[0]["files"].to_string();
+    assert!(told.contains("power") && told.contains("no password"), "{told}");
     assert_eq!(plomb(&["config", "check", "/nowhere"], b"").status.code(), Some(74));
 }

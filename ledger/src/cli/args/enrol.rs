@@ -40,6 +40,9 @@ pub(crate) struct EnrolPinArgs {
     /// The hub's configuration.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

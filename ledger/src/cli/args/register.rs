@@ -64,16 +64,22 @@ pub(crate) struct VoteArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum VoteFor {
     /// A member joins.
+    #[command(after_help = "Example:
+  plomb-hub member vote --config hub.toml add retailer/member.json")]
     Add {
         /// Its card, as `plomb-hub member new` made it.
         card: PathBuf,
     },
     /// A member leaves.
+    #[command(after_help = "Example:
+  plomb-hub member vote --config hub.toml --member retailer remove operator")]
     Remove {
         /// Its name.
         name: String,
     },
     /// So many members must agree from now on.
+    #[command(after_help = "Example:
+  plomb-hub member vote --config hub.toml quorum 2")]
     Quorum {
         /// How many.
         number: u32,

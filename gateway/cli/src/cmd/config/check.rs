@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read, path::Path};
 
 use plomb_gateway::{
-    config::{Surveyed, survey},
+    config::{Config, Meter, Protocol, Surveyed, survey},
     identity, keys, models, secrets,
 };
 use plomb_settings::{FILE_BYTES_MAX, Finding};
@@ -99,7 +99,7 @@ fn told(args: &CheckArgs, surveyed: &Surveyed, files: Option<&[String]>, show: &
 }
 
 /// What is wrong with the files that a configuration names.
-fn of_files(config: &plomb_gateway::config::Config) -> Vec<String> {
+fn of_files(config: &Config) -> Vec<String> {
     let gateway = &config.gateway;
     let mut wrong = Vec::new();
     let mut note = |result: Result<(), String>| wrong.extend(result.err());
@@ -115,22 +115,45 @@ fn of_files(config: &plomb_gateway::config::Config) -> Vec<String> {
     if let Some(path) = &gateway.meter_keys {
         note(keys::Keys::load(path).map(drop));
     }
-    if let Some(path) = &gateway.meter_secrets {
-        note(secrets::Secrets::load(path).map(drop));
-    }
-    note(models::library(gateway.profiles.as_deref()).map(drop));
-    match models::register_maps(gateway.modbus_profiles.as_deref()) {
-        Ok(maps) => {
-            for meter in &config.meter {
-                if let Some(model) = &meter.model
-                    && maps.by_name(model).is_none()
-                {
-                    note(Err(format!("meter \"{}\": there is no register map \"{model}\"", meter.point)));
+    match gateway.meter_secrets.as_deref().map_or_else(|| Ok(secrets::Secrets::default()), secrets::Secrets::load) {
+        Ok(secrets) => {
+            for meter in of_protocol(config, Protocol::Dlms) {
+                for what in secrets.missing(meter) {
+                    let point = &meter.point;
+                    note(Err(format!("meter \"{point}\": it has no {what} in the file of [gateway] `meter_secrets`")));
                 }
             }
         }
         Err(error) => note(Err(error)),
     }
+    match models::library(gateway.profiles.as_deref()) {
+        Ok(library) => {
+            let known = |model: &str| library.by_name(model).is_some();
+            of_protocol(config, Protocol::Mbus).for_each(|meter| note(has_model(meter, "meter model", known)));
+        }
+        Err(error) => note(Err(error)),
+    }
+    match models::register_maps(gateway.modbus_profiles.as_deref()) {
+        Ok(maps) => {
+            let known = |model: &str| maps.by_name(model).is_some();
+            of_protocol(config, Protocol::Modbus).for_each(|meter| note(has_model(meter, "register map", known)));
+        }
+        Err(error) => note(Err(error)),
+    }
     wrong.dedup();
     wrong
+}
+
+/// The meters on lines of a protocol.
+fn of_protocol(config: &Config, protocol: Protocol) -> impl Iterator<Item = &Meter> {
+    let speaks = move |meter: &&Meter| config.bus.iter().any(|bus| bus.name == meter.bus && bus.protocol == protocol);
+    config.meter.iter().filter(speaks)
+}
+
+/// Whether the model that a meter names is there.
+fn has_model(meter: &Meter, what: &str, known: impl Fn(&str) -> bool) -> Result<(), String> {
+    match &meter.model {
+        Some(model) if !known(model) => Err(format!("meter \"{}\": there is no {what} \"{model}\"", meter.point)),
+        _ => Ok(()),
+    }
 }

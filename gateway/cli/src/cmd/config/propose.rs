@@ -53,7 +53,7 @@ pub(super) fn propose(args: &ProposeArgs, show: &Show) -> Result<u8, Failure> {
             last
         }
     };
-    agree(&summary(args, base, &recipient), "Send it?", args.yes, false)?;
+    agree(&summary(args, base, &recipient), "Send it?", args.yes)?;
     let (signed, kept) = seal(args, &party, &recipient, base, &text)?;
     let submitted = order::send(&mut hub, &party, (signed.bytes(), &kept), args.wait)?;
     let became = order::became(&mut hub, &party, &submitted, &args.gateway)?;

@@ -11,7 +11,7 @@ use crate::{
     args::StoryArgs,
     exit::{Failure, OK},
     party::{Hub, Kept, Logged, Party, Register, lines, read_statement},
-    show::{Show, count, print},
+    show::{Show, count, one, print},
 };
 
 const SCHEMA: &str = "plomb.ledger-export/1";
@@ -30,7 +30,11 @@ pub(super) fn export(args: &StoryArgs, show: &Show) -> Result<u8, Failure> {
             (command.gateway, command.commitment)
         }
         kind => {
-            return Err(Failure::Usage(format!("{} is a {}: no order has been given by it", args.order, kind.name())));
+            return Err(Failure::Usage(format!(
+                "{} is {}: no order has been given by it",
+                args.order,
+                one(kind.name())
+            )));
         }
     };
     let opened = if args.content { Some(opened(&party, &order, &committed)?) } else { None };

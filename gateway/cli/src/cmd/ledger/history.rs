@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::lines::{fits, told};
 use crate::{
     args::HistoryArgs,
-    exit::{BAD, Failure, OK},
+    exit::{BAD, Failure, NONE_FOUND, OK},
     party::{Hub, Logged, Party, Register, Signer, lines},
     show::{Out, Show, Tone, one_line, tell},
 };
@@ -14,12 +14,13 @@ pub(super) fn history(args: &HistoryArgs, show: &Show) -> Result<u8, Failure> {
     let party = Party::open(&args.party)?;
     let mut hub = Hub::of(&party, &args.party)?;
     let mut register = if args.prove { Some(Register::fetch(&mut hub, &party)?) } else { None };
-    let (query, mut from, mut unproved) = (query(args), args.from, 0_u64);
+    let (query, mut from, mut unproved, mut count) = (query(args), args.from, 0_u64, 0_u64);
     let mut out = Out::new();
     loop {
         let (page, next) = lines::page(&mut hub, &query, from)?;
         for mut line in page {
             let proved = register.as_mut().map(|register| prove(&mut hub, &party, register, &line));
+            count += 1;
             unproved += u64::from(matches!(proved, Some(Err(_))));
             if show.json {
                 add(&mut line, proved.as_ref());
@@ -34,6 +35,10 @@ pub(super) fn history(args: &HistoryArgs, show: &Show) -> Result<u8, Failure> {
         }
     }
     out.flush()?;
+    if count == 0 {
+        tell("Nothing on the ledger fits, or nothing that your scope lets you see.");
+        return Ok(NONE_FOUND);
+    }
     if register.is_none() && !show.json {
         tell("As the hub tells it; --prove checks every line.");
     }

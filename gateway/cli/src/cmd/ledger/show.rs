@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
+use plomb_seal::transaction::Kind;
 use serde_json::{Value, json};
 
-use super::lines::told;
+use super::lines::{text, told};
 use crate::{
     args::ShowArgs,
     cmd::order::date,
@@ -48,9 +49,9 @@ pub(super) fn show(args: &ShowArgs, show: &Show) -> Result<u8, Failure> {
         let value = value.as_str().map_or_else(|| value.to_string(), one_line);
         out.line(format_args!("  {key:<12} {value}"))?;
     }
-    if let Some(Value::Object(order)) = told_by_hub.get("order") {
-        for (key, value) in order {
-            out.line(format_args!("  {key:<12} {}", one_line(&value.to_string())))?;
+    if let Some(order) = told_by_hub.get("order") {
+        for line in followed(order, show) {
+            out.line(line)?;
         }
     }
     if let Some(reading) = told_by_hub.get("reading").filter(|reading| reading.is_object()) {
@@ -71,8 +72,32 @@ pub(super) fn show(args: &ShowArgs, show: &Show) -> Result<u8, Failure> {
         signer.name(),
         signer.role()
     ))?;
+    if logged.kind == Kind::Certificate && args.bytes.is_none() {
+        out.line("  Its bytes, for `plomb verify --certificate`: give --bytes FILE.")?;
+    }
     out.flush()?;
     Ok(OK)
+}
+
+/// An order's certificate, approval and answers, as the hub tells them.
+fn followed(order: &Value, show: &Show) -> Vec<String> {
+    let said = |one: &Value, what: String| {
+        let time = show.zone.text(&text(one, "time"));
+        let line = format!("{what} {time}");
+        format!("{}  (plomb ledger show {})", line.trim(), text(one, "transaction"))
+    };
+    let mut lines = Vec::new();
+    let certificate = text(order, "certificate");
+    if !certificate.is_empty() {
+        lines.push(format!("  certificate  of its author: plomb ledger show {certificate} --bytes FILE has its bytes"));
+    }
+    if let Some(approval) = order.get("approval").filter(|approval| approval.is_object()) {
+        lines.push(format!("  approved     {}", said(approval, format!("by {}", text(approval, "by")))));
+    }
+    for answer in order.get("answers").and_then(Value::as_array).into_iter().flatten() {
+        lines.push(format!("  answered     {}", said(answer, text(answer, "effect"))));
+    }
+    lines
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
