@@ -26,6 +26,8 @@ use crate::{
 };
 
 const SCHEMA: &str = "plomb.command/1";
+/// How often a command takes another number, because other operators were quicker.
+const COUNTER_TRIES_MAX: u8 = 8;
 
 pub(super) fn command(args: &CommandArgs, show: &Show) -> Result<u8, Failure> {
     let content = content(args)?;
@@ -45,7 +47,7 @@ pub(super) fn command(args: &CommandArgs, show: &Show) -> Result<u8, Failure> {
     let expires_ms = unix_ms().saturating_add(i64::try_from(args.expires.as_millis()).unwrap_or(i64::MAX));
     let what = format!("{} at {} of {}, until {}", args.verb.name(), args.point, args.gateway, rfc3339(expires_ms));
     agree(&[what], "Send it?", args.yes)?;
-    let bare = Command {
+    let mut bare = Command {
         origin: recipient.origin.clone(),
         gateway: args.gateway.clone(),
         point: args.point.clone(),
@@ -59,22 +61,47 @@ pub(super) fn command(args: &CommandArgs, show: &Show) -> Result<u8, Failure> {
         sealed: Vec::new(),
         reason: args.reason.clone(),
     };
-    let (salt, seed) = (random()?, random()?);
-    let sealing = Sealing { recipient: &recipient.key, salt: &salt, seed: &seed };
-    let sealed = bare.seal(party.key.public().id(), &sealing, content.as_bytes());
-    let signed = Signed::sign(sealed.map_err(|error| Failure::Usage(error.to_string()))?, &party.key);
-    let kept = Kept::new(signed.hash(), args.gateway.as_str(), &salt, &content);
-    let submitted = if args.needs < 2 || args.wait.is_none() {
-        order::send(&mut hub, &party, (signed.bytes(), &kept), args.wait)?
-    } else {
-        // The other operator must know what to approve before it is waited for.
-        let first = order::send(&mut hub, &party, (signed.bytes(), &kept), None)?;
-        tell(format_args!("It waits for another operator's word: plomb approve {}", first.leaf));
-        Submitted { known: first.known, ..submit(&mut hub, signed.bytes(), args.wait)? }
+    let mut tries = 0;
+    let (signed, submitted) = loop {
+        let (signed, kept) = sealed(&bare, &recipient.key, &party, &content)?;
+        match sent(&mut hub, &party, (&signed, &kept), args) {
+            // Another operator was quicker: nothing of this one is on the ledger, and the next number is as good.
+            Err(Failure::Refused { rule, .. }) if rule == "command-counter" && tries < COUNTER_TRIES_MAX => {
+                tries += 1;
+                let register = order::register(&mut hub, &args.gateway)?;
+                bare.counter = order::number(&register, "counter")?.saturating_add(1);
+            }
+            submitted => break (signed, submitted?),
+        }
     };
     let became = order::became(&mut hub, &party, &submitted, &args.gateway)?;
     report(args, &signed, (&submitted, became.as_ref()), show)?;
     Ok(order::code(args.wait.is_some(), &submitted, became.as_ref()))
+}
+
+/// Seals and signs; the salt is new each time.
+fn sealed(bare: &Command, to: &[u8; 32], party: &Party, content: &str) -> Result<(Signed<Command>, Kept), Failure> {
+    let (salt, seed) = (random()?, random()?);
+    let sealing = Sealing { recipient: to, salt: &salt, seed: &seed };
+    let sealed = bare.clone().seal(party.key.public().id(), &sealing, content.as_bytes());
+    let signed = Signed::sign(sealed.map_err(|error| Failure::Usage(error.to_string()))?, &party.key);
+    let kept = Kept::new(signed.hash(), bare.gateway.as_str(), &salt, content);
+    Ok((signed, kept))
+}
+
+fn sent(
+    hub: &mut Hub,
+    party: &Party,
+    (signed, kept): (&Signed<Command>, &Kept),
+    args: &CommandArgs,
+) -> Result<Submitted, Failure> {
+    if args.needs < 2 || args.wait.is_none() {
+        return order::send(hub, party, (signed.bytes(), kept), args.wait);
+    }
+    // The other operator must know what to approve before it is waited for.
+    let first = order::send(hub, party, (signed.bytes(), kept), None)?;
+    tell(format_args!("It waits for another operator's word: plomb approve {}", first.leaf));
+    Ok(Submitted { known: first.known, ..submit(hub, signed.bytes(), args.wait)? })
 }
 
 /// What is sealed: by the verb nothing, a token, a file's text, or a word.

@@ -126,6 +126,11 @@ fn a_command_takes_its_counter_and_a_token_from_standard_input() {
     let sent = json(&hub, "otto", 0, &["command", "gw-1", "flat-3", "valve", "close", "--yes"]);
     assert_eq!(sent["counter"].as_u64(), Some(2));
     assert_eq!(hub.town.lock().unwrap().opened, ["12345678", "close"]);
+    // A busy hub is asked again, and where another operator was quicker the next number is taken.
+    hub.mood(Mood::Busy);
+    let sent = json(&hub, "otto", 0, &["command", "gw-1", "flat-3", "valve", "open", "--yes"]);
+    assert_eq!(sent["counter"].as_u64(), Some(4));
+    hub.town.lock().unwrap().opened.pop();
     let tariff = text(&hub.file("winter.toml", "name = \"winter\"\nseasons = 3\n"));
     let wrong = [
         &["valve"][..],
