@@ -294,5 +294,7 @@ mod tests {
         let parse = |what: &str| Args::try_parse_from(["plomb-hub", "archive", what, "--config", "hub.toml"]);
         assert!(parse("list").is_ok() && parse("entries").is_ok());
         assert!(parse("export").unwrap_err().to_string().contains("--gateway"));
+        let export = ["plomb-hub", "archive", "export", "--config", "hub.toml", "--gateway", "gw-1", "--json"];
+        assert!(Args::try_parse_from(export).unwrap_err().to_string().contains("--output"), "one output, one meaning");
     }
 }
